@@ -1,0 +1,3 @@
+"""A bridge between innovaphone PBXs (SOAP) and MQTT."""
+
+__version__ = "0.1.0"

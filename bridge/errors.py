@@ -1,0 +1,70 @@
+"""What can go wrong, sorted by what happens next. No logic here.
+
+BridgeError
+├─ ConfigError             exit 78, every problem listed, nothing started
+├─ LinkError               one end of a link broke; supervise() decides by `heals`
+│  ├─ Unreachable          heals: back off (refused, reset, timed out, name not found)
+│  ├─ SessionLost          heals: start again (session gone, connection cut, list must be read anew)
+│  ├─ ProtocolError        heals: the other side said what we cannot read; counted, session restarted
+│  ├─ TakenOver            another bridge uses our MQTT client id: back off long
+│  └─ Rejected             a human must act (password, right, unknown user): longest delay
+└─ CommandError            becomes exactly one reply, never a crash
+"""
+
+from typing import ClassVar
+
+
+class BridgeError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class ConfigError(BridgeError):
+    """The configuration cannot be used; `problems` are ready to be shown, one line each."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LinkError(BridgeError):
+    """One end of a link broke. `reason` is a sentence for people without any secret in it."""
+
+    heals: ClassVar[bool] = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unreachable(LinkError):  # noqa: N818  (a state of the world, as every name in this tree)
+    """Nobody answers there, or not in time."""
+
+
+class SessionLost(LinkError):  # noqa: N818
+    """There was a session and it is gone."""
+
+
+class ProtocolError(LinkError):
+    """The other side said something that we cannot or must not read."""
+
+
+class TakenOver(LinkError):  # noqa: N818
+    """Another client connected with our MQTT client id."""
+
+    heals = False
+
+
+class Rejected(LinkError):  # noqa: N818
+    """The other side refuses us until a human changes something."""
+
+    heals = False
+
+
+class CommandError(BridgeError):
+    """A command that cannot be carried out; `code` is one of the contract's codes."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable

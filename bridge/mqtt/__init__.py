@@ -1,0 +1,1 @@
+"""The broker side: one MQTT session per PBX. paho stays inside client.py."""
