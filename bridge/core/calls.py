@@ -1,0 +1,121 @@
+"""One leg's life: opened by its first record, advanced by the next ones, closed by the last. Pure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.core.model import Call, CallState, Direction, EventType, Far, Instant, LegRecord, Party
+
+Resolve = Callable[[Party], Far]
+GATEWAY = "gw"
+
+
+def opened(call_id: str, user: str, user_type: str, record: LegRecord, now: Instant) -> Call:
+    """A call nobody has heard of yet; `advanced` then fills in what the record says.
+
+    The PBX's outbound bit means a call to the person at an extension, but for a gateway it means
+    towards the trunk (wire reference 10.2).
+    """
+    inbound = record.to_user != (user_type == GATEWAY)
+    return Call(
+        id=call_id,
+        user=user,
+        handle=record.leg,
+        direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
+        state=CallState.SETUP,
+        started_ms=now.unix_ms,
+        started_s=now.monotonic_s,
+    )
+
+
+def advanced(call: Call, record: LegRecord, resolve: Resolve, now: Instant) -> Call:
+    """The call after one more record. What the record leaves out stays as it was."""
+    state = CallState.ENDED if record.ended else record.state
+    answered = call.answered_ms is None and state is CallState.CONNECTED
+    after = replace(
+        _with_parties(call, record, resolve),
+        handle=record.leg,
+        state=state,
+        conference=record.conference or call.conference,
+        held=record.held,
+        held_by_remote=record.held_by_remote,
+        rang=call.rang or state is CallState.RINGING,
+        answered_ms=now.unix_ms if answered else call.answered_ms,
+        answered_s=now.monotonic_s if answered else call.answered_s,
+        cause=record.cause if record.cause is not None else call.cause,
+        uui=record.uui if record.uui is not None else call.uui,
+        released_by=call.released_by or record.released_by,
+    )
+    return timed(after, now) if after != replace(call, handle=record.leg) else after
+
+
+def ended(call: Call, now: Instant) -> Call:
+    """The call when it is over, whatever it was."""
+    return timed(replace(call, state=CallState.ENDED, ended_ms=now.unix_ms, handle=None), now)
+
+
+def timed(call: Call, now: Instant) -> Call:
+    """The call with its durations as of now, in seconds: ringing until answered, then talking."""
+    if call.answered_s is None:
+        return replace(call, ring_s=_since(call.started_s, now.monotonic_s))
+    return replace(
+        call, ring_s=_since(call.started_s, call.answered_s), talk_s=_since(call.answered_s, now.monotonic_s)
+    )
+
+
+def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[EventType, ...]:
+    """The events a consumer must see, in order; the terminal one is not decided here.
+
+    `before` None: the leg is new. `resync`: the PBX is still telling us what runs already.
+    """
+    if before is None:
+        return (EventType.UPDATED,) if resync else (_first_event(after), *_steps(None, after))
+    if replace(before, handle=None) == replace(after, handle=None):
+        return ()
+    return _steps(before, after) or (EventType.UPDATED,)
+
+
+def _first_event(call: Call) -> EventType:
+    return EventType.INCOMING if call.direction is Direction.INBOUND else EventType.OUTGOING
+
+
+def _steps(before: Call | None, after: Call) -> tuple[EventType, ...]:
+    rang = before is not None and before.rang
+    was_answered = before is not None and before.answered_ms is not None
+    steps = (
+        (EventType.RINGING, after.rang and not rang),
+        (EventType.ANSWERED, after.answered_ms is not None and not was_answered),
+        (EventType.TRANSFERRED, _transfers(after) != (_transfers(before) if before else (None, None))),
+        (EventType.HELD, _held_more(before, after)),
+        (EventType.RETRIEVED, before is not None and _held_more(after, before)),
+    )
+    return tuple(event for event, happened in steps if happened)
+
+
+def _transfers(call: Call) -> tuple[Far | None, Far | None]:
+    return call.transferred_by, call.transferred_to
+
+
+def _held_more(before: Call | None, after: Call) -> bool:
+    was, was_by_remote = (before.held, before.held_by_remote) if before else (False, False)
+    return (after.held and not was) or (after.held_by_remote and not was_by_remote)
+
+
+def _with_parties(call: Call, record: LegRecord, resolve: Resolve) -> Call:
+    def end(party: Party | None, known: Far | None) -> Far | None:
+        return known if party is None else resolve(party)
+
+    unknown_now = record.remote.anonymous and not call.remote.anonymous and call.remote != Far()
+    return replace(
+        call,
+        remote=call.remote if unknown_now else resolve(record.remote),
+        diverted_from=end(record.diverted_from, call.diverted_from),
+        first_diverted_from=end(record.first_diverted_from, call.first_diverted_from),
+        transferred_by=end(record.transferred_by, call.transferred_by),
+        transferred_to=end(record.transferred_to, call.transferred_to),
+        parked_at=end(record.parked_at, call.parked_at),
+        picked_up_from=end(record.picked_up_from, call.picked_up_from),
+    )
+
+
+def _since(start_s: float, end_s: float) -> float:
+    return round(max(0.0, end_s - start_s), 3)

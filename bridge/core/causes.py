@@ -1,0 +1,86 @@
+"""Q.850 cause codes in words (ITU-T Q.850; wire reference 15). A table and nothing else."""
+
+NORMAL_CLEARING = 16
+USER_BUSY = 17
+CALL_REJECTED = 21
+REDIRECTED = 23
+TAKEN_ELSEWHERE = 26
+NORMAL_UNSPECIFIED = 31
+
+_TEXTS = {
+    1: "unallocated number",
+    2: "no route to transit network",
+    3: "no route to destination",
+    4: "special information tone",
+    5: "misdialled trunk prefix",
+    6: "channel unacceptable",
+    7: "delivered in established channel",
+    8: "preemption",
+    9: "preemption, circuit reserved",
+    14: "ported number query",
+    16: "normal call clearing",
+    17: "user busy",
+    18: "no user responding",
+    19: "no answer",
+    20: "subscriber absent",
+    21: "call rejected",
+    22: "number changed",
+    23: "redirected to new destination",
+    25: "exchange routing error",
+    26: "taken elsewhere",
+    27: "destination out of order",
+    28: "invalid or incomplete number",
+    29: "facility rejected",
+    30: "response to status enquiry",
+    31: "normal, unspecified",
+    34: "no circuit available",
+    38: "network out of order",
+    39: "frame mode connection out of service",
+    40: "frame mode connection operational",
+    41: "temporary failure",
+    42: "switching equipment congestion",
+    43: "access information discarded",
+    44: "requested channel unavailable",
+    46: "precedence call blocked",
+    47: "resource unavailable",
+    49: "quality of service unavailable",
+    50: "facility not subscribed",
+    53: "outgoing calls barred",
+    55: "incoming calls barred",
+    57: "bearer capability not authorised",
+    58: "bearer capability not available now",
+    62: "inconsistent access information",
+    63: "service unavailable",
+    65: "bearer capability not implemented",
+    66: "channel type not implemented",
+    69: "facility not implemented",
+    70: "only restricted digital bearer",
+    79: "service not implemented",
+    81: "invalid call reference",
+    82: "channel does not exist",
+    83: "suspended call has another identity",
+    84: "call identity in use",
+    85: "no call suspended",
+    86: "call with that identity cleared",
+    87: "user not in closed group",
+    88: "incompatible destination",
+    90: "closed group does not exist",
+    91: "invalid transit network",
+    95: "invalid message",
+    96: "mandatory information missing",
+    97: "message type unknown",
+    98: "message not compatible with call state",
+    99: "information element unknown",
+    100: "invalid information element",
+    101: "message not compatible with call state",
+    102: "recovery on timer expiry",
+    103: "parameter unknown, passed on",
+    110: "message with unknown parameter discarded",
+    111: "protocol error",
+    127: "interworking",
+}
+
+
+def text(code: int) -> str:
+    """The meaning of a cause code; codes without one say so."""
+    return _TEXTS.get(code, f"cause {code}")

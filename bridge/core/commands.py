@@ -1,0 +1,248 @@
+"""Requests from the bus: parsed, checked in the contract's order, and answered. Pure and total.
+
+Nothing here trusts a request: sizes, types and topics are checked before anything else looks at them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import NoReturn
+
+from bridge.core import render
+from bridge.core.message import Incoming, Json, Message
+from bridge.core.topics import Topics
+from bridge.core.verbs import VERBS, Fields, dialable
+
+LONGEST_PAYLOAD = 65_536
+LONGEST_ID = 128
+LONGEST_TOPIC = 1024
+_ENVELOPE = frozenset({"id", "expires_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the one reply of a request goes."""
+
+    topic: str
+    verb: str
+    qos: int = 1
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A well-formed request. `expires_ms` is Unix time."""
+
+    address: Address
+    id: str | None
+    fields: Fields
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not carried out: one of the contract's codes and a sentence."""
+
+    address: Address
+    id: str | None
+    code: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the configuration lets the bus do. Number patterns are globs."""
+
+    allow: frozenset[str] = frozenset(VERBS)
+    numbers_allow: tuple[str, ...] = ()
+    numbers_deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad(Exception):  # noqa: N818  (never leaves this file)
+    code: str
+    message: str
+    id: str | None = field(default=None)
+
+
+def parse(incoming: Incoming, topics: Topics, now_ms: int) -> Request | Refusal:
+    """Read one message on a command topic. Checks `retained, malformed, unknown_verb, invalid` in order."""
+    user, verb = topics.command_in(incoming.topic) or (None, "")
+    address, problem = _address(incoming, topics, verb[:LONGEST_ID])
+    try:
+        _require_live(incoming)
+        body = _body(incoming.payload, user, verb)
+        _require_verb(verb)
+        if problem:
+            _fail("invalid", problem, body)
+        request_id, fields = _fields(verb, body, user)
+        expires = _expiry(body, incoming, now_ms)
+    except _Bad as bad:
+        return Refusal(address, bad.id, bad.code, bad.message)
+    return Request(address, request_id, fields, expires)
+
+
+def expired(request: Request, now_ms: int) -> Refusal | None:
+    """Refuse what came too late."""
+    if request.expires_ms is None or now_ms <= request.expires_ms:
+        return None
+    late = (now_ms - request.expires_ms) / 1000
+    return Refusal(request.address, request.id, "expired", f"came {late:.1f} s after its time")
+
+
+def forbidden(request: Request, permissions: Permissions) -> Refusal | None:
+    """Refuse what the configuration does not permit: the verb, then the number."""
+    verb = request.address.verb
+    if verb not in permissions.allow:
+        sentence = f"'{verb}' is not in commands.allow of the bridge"
+        return Refusal(request.address, request.id, "not_permitted", sentence)
+    number = dialable(str(request.fields.get("number") or ""))
+    if number is None or _number_allowed(number, permissions):
+        return None
+    sentence = "commands.numbers of the bridge does not allow this number"
+    return Refusal(request.address, request.id, "number_not_allowed", sentence)
+
+
+def accepted(request: Request, result: Json, now_ms: int) -> Json:
+    """The payload of a good reply; `result` adds what the verb has to tell."""
+    return {
+        "schema": render.SCHEMA,
+        "id": request.id,
+        "verb": request.address.verb,
+        "status": "ok",
+        **result,
+        "time": render.rfc3339(now_ms),
+    }
+
+
+def refused(refusal: Refusal, now_ms: int) -> Json:
+    """The payload of a reply that says no."""
+    return {
+        "schema": render.SCHEMA,
+        "id": refusal.id,
+        "verb": refusal.address.verb,
+        "status": "error",
+        "code": refusal.code,
+        "message": refusal.message,
+        "retryable": refusal.retryable,
+        "time": render.rfc3339(now_ms),
+    }
+
+
+def reply(address: Address, payload: Json) -> Message:
+    """The message that carries a reply."""
+    return Message(address.topic, payload, qos=address.qos, correlation=address.correlation)
+
+
+def _address(incoming: Incoming, topics: Topics, verb: str) -> tuple[Address, str | None]:
+    """Where the reply goes; a response topic that would let people write our own topics is refused."""
+    default = Address(topics.response(verb), verb, incoming.qos)
+    wanted = incoming.response_topic
+    if wanted is None:
+        return default, None
+    unusable = not wanted or len(wanted) > LONGEST_TOPIC or any(char in wanted for char in "+#\0")
+    ours = wanted.startswith((f"{topics.base}/", "$")) and not wanted.startswith(f"{topics.root}/response/")
+    if unusable or ours:
+        return default, "the response topic cannot be used: name one outside the bridge's own topics"
+    return Address(wanted, verb, incoming.qos, incoming.correlation), None
+
+
+def _require_live(incoming: Incoming) -> None:
+    if incoming.retain:
+        raise _Bad("retained", "commands must not be retained: publish without the retain flag")
+    if len(incoming.payload) > LONGEST_PAYLOAD:
+        raise _Bad("malformed", f"the payload is larger than {LONGEST_PAYLOAD} bytes")
+
+
+def _require_verb(verb: str) -> None:
+    if verb not in VERBS:
+        close = get_close_matches(verb[:LONGEST_ID], VERBS, n=1)
+        hint = f" (did you mean '{close[0]}'?)" if close else f"; known: {', '.join(VERBS)}"
+        raise _Bad("unknown_verb", f"no verb '{verb[:LONGEST_ID]}'{hint}")
+
+
+def _body(payload: bytes, user: str | None, verb: str) -> dict[str, object]:
+    """The JSON object of a request, or the one a bare value stands for."""
+    try:
+        text = payload.decode().strip()
+    except UnicodeDecodeError:
+        raise _Bad("malformed", "the payload is not UTF-8") from None
+    if not text.startswith("{"):
+        return _bare(text, user, verb)
+    try:
+        body = json.loads(text, parse_constant=_no_constant)
+        json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise _Bad("malformed", "the payload is not a JSON object") from None
+    return dict(body)
+
+
+def _bare(text: str, user: str | None, verb: str) -> dict[str, object]:
+    known = VERBS.get(verb)
+    if known is None or (not text and user is None):
+        return {}
+    if user is None or known.bare is None:
+        raise _Bad("malformed", "the payload must be a JSON object")
+    return {known.bare: text} if known.bare else {}
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _fields(verb: str, body: dict[str, object], user: str | None) -> tuple[str | None, Fields]:
+    request_id = body.get("id")
+    if request_id is not None and not (isinstance(request_id, str) and 0 < len(request_id) <= LONGEST_ID):
+        raise _Bad("invalid", f"'id' must be a string of 1 to {LONGEST_ID} characters")
+    spec = VERBS[verb]
+    fields = {name: value for name, value in body.items() if name not in _ENVELOPE}
+    for name, value in fields.items():
+        kind = spec.fields.get(name)
+        problem = _unknown(name, spec.fields) if kind is None else kind.problem(value)
+        if problem:
+            _fail("invalid", f"'{name[:LONGEST_ID]}' {problem}", body)
+    if user is not None and "user" in spec.fields:
+        if fields.setdefault("user", user) != user:
+            _fail("invalid", "'user' contradicts the topic", body)
+    elif user is not None:
+        _fail("invalid", f"'{verb}' is not a command of a user", body)
+    if sentence := spec.check(fields):
+        _fail("invalid", sentence, body)
+    return request_id, fields
+
+
+def _unknown(name: str, known: Sequence[str] | Fields) -> str:
+    close = get_close_matches(name[:LONGEST_ID], list(known), n=1)
+    return f"is not a field of it (did you mean '{close[0]}'?)" if close else "is not a field of it"
+
+
+def _expiry(body: dict[str, object], incoming: Incoming, now_ms: int) -> int | None:
+    """The earlier of the request's own `expires_at` and the broker's message expiry."""
+    ends = [] if incoming.expires_in_s is None else [now_ms + incoming.expires_in_s * 1000]
+    wanted = body.get("expires_at")
+    if wanted is not None:
+        try:
+            moment = datetime.fromisoformat(wanted) if isinstance(wanted, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            _fail("invalid", "'expires_at' must be an RFC 3339 time with a zone", body)
+        ends.append(round(moment.timestamp() * 1000))
+    return min(ends, default=None)
+
+
+def _fail(code: str, message: str, body: dict[str, object]) -> NoReturn:
+    request_id = body.get("id")
+    known = request_id if isinstance(request_id, str) and len(request_id) <= LONGEST_ID else None
+    raise _Bad(code, message, known)
+
+
+def _number_allowed(number: str, permissions: Permissions) -> bool:
+    if any(fnmatchcase(number, pattern) for pattern in permissions.numbers_deny):
+        return False
+    allow = permissions.numbers_allow
+    return not number or not allow or any(fnmatchcase(number, pattern) for pattern in allow)

@@ -1,0 +1,212 @@
+"""The transitions of what we know of a PBX: state and input in, state and changes out. Pure."""
+
+import re
+from dataclasses import replace
+
+from bridge.core import calls as legs
+from bridge.core.draft import Draft, Scope
+from bridge.core.model import (
+    Batch,
+    Call,
+    CallState,
+    Changes,
+    EventType,
+    Instant,
+    LegRecord,
+    Outcome,
+    PbxState,
+    Switch,
+    User,
+    UserRecord,
+)
+from bridge.core.outcome import judge, terminal_event
+
+Follows = dict[int, str]
+PLACED_KEPT = 256
+_SWITCH = re.compile(r"[01]{2}")
+
+
+def begin(state: PbxState) -> PbxState:
+    """A new PBX session: all handles are void, nothing is confirmed yet, what we told still stands."""
+    unconfirmed = {
+        guid: tuple(replace(call, handle=None) for call in calls) for guid, calls in state.calls.items()
+    }
+    known = frozenset(state.users)
+    return replace(state, calls=unconfirmed, placed={}, unseen=known, unsettled=known)
+
+
+def fold(
+    state: PbxState, batch: Batch, follows: Follows, scope: Scope, now: Instant
+) -> tuple[PbxState, Changes]:
+    """Apply one Poll reply. `follows` tells whose leg a record is: session handle to guid."""
+    draft = Draft(state, scope, now)
+    for record in batch.users:
+        _see_user(draft, record)
+    for leg in batch.legs:
+        guid = follows.get(leg.follow)
+        if guid in draft.users:
+            _see_leg(draft, guid, leg)
+    if batch.list_complete:
+        _complete(draft)
+    return draft.finish()
+
+
+def settle(state: PbxState, guids: tuple[str, ...], scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
+    """The PBX has reported all running calls of these users: what it did not name is lost."""
+    draft = Draft(state, scope, now)
+    for guid in guids:
+        draft.unsettled.discard(guid)
+        for call in draft.calls.get(guid, ()):
+            if call.handle is None:
+                _close(draft, call, Outcome.LOST)
+    return draft.finish()
+
+
+def place(
+    state: PbxState, guid: str, handle: int, command_id: str | None, scope: Scope, now: Instant
+) -> tuple[PbxState, Changes, str]:
+    """A command of ours started a leg: name it before, or after, the PBX first reports it."""
+    draft = Draft(state, scope, now)
+    known = next((call for call in draft.calls.get(guid, ()) if call.handle == handle), None)
+    if known is not None:
+        draft.put_call(replace(known, command_id=command_id))
+        return *draft.finish(), known.id
+    call_id = draft.new_call_id()
+    draft.placed[guid, handle] = call_id, command_id
+    for key in list(draft.placed)[:-PLACED_KEPT]:
+        del draft.placed[key]
+    return *draft.finish(), call_id
+
+
+def mark_cleared(state: PbxState, call: Call, *, cleared: bool) -> PbxState:
+    """Remember that a command of ours ends this call (or, after a refusal, that it did not)."""
+    marked = tuple(
+        replace(other, cleared=cleared) if other.id == call.id else other
+        for other in state.calls.get(call.user, ())
+    )
+    return replace(state, calls={**state.calls, call.user: marked}) if marked else state
+
+
+def _see_user(draft: Draft, record: UserRecord) -> None:
+    known = draft.users.get(record.guid)
+    if draft.unseen is not None:
+        draft.unseen.discard(record.guid)
+    if not record.active or not draft.scope.publishes(record):
+        _remove_user(draft, record.guid)
+    elif known is None:
+        now = draft.now.unix_ms
+        draft.put_user(User(record, since_ms=now, changed_ms=now))
+        draft.unsettled.add(record.guid)
+    elif known.record != record:
+        draft.put_user(replace(known, record=record))
+    if record.guid in draft.users and not draft.scope.follows(record):
+        draft.unsettled.discard(record.guid)
+        _lose_calls(draft, record.guid)
+
+
+def _remove_user(draft: Draft, guid: str) -> None:
+    if guid in draft.users:
+        _lose_calls(draft, guid)
+        draft.drop_user(guid)
+
+
+def _lose_calls(draft: Draft, guid: str) -> None:
+    for call in draft.calls.get(guid, ()):
+        _close(draft, call, Outcome.LOST)
+
+
+def _complete(draft: Draft) -> None:
+    for guid in sorted(draft.unseen or ()):
+        _remove_user(draft, guid)
+    draft.unseen = None
+
+
+def _see_leg(draft: Draft, guid: str, record: LegRecord) -> None:
+    if draft.users[guid].record.is_switch:
+        _see_switch(draft, guid, record)
+        return
+    known = _known_call(draft, guid, record)
+    if known is not None and _another_call(known, record):
+        _close(draft, known, Outcome.LOST)
+        known = None
+    if known is not None:
+        _advance(draft, known, record)
+    elif not record.ended:
+        _open(draft, guid, record)
+
+
+def _open(draft: Draft, guid: str, record: LegRecord) -> None:
+    placed = draft.placed.pop((guid, record.leg), None)
+    call_id, command_id = placed or (draft.new_call_id(), None)
+    fresh = legs.opened(call_id, guid, draft.users[guid].record.type, record, draft.now)
+    call = replace(legs.advanced(fresh, record, draft.far, draft.now), command_id=command_id)
+    resync = guid in draft.unsettled and placed is None
+    draft.put_call(call)
+    for kind in legs.events_between(None, call, resync=resync):
+        draft.tell(kind, guid, call, resync=resync)
+    draft.put_user(draft.users[guid])
+
+
+def _advance(draft: Draft, known: Call, record: LegRecord) -> None:
+    call = legs.advanced(known, record, draft.far, draft.now)
+    if record.ended:
+        _close(draft, call, None)
+        return
+    kinds = legs.events_between(known, call, resync=False)
+    if kinds or call.handle != known.handle:
+        draft.put_call(call)
+    for kind in kinds:
+        draft.tell(kind, call.user, call)
+    if kinds:
+        draft.put_user(draft.users[call.user])
+
+
+def _close(draft: Draft, call: Call, outcome: Outcome | None) -> None:
+    """The one terminal event of a call; without an outcome given, what was seen of it decides."""
+    running = (other for calls in draft.calls.values() for other in calls)
+    judged = judge(call, running, draft.topics) if outcome is None else outcome
+    last = legs.ended(replace(call, outcome=judged), draft.now)
+    kind = terminal_event(last)
+    draft.drop_call(call)
+    user = draft.users[call.user]
+    missed = user.missed + (kind is EventType.MISSED)
+    draft.put_user(replace(user, last_call=last, missed=missed))
+    draft.tell(kind, call.user, last)
+
+
+def _known_call(draft: Draft, guid: str, record: LegRecord) -> Call | None:
+    """By its handle; else, after a reconnect, the unconfirmed call that looks most like it."""
+    calls = draft.calls.get(guid, ())
+    by_handle = next((call for call in calls if call.handle == record.leg), None)
+    if by_handle is not None:
+        return by_handle
+    waiting = [call for call in calls if call.handle is None and _looks_like(call, record)]
+    number = record.remote.number
+    return min(waiting, key=lambda call: call.remote.number != number, default=None)
+
+
+def _looks_like(call: Call, record: LegRecord) -> bool:
+    if call.conference and record.conference:
+        return call.conference == record.conference
+    return call.remote.number == record.remote.number
+
+
+def _another_call(known: Call, record: LegRecord) -> bool:
+    """The PBX gave the handle of a leg whose end we missed to a new leg (wire reference 21)."""
+    moved = bool(record.conference and known.conference) and record.conference != known.conference
+    return moved and record.state is CallState.SETUP and known.state is not CallState.SETUP
+
+
+def _see_switch(draft: Draft, guid: str, record: LegRecord) -> None:
+    """A Boolean object's "call" carries two digits: by hand or not, on or off (wire reference 10.6)."""
+    digits = next(
+        (end.number for end in (record.remote, record.local) if _SWITCH.fullmatch(end.number)), None
+    )
+    if digits is None or record.ended:
+        return
+    switch = Switch(manual=digits[0] == "1", on=digits[1] == "1")
+    user = draft.users[guid]
+    if user.switch != switch:
+        draft.put_user(replace(user, switch=switch))
+        if user.switch is not None or guid not in draft.unsettled:
+            draft.tell(EventType.SWITCHED, guid, None)

@@ -1,0 +1,303 @@
+"""The words of this project: what a PBX reports (records) and what we know (users, calls). Values only."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+
+class CallState(enum.StrEnum):
+    """Where a leg stands; the values are those of the topic contract."""
+
+    SETUP = "setup"
+    RINGING = "ringing"
+    CONNECTED = "connected"
+    DISCONNECTING = "disconnecting"
+    PARKED = "parked"
+    ENDED = "ended"
+
+
+class Direction(enum.StrEnum):
+    """As the person at the phone sees it."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class Side(enum.StrEnum):
+    """Who let go of a leg."""
+
+    USER = "user"
+    REMOTE = "remote"
+
+
+class Outcome(enum.StrEnum):
+    """What became of a call; the values are those of the topic contract."""
+
+    ANSWERED = "answered"
+    MISSED = "missed"
+    BUSY = "busy"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    FORWARDED = "forwarded"
+    TRANSFERRED = "transferred"
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    LOST = "lost"
+
+
+class EventType(enum.StrEnum):
+    """The closed list of call events of the topic contract."""
+
+    INCOMING = "incoming"
+    OUTGOING = "outgoing"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    HELD = "held"
+    RETRIEVED = "retrieved"
+    TRANSFERRED = "transferred"
+    UPDATED = "updated"
+    MISSED = "missed"
+    ENDED = "ended"
+    SWITCHED = "switched"
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment on two clocks: Unix milliseconds for people, monotonic seconds for durations."""
+
+    unix_ms: int
+    monotonic_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One end of a leg as the PBX names it; any field may be empty."""
+
+    number: str = ""
+    name: str = ""
+    display_name: str = ""
+    short_name: str = ""
+
+    @property
+    def anonymous(self) -> bool:
+        """Nothing at all is known of this end."""
+        return not (self.number or self.name or self.display_name or self.short_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What a user lets others know; activity "" means available."""
+
+    activity: str = ""
+    status: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A membership; active members see the others."""
+
+    name: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """One user as the PBX reports it now. `active` False: it left our view."""
+
+    guid: str
+    name: str
+    display_name: str = ""
+    short_name: str = ""
+    number: str = ""
+    type: str = ""
+    active: bool = True
+    registered: bool = False
+    channels: int = 0
+    alerting: int = 0
+    presence: Presence = Presence()
+    groups: tuple[Group, ...] = ()
+    emails: tuple[str, ...] = ()
+    location: str = ""
+    node: str = ""
+    is_switch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """One leg of one followed user as the PBX reports it now.
+
+    `follow` and `leg` are handles, valid in one PBX session only. `to_user` is the PBX's view:
+    the leg goes from the PBX to the user. `ended` comes once and is the last of the leg.
+    """
+
+    follow: int
+    leg: int
+    state: CallState = CallState.SETUP
+    ended: bool = False
+    to_user: bool = False
+    held: bool = False
+    held_by_remote: bool = False
+    remote: Party = Party()
+    local: Party = Party()
+    diverted_from: Party | None = None
+    first_diverted_from: Party | None = None
+    transferred_by: Party | None = None
+    transferred_to: Party | None = None
+    parked_at: Party | None = None
+    picked_up_from: Party | None = None
+    conference: str = ""
+    cause: int | None = None
+    uui: str | None = None
+    released_by: Side | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one Poll reply, or a slice of it, holds. `list_complete`: the first list ended here."""
+
+    users: tuple[UserRecord, ...] = ()
+    legs: tuple[LegRecord, ...] = ()
+    list_complete: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.users or self.legs or self.list_complete)
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """A party as we publish it: with the topic id of the user it is, when we know one."""
+
+    number: str = ""
+    name: str = ""
+    user: str | None = None
+    anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One leg of one user, from its first report to its end.
+
+    `handle` is the PBX's name for the leg in the present session, None while a new session has not
+    confirmed it. `cleared`: a command of ours ended it. `started_s` and `answered_s` are monotonic
+    seconds, `ring_s` and `talk_s` durations, the `*_ms` Unix milliseconds.
+    """
+
+    id: str
+    user: str
+    handle: int | None
+    direction: Direction
+    state: CallState
+    started_ms: int
+    started_s: float
+    conference: str = ""
+    remote: Far = Far()
+    diverted_from: Far | None = None
+    first_diverted_from: Far | None = None
+    transferred_by: Far | None = None
+    transferred_to: Far | None = None
+    parked_at: Far | None = None
+    picked_up_from: Far | None = None
+    held: bool = False
+    held_by_remote: bool = False
+    rang: bool = False
+    answered_ms: int | None = None
+    answered_s: float | None = None
+    ended_ms: int | None = None
+    ring_s: float | None = None
+    talk_s: float | None = None
+    outcome: Outcome | None = None
+    cause: int | None = None
+    uui: str | None = None
+    released_by: Side | None = None
+    cleared: bool = False
+    command_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A Boolean object: automatic or by hand, and what it is now."""
+
+    manual: bool
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user as we know it: the PBX's last record and what we keep beside it."""
+
+    record: UserRecord
+    since_ms: int
+    changed_ms: int
+    missed: int = 0
+    last_call: Call | None = None
+    switch: Switch | None = None
+
+    @property
+    def guid(self) -> str:
+        """The key under which the user is known whatever it is called."""
+        return self.record.guid
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One call event, numbered within one run of the link."""
+
+    seq: int
+    time_ms: int
+    type: EventType
+    user: str
+    user_topic: str
+    call: Call | None
+    switch: Switch | None = None
+    resync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PbxState:
+    """All we know of one PBX. Mappings are never changed in place.
+
+    users: by guid. topics: the topic id of each user, by guid. claims: which guids want a topic id.
+    names: which guids go by a short name or number. calls: the legs that run, oldest first, by guid.
+    placed: (guid, leg handle) -> (call id, command id) of calls we placed and have not seen yet.
+    unseen: guids the first list has not confirmed yet; None once that list is complete.
+    unsettled: guids whose running calls the PBX may still have to report.
+    """
+
+    epoch: str
+    users: Mapping[str, User] = field(default_factory=dict)
+    topics: Mapping[str, str] = field(default_factory=dict)
+    claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    names: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    calls: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
+    placed: Mapping[tuple[str, int], tuple[str, str | None]] = field(default_factory=dict)
+    unseen: frozenset[str] | None = frozenset()
+    unsettled: frozenset[str] = frozenset()
+    seq: int = 0
+    call_count: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """The first list of this session has ended."""
+        return self.unseen is None
+
+    def call(self, call_id: str) -> Call | None:
+        """The running call with this id."""
+        return next((call for calls in self.calls.values() for call in calls if call.id == call_id), None)
+
+    def user_of(self, topic_id: str) -> User | None:
+        """The user who has this topic id now."""
+        for guid in (*self.claims.get(topic_id, ()), unquote(topic_id)):
+            if self.topics.get(guid) == topic_id:
+                return self.users[guid]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one transition changed: users to publish, topic ids to clear, events to tell, in order."""
+
+    users: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()

@@ -1,0 +1,122 @@
+"""What waits between our state and the broker. Plain data: whoever waits for it owns the waiting.
+
+State coalesces: one pending message per retained topic, the newest. The rest queues: replies and
+events keep their order, are bounded in number and age, and what is dropped is counted.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bridge.core.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many queued messages wait at most, and how old an event may become, in seconds."""
+
+    most: int = 100_000
+    event_age_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message on its way. `ages`: an event, late ones say so. `queued`: it waited for a broker."""
+
+    message: Message
+    since_s: float
+    ages: bool = False
+    queued: bool = False
+
+
+class Outbox:
+    """Pending and unacknowledged messages of one link."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._states: dict[str, Parcel] = {}
+        self._line: deque[Parcel] = deque()
+        self._flying: dict[int, Parcel] = {}
+        self._tickets = 0
+        self.connected = False
+        self.dropped: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._states) + len(self._line) + len(self._flying)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing is on its way."""
+        return not len(self)
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages the broker has not acknowledged."""
+        return len(self._flying)
+
+    def put_state(self, message: Message, now_s: float) -> None:
+        """Let a retained message wait; it takes the place of an older one of its topic."""
+        self._states[message.topic] = Parcel(message, now_s)
+
+    def put_event(self, message: Message, now_s: float) -> None:
+        """Let an event wait its turn; the oldest one in line goes when there are too many."""
+        self._queue(Parcel(message, now_s, ages=True, queued=not self.connected))
+
+    def put_reply(self, message: Message, now_s: float) -> None:
+        """Let a reply wait its turn."""
+        self._queue(Parcel(message, now_s))
+
+    def refresh(self, messages: Iterable[Message], now_s: float) -> None:
+        """A new broker session: all our state again, in this order, before whatever else waits."""
+        fresh = {message.topic: Parcel(message, now_s) for message in messages}
+        self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
+        self.connected = True
+
+    def take(self, now_s: float) -> tuple[int, Message] | None:
+        """The next message to send, with a ticket to hand back; states go first."""
+        parcel = self._next(now_s)
+        if parcel is None:
+            return None
+        self._tickets += 1
+        self._flying[self._tickets] = parcel
+        return self._tickets, _dated(parcel, now_s)
+
+    def done(self, ticket: int) -> float | None:
+        """The broker has it: forget it and tell since when it waited."""
+        parcel = self._flying.pop(ticket, None)
+        return None if parcel is None else parcel.since_s
+
+    def disconnected(self) -> None:
+        """The broker session is gone: what it did not acknowledge waits again, in its old order."""
+        self.connected = False
+        for parcel in reversed(self._flying.values()):
+            if parcel.message.retain:
+                self._states.setdefault(parcel.message.topic, parcel)
+            else:
+                self._line.appendleft(replace(parcel, queued=True))
+        self._flying.clear()
+
+    def _queue(self, parcel: Parcel) -> None:
+        self._line.append(parcel)
+        if len(self._line) > self._limits.most:
+            self._line.popleft()
+            self.dropped["overflow"] += 1
+
+    def _next(self, now_s: float) -> Parcel | None:
+        if self._states:
+            return self._states.pop(next(iter(self._states)))
+        while self._line:
+            parcel = self._line.popleft()
+            if not parcel.ages or now_s - parcel.since_s <= self._limits.event_age_s:
+                return parcel
+            self.dropped["age"] += 1
+        return None
+
+
+def _dated(parcel: Parcel, now_s: float) -> Message:
+    """The message to send; a late event says that it is late and how late."""
+    payload = parcel.message.payload
+    if not (parcel.ages and parcel.queued) or payload is None or isinstance(payload, str):
+        return parcel.message
+    age_ms = round((now_s - parcel.since_s) * 1000)
+    return replace(parcel.message, payload={**payload, "queued": True, "age_ms": age_ms})

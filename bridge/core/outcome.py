@@ -1,0 +1,73 @@
+"""What became of a call that ends, decided from what was seen of it. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from bridge.core import causes
+from bridge.core.model import Call, Direction, EventType, Far, Outcome, Side
+
+_NOT_MISSED = frozenset({Outcome.ANSWERED_ELSEWHERE, Outcome.FORWARDED, Outcome.LOST})
+_QUIET_CAUSES = frozenset({causes.NORMAL_CLEARING, causes.TAKEN_ELSEWHERE, causes.NORMAL_UNSPECIFIED})
+
+
+def judge(call: Call, others: Iterable[Call], topics: Mapping[str, str]) -> Outcome:
+    """Name the outcome of an ended call from it, the calls that still run, and all users' topic ids."""
+    topic = topics.get(call.user, "")
+    rest = [other for other in others if other.id != call.id]
+    if call.answered_ms is not None:
+        return _of_answered(call, topic, [other for other in rest if _joined(call, other, topics)])
+    if call.direction is Direction.INBOUND:
+        return _of_unanswered(call, topic, [other for other in rest if _same_conversation(call, other)])
+    return _of_attempt(call)
+
+
+def terminal_event(call: Call) -> EventType:
+    """`missed` for an inbound leg that this user never answered and nobody else took, else `ended`."""
+    unanswered = call.direction is Direction.INBOUND and call.answered_ms is None
+    return EventType.MISSED if unanswered and call.outcome not in _NOT_MISSED else EventType.ENDED
+
+
+def _same_conversation(call: Call, other: Call) -> bool:
+    return bool(call.conference) and call.conference == other.conference
+
+
+def _joined(call: Call, other: Call, topics: Mapping[str, str]) -> bool:
+    """The other leg belongs to, or now talks to, the far end of this call: so it looks after a transfer."""
+    if _same_conversation(call, other) or call.remote.user == topics.get(other.user, ""):
+        return True
+    return bool(call.remote.number) and call.remote.number == other.remote.number
+
+
+def _of_answered(call: Call, topic: str, joined: list[Call]) -> Outcome:
+    by_this_user = _names(topic, (other.transferred_by for other in joined))
+    return Outcome.TRANSFERRED if call.transferred_to or by_this_user else Outcome.ANSWERED
+
+
+def _of_unanswered(call: Call, topic: str, related: list[Call]) -> Outcome:
+    if call.cleared:
+        return Outcome.DECLINED
+    if call.cause == causes.TAKEN_ELSEWHERE or _names(topic, (other.picked_up_from for other in related)):
+        return Outcome.ANSWERED_ELSEWHERE
+    diverted = (end for other in related for end in (other.diverted_from, other.first_diverted_from))
+    if call.cause == causes.REDIRECTED or _names(topic, diverted):
+        return Outcome.FORWARDED
+    if call.cause == causes.USER_BUSY:
+        return Outcome.BUSY
+    if call.cause == causes.CALL_REJECTED or call.released_by is Side.USER:
+        return Outcome.DECLINED
+    return Outcome.MISSED
+
+
+def _of_attempt(call: Call) -> Outcome:
+    if call.cleared:
+        return Outcome.CANCELLED
+    if call.cause == causes.USER_BUSY:
+        return Outcome.BUSY
+    if call.cause == causes.CALL_REJECTED:
+        return Outcome.DECLINED
+    if call.released_by is Side.USER or (call.released_by is None and call.cause in {None, *_QUIET_CAUSES}):
+        return Outcome.CANCELLED
+    return Outcome.FAILED
+
+
+def _names(topic: str, ends: Iterable[Far | None]) -> bool:
+    return any(end is not None and end.user == topic for end in ends)

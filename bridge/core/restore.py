@@ -1,0 +1,191 @@
+"""What we told the world before we were started: retained user states read back. Pure and total.
+
+The broker is not trusted: what does not look like ours is left out, and the caller clears its topic.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from bridge.core import topics
+from bridge.core.draft import Draft, Scope
+from bridge.core.model import (
+    Call,
+    CallState,
+    Direction,
+    Far,
+    Group,
+    Instant,
+    Outcome,
+    PbxState,
+    Presence,
+    Switch,
+    User,
+    UserRecord,
+)
+
+Word = TypeVar("Word", bound=StrEnum)
+CALLS_KEPT = 64
+
+
+def restore(
+    epoch: str, payloads: Mapping[str, object], scope: Scope, now: Instant
+) -> tuple[PbxState, tuple[str, ...]]:
+    """The state behind retained user payloads (by topic id), and the topic ids that are not of it."""
+    draft = Draft(PbxState(epoch), scope, now)
+    for topic, payload in payloads.items():
+        user = _user(topic, _Fields(payload), scope.user_id)
+        if user is None or user.guid in draft.users:
+            continue
+        draft.put_user(user)
+        draft.users[user.guid] = user
+        for call in _calls(_Fields(payload).items("calls"), user.guid, now):
+            draft.put_call(call)
+    state, _ = draft.finish()
+    kept = set(state.topics.values())
+    return state, tuple(topic for topic in payloads if topic not in kept)
+
+
+def _user(topic: str, fields: "_Fields", user_id: str) -> User | None:
+    guid = fields.text("guid")
+    since = fields.moment("since")
+    if not guid or since is None:
+        return None
+    presence = fields.sub("presence")
+    activity = presence.text("activity")
+    switch = fields.sub("switch")
+    record = UserRecord(
+        guid=guid,
+        name=fields.text("name"),
+        display_name=fields.text("display_name"),
+        short_name=topics.decode(topic) if user_id == "h323" and topic != topics.encode(guid) else "",
+        number=fields.text("number"),
+        type=fields.text("type"),
+        registered=fields.flag("registered"),
+        channels=fields.number("channels"),
+        alerting=fields.number("alerting"),
+        presence=Presence(
+            "" if activity == "available" else activity, presence.text("status"), presence.text("note")
+        ),
+        groups=tuple(Group(group.text("name"), group.flag("active")) for group in fields.items("groups")),
+        emails=tuple(email for email in fields.values("emails") if isinstance(email, str)),
+        location=fields.text("location"),
+        node=fields.text("node"),
+        is_switch=bool(switch.fields),
+    )
+    last = _call(fields.sub("last_call"), guid, Instant(0, 0.0))
+    return User(
+        record,
+        since_ms=since,
+        changed_ms=fields.moment("time") or since,
+        missed=max(0, fields.number("missed")),
+        last_call=last,
+        switch=Switch(switch.text("mode") == "manual", switch.flag("on")) if switch.fields else None,
+    )
+
+
+def _calls(items: "tuple[_Fields, ...]", guid: str, now: Instant) -> tuple[Call, ...]:
+    calls = (_call(fields, guid, now) for fields in items[:CALLS_KEPT])
+    return tuple(call for call in calls if call is not None and call.state is not CallState.ENDED)
+
+
+def _call(fields: "_Fields", guid: str, now: Instant) -> Call | None:
+    call_id, started = fields.text("id"), fields.moment("started_at")
+    direction, state = fields.word("direction", Direction), fields.word("state", CallState)
+    if not call_id or started is None or direction is None or state is None:
+        return None
+    answered = fields.moment("answered_at")
+    cause = fields.sub("cause")
+    return Call(
+        id=call_id,
+        user=guid,
+        handle=None,
+        direction=direction,
+        state=state,
+        started_ms=started,
+        started_s=_on_monotonic_clock(started, now),
+        conference=fields.text("conference"),
+        remote=_far(fields.sub("remote")) or Far(),
+        diverted_from=_far(fields.sub("diverted_from")),
+        first_diverted_from=_far(fields.sub("first_diverted_from")),
+        transferred_by=_far(fields.sub("transferred_by")),
+        transferred_to=_far(fields.sub("transferred_to")),
+        parked_at=_far(fields.sub("parked_at")),
+        picked_up_from=_far(fields.sub("picked_up_from")),
+        held=fields.flag("held"),
+        held_by_remote=fields.flag("held_by_remote"),
+        rang=state is CallState.RINGING,
+        answered_ms=answered,
+        answered_s=None if answered is None else _on_monotonic_clock(answered, now),
+        ended_ms=fields.moment("ended_at"),
+        ring_s=fields.seconds("ring_s"),
+        talk_s=fields.seconds("talk_s"),
+        outcome=fields.word("outcome", Outcome),
+        cause=cause.number("code") if cause.fields else None,
+        uui=fields.text("uui") or None,
+        command_id=fields.text("command_id") or None,
+    )
+
+
+def _far(fields: "_Fields") -> Far | None:
+    if not fields.fields:
+        return None
+    return Far(
+        fields.text("number"), fields.text("name"), fields.text("user") or None, fields.flag("anonymous")
+    )
+
+
+def _on_monotonic_clock(unix_ms: int, now: Instant) -> float:
+    return now.monotonic_s - max(0, now.unix_ms - unix_ms) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Reads fields of the right type from what may be anything; a wrong one reads as absent."""
+
+    source: object
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        return self.source if isinstance(self.source, dict) else {}
+
+    def text(self, key: str) -> str:
+        value = self.fields.get(key)
+        return value if isinstance(value, str) else ""
+
+    def flag(self, key: str) -> bool:
+        return self.fields.get(key) is True
+
+    def number(self, key: str) -> int:
+        value = self.fields.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+    def seconds(self, key: str) -> float | None:
+        value = self.fields.get(key)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def word(self, key: str, words: type[Word]) -> Word | None:
+        value = self.text(key)
+        return words(value) if value in set(words) else None
+
+    def moment(self, key: str) -> int | None:
+        """Unix milliseconds of an RFC 3339 time with a zone, not before 1970."""
+        try:
+            moment = datetime.fromisoformat(self.text(key))
+        except ValueError:
+            return None
+        if moment.tzinfo is None or moment.year < 1971:  # noqa: PLR2004  (the epoch, whatever the zone)
+            return None
+        return round(moment.timestamp() * 1000)
+
+    def sub(self, key: str) -> "_Fields":
+        return _Fields(self.fields.get(key))
+
+    def values(self, key: str) -> tuple[object, ...]:
+        value = self.fields.get(key)
+        return tuple(value) if isinstance(value, list) else ()
+
+    def items(self, key: str) -> "tuple[_Fields, ...]":
+        return tuple(_Fields(value) for value in self.values(key))

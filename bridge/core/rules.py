@@ -1,0 +1,53 @@
+"""Which users are published and whose calls are followed: the first rule that matches decides. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from bridge.core.model import UserRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the configuration: every field that is given must match (glob patterns)."""
+
+    group: str | None = None
+    active: bool | None = None
+    name: str | None = None
+    number: str | None = None
+    short_name: str | None = None
+    type: str | None = None
+    exclude: bool = False
+
+    def matches(self, user: UserRecord) -> bool:
+        """Tell whether all the given fields fit this user."""
+        return (
+            _fits(self.name, user.name)
+            and _fits(self.number, user.number)
+            and _fits(self.short_name, user.short_name)
+            and _fits(self.type, user.type)
+            and self._group_matches(user)
+        )
+
+    def _group_matches(self, user: UserRecord) -> bool:
+        if self.group is None:
+            return True
+        return any(
+            fnmatchcase(membership.name, self.group) and self.active in (None, membership.active)
+            for membership in user.groups
+        )
+
+
+def selects(rules: Sequence[Rule], user: UserRecord) -> bool:
+    """Decide by the first rule that matches.
+
+    Without a match a list of exclusions lets everybody else in, any other list keeps them out.
+    """
+    for rule in rules:
+        if rule.matches(user):
+            return not rule.exclude
+    return all(rule.exclude for rule in rules)
+
+
+def _fits(pattern: str | None, value: str) -> bool:
+    return pattern is None or fnmatchcase(value, pattern)

@@ -1,0 +1,246 @@
+"""The verbs people may send: one entry each, with its fields and what it plans to do. Pure.
+
+A plan is a value (an Action); whoever has a PBX session carries it out.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from bridge.core import topics
+from bridge.core.model import Call, PbxState, User
+from bridge.errors import CommandError
+
+Fields = Mapping[str, object]
+_DIALABLE = re.compile(r"\+?[0-9*#]{1,64}")
+_DECORATION = str.maketrans("", "", " -()./")
+_ACTIVITY = re.compile(r"[a-z][a-z-]{0,39}|")
+GUESSED_AMONG = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCall:
+    """Let a user call somebody: a number, or an object by short or long name."""
+
+    user: User
+    number: str = ""
+    short_name: str = ""
+    name: str = ""
+    from_number: str = ""
+    anonymous: bool = False
+    facility: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClearCall:
+    """End one leg; `cause` is a Q.850 code, None for the configured one."""
+
+    call: Call
+    cause: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPresence:
+    """Set what a user lets others know, as one contact of it."""
+
+    user: User
+    activity: str
+    note: str
+    status: str | None
+    contact: str
+    im: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Open a new PBX session and read everything anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Ask the PBX whether the session lives."""
+
+
+Action = PlaceCall | ClearCall | SetPresence | Resync | Ping
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string field of at most `longest` characters, one of `words` when there are any."""
+
+    longest: int = 128
+    words: tuple[str, ...] = ()
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with a value, if anything."""
+        if not isinstance(value, str):
+            return "must be a string"
+        if len(value) > self.longest:
+            return f"is longer than {self.longest} characters"
+        if self.words and value not in self.words:
+            return f"must be one of {', '.join(self.words)}"
+        return "holds a control character" if any(ord(char) < ord(" ") for char in value) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A field that is true or false."""
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with a value, if anything."""
+        return None if isinstance(value, bool) else "must be true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole number from `least` to `most`."""
+
+    least: int
+    most: int
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with a value, if anything."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fits = whole and isinstance(value, int) and self.least <= value <= self.most
+        return None if fits else f"must be a whole number from {self.least} to {self.most}"
+
+
+FieldKind = Text | Flag | Number
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb. `bare`: the field that a bare payload fills, "" when a bare payload says nothing more."""
+
+    plan: Callable[[PbxState, str, Fields], Action]
+    fields: Mapping[str, FieldKind] = field(default_factory=dict)
+    bare: str | None = None
+    check: Callable[[Fields], str | None] = lambda _: None
+
+
+def dialable(number: str) -> str | None:
+    """The number without spaces, dashes, dots, slashes and brackets; None if it is no number then."""
+    digits = number.translate(_DECORATION)
+    return digits if _DIALABLE.fullmatch(digits) else None
+
+
+def find_user(state: PbxState, pbx: str, name: str) -> User:
+    """The user with this topic id or, written plainly, this name. Raises CommandError(unknown_user)."""
+    user = state.user_of(name) or state.user_of(topics.encode(name))
+    if user is None:
+        alike = [topic for topic in state.topics.values() if topic[:1].lower() == name[:1].lower()]
+        close = get_close_matches(name, alike[:GUESSED_AMONG], n=1)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        raise CommandError("unknown_user", f"no user '{name}' on {pbx}{hint}")
+    return user
+
+
+def _plan_call(state: PbxState, pbx: str, fields: Fields) -> Action:
+    target = fields.get("to_user")
+    callee = find_user(state, pbx, str(target)).record if target is not None else None
+    return PlaceCall(
+        user=find_user(state, pbx, str(fields["user"])),
+        number=dialable(str(fields.get("number", ""))) or "",
+        short_name=callee.short_name if callee else "",
+        name=str(fields.get("name", "")) or (callee.name if callee and not callee.short_name else ""),
+        from_number=str(fields.get("from_number", "")),
+        anonymous=fields.get("anonymous") is True,
+        facility=_whole(fields, "facility") or 0,
+    )
+
+
+def _check_call(fields: Fields) -> str | None:
+    if "user" not in fields:
+        return "'user' is missing"
+    targets = [name for name in ("number", "to_user", "name") if fields.get(name)]
+    if len(targets) != 1:
+        return "give exactly one of 'number', 'to_user', 'name'"
+    for name in ("number", "from_number"):
+        if fields.get(name) and dialable(str(fields[name])) is None:
+            return f"'{name}' must be digits, * and #, with a + in front at most"
+    return None
+
+
+def _plan_clear(state: PbxState, pbx: str, fields: Fields) -> Action:
+    return ClearCall(_find_call(state, pbx, fields), _whole(fields, "cause"))
+
+
+def _find_call(state: PbxState, pbx: str, fields: Fields) -> Call:
+    """The call that is named or, without a name, the only one of the user."""
+    user = find_user(state, pbx, str(fields["user"])) if "user" in fields else None
+    if "call" in fields:
+        call = state.call(str(fields["call"]))
+        if call is None or (user is not None and call.user != user.guid):
+            raise CommandError("unknown_call", f"no running call '{fields['call']}' on {pbx}")
+        return call
+    calls = state.calls.get(user.guid, ()) if user else ()
+    if len(calls) != 1:
+        many = f"has {len(calls)} calls, name one with 'call'" if calls else "has no call"
+        raise CommandError("unknown_call", f"'{fields.get('user')}' on {pbx} {many}")
+    return calls[0]
+
+
+def _plan_presence(state: PbxState, pbx: str, fields: Fields) -> Action:
+    activity = str(fields.get("activity", ""))
+    status = fields.get("status")
+    return SetPresence(
+        user=find_user(state, pbx, str(fields["user"])),
+        activity="" if activity == "available" else activity,
+        note=str(fields.get("note", "")),
+        status=None if status is None else str(status),
+        contact=str(fields.get("contact", "tel:")),
+        im=fields.get("im") is True,
+    )
+
+
+def _check_presence(fields: Fields) -> str | None:
+    if "user" not in fields:
+        return "'user' is missing"
+    if not _ACTIVITY.fullmatch(str(fields.get("activity", ""))):
+        return "'activity' must be a word like away, busy or dnd, or empty for available"
+    return None
+
+
+def _whole(fields: Fields, name: str) -> int | None:
+    value = fields.get(name)
+    return value if isinstance(value, int) else None
+
+
+VERBS: Mapping[str, Verb] = {
+    "call": Verb(
+        plan=_plan_call,
+        fields={
+            "user": Text(),
+            "number": Text(64),
+            "to_user": Text(),
+            "name": Text(),
+            "from_number": Text(64),
+            "anonymous": Flag(),
+            "facility": Number(0, 999),
+        },
+        bare="number",
+        check=_check_call,
+    ),
+    "clear": Verb(
+        plan=_plan_clear,
+        fields={"user": Text(), "call": Text(), "cause": Number(1, 127)},
+        bare="",
+        check=lambda fields: None if {"call", "user"} & fields.keys() else "give 'call' or 'user'",
+    ),
+    "presence": Verb(
+        plan=_plan_presence,
+        fields={
+            "user": Text(),
+            "activity": Text(40),
+            "note": Text(256),
+            "status": Text(words=("open", "closed", "")),
+            "contact": Text(),
+            "im": Flag(),
+        },
+        bare="activity",
+        check=_check_presence,
+    ),
+    "resync": Verb(plan=lambda _state, _pbx, _fields: Resync()),
+    "ping": Verb(plan=lambda _state, _pbx, _fields: Ping()),
+}
