@@ -1,0 +1,145 @@
+"""The operations of a PBX as typed calls. Knows the vendor's argument names, keeps no session state.
+
+Two connections: one for the Poll that is always outstanding, one for everything else.
+"""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from bridge.core.verbs import PlaceCall, SetPresence
+from bridge.pbx.http import Endpoint, Http
+from bridge.pbx.soap import Soap
+from bridge.ports import About
+
+APPLICATION = "innovaphone-mqtt"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A SOAP session: its handle and the random key that Echo wants."""
+
+    session: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How a user's calls are reported: after a transfer too, until on-hook, of one device only."""
+
+    transfers: bool = True
+    wait_on_hook: bool = False
+    device: str = ""
+
+
+class Client:
+    """One PBX at one address; a context manager. All methods raise LinkErrors, see http.py and wire.py."""
+
+    def __init__(self, soap: Soap, endpoint: Endpoint, *, poll_s: float, request_s: float) -> None:
+        self._soap = soap
+        self._poll_s = poll_s
+        self._request_s = request_s
+        self._poll_http = Http(endpoint)
+        self._http = Http(endpoint)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._poll_http)
+        await self._stack.enter_async_context(self._http)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def version(self) -> About:
+        """Firmware and serial number; the firmware may carry trailing blanks (wire reference 14)."""
+        answer = await self._ask("Version")
+        texts = (getattr(answer, name, None) for name in ("FirmwareVersion", "SerialNumber", "Location"))
+        return About(*(str(text or "").strip() for text in texts))
+
+    async def initialize(self, user: str) -> Ticket:
+        """Open a session with a user's view. A handle of 0 means no (wire reference 7).
+
+        All version flags must be present and true to be answered in the V10 dialect.
+        """
+        flags = dict.fromkeys(("v", "v501", "v700", "v800", "vx1000"), True)
+        answer = await self._ask("Initialize", user=user, appl=APPLICATION, **flags)
+        return Ticket(_whole(answer["return"]), _whole(answer["key"])) if answer else Ticket(0, 0)
+
+    async def poll(self, ticket: Ticket) -> bytes:
+        """Wait for events, up to 60 s (wire reference 8); the undecoded answer."""
+        body, headers = self._soap.request("Poll", session=ticket.session)
+        return await self._poll_http.post(body, headers, self._poll_s)
+
+    async def echo(self, ticket: Ticket) -> bool:
+        """Tell whether the session lives."""
+        return _whole(await self._ask("Echo", session=ticket.session, key=ticket.key)) != 0
+
+    async def end(self, ticket: Ticket) -> None:
+        """Close the session."""
+        await self._ask("End", session=ticket.session)
+
+    async def follow(self, ticket: Ticket, name: str, how: Following) -> int:
+        """Have a user's calls reported; the user's handle, 0 for no. Only the long name will do."""
+        answer = await self._ask(
+            "UserInitialize",
+            session=ticket.session,
+            user=name,
+            xfer=how.transfers,
+            disc=how.wait_on_hook,
+            hw=how.device,
+        )
+        return _whole(answer)
+
+    async def unfollow(self, handle: int) -> None:
+        """Stop the reports of a user's calls."""
+        await self._ask("UserEnd", user=handle)
+
+    async def call(self, handle: int, wanted: PlaceCall) -> int:
+        """Place a call; the leg's handle, 0 for no. A leading r withholds the number (wire reference 12)."""
+        return _whole(
+            await self._ask(
+                "UserCall",
+                user=handle,
+                cn=wanted.name,
+                e164=wanted.number,
+                h323=wanted.short_name,
+                reg=0,
+                info=[],
+                rc=wanted.facility,
+                srce164=("r" if wanted.anonymous else "") + wanted.from_number,
+            )
+        )
+
+    async def clear(self, leg: int, cause: int) -> None:
+        """End a leg. Cause 26 frees the phone at once, others leave it with a tone (wire reference 12)."""
+        await self._ask("UserClear", call=leg, cause=cause, info=[])
+
+    async def set_presence(self, wanted: SetPresence) -> bool:
+        """Set the presence of one contact of a user; False for no."""
+        presence = {"activity": wanted.activity, "note": wanted.note}
+        if wanted.status is not None:
+            presence["status"] = wanted.status
+        record = wanted.user.record
+        guid = "*" if record.guid.startswith("name:") else record.guid
+        answer = await self._ask(
+            "SetPresence",
+            presence=presence,
+            im=wanted.im,
+            contact=wanted.contact,
+            guid=guid,
+            h323=record.short_name,
+        )
+        return _whole(answer) != 0
+
+    async def _ask(self, operation: str, **parts: object) -> Any:
+        body, headers = self._soap.request(operation, **parts)
+        return self._soap.answer(operation, await self._http.post(body, headers, self._request_s))
+
+
+def _whole(value: object) -> int:
+    """A handle or a result; anything that is no whole number reads as 0, which means no."""
+    return value if isinstance(value, int) else 0

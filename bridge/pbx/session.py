@@ -1,0 +1,229 @@
+"""One SOAP session with a PBX: opened, polled, kept alive, ended. Retries nothing: supervise.py does.
+
+A failed Poll ends the session: replies come once and carry no number, so only a fresh list is safe.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bridge.core.model import Batch
+from bridge.core.verbs import PlaceCall, SetPresence
+from bridge.errors import CommandError, LinkError, Rejected, SessionLost
+from bridge.pbx.client import Client, Following, Ticket
+from bridge.pbx.follows import Follows
+from bridge.pbx.wire import decode_poll
+from bridge.ports import PbxEvents
+
+QUICK_S = 1.0
+DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
+ECHO_S = 30.0
+AGAIN_S = 30.0
+CALL_GUARD_S = 1.0
+END_S = 1.0
+DEFAULT_FOLLOWING = Following()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What a session needs of the configuration. `settle_s`: how long running calls may take to be told."""
+
+    session_user: str
+    following: Following = DEFAULT_FOLLOWING
+    follow_per_s: float = 100.0
+    settle_s: float = 2.0
+
+
+@asynccontextmanager
+async def session(client: Client, settings: SessionSettings) -> "AsyncIterator[Session]":
+    """A session context over an open client; ends the SOAP session on the way out."""
+    opened = Session(client, settings)
+    try:
+        yield opened
+    finally:
+        await opened.end()
+
+
+class Session:
+    """See bridge.ports.PbxSession for what the methods promise."""
+
+    def __init__(self, client: Client, settings: SessionSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._follows = Follows()
+        self._ticket = Ticket(0, 0)
+        self._work = asyncio.Event()
+        self._following = asyncio.Lock()
+        self._placing = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._last_call_s: float | None = None
+        self._events: PbxEvents | None = None
+
+    async def serve(self, events: PbxEvents) -> None:
+        """Open the session and report until it breaks."""
+        about = await self._client.version()
+        self._ticket = await self._client.initialize(self._settings.session_user)
+        if self._ticket.session <= 0:
+            user = self._settings.session_user
+            raise Rejected(f"the PBX opens no session for '{user}': no such user, or no right to its view")
+        self._events = events
+        events.began(about)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._poll(events), name="poll")
+                tasks.create_task(self._follow_wanted(events, tasks), name="follow")
+                tasks.create_task(self._echo(), name="echo")
+                tasks.create_task(self._await_resync(), name="resync")
+        except* LinkError as group:
+            raise _cause_of_loss(group) from None
+
+    async def end(self) -> None:
+        """Close the SOAP session, within a second; the PBX does it by itself when this fails."""
+        if self._ticket.session <= 0:
+            return
+        try:
+            async with asyncio.timeout(END_S):
+                await self._client.end(self._ticket)
+        except (LinkError, TimeoutError):
+            return
+
+    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+        """Follow a user's calls, soon."""
+        if self._follows.want(guid, name, urgent=urgent):
+            self._work.set()
+
+    def unwant(self, guid: str) -> None:
+        """Stop following a user."""
+        if self._follows.unwant(guid):
+            self._work.set()
+
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None]) -> None:
+        """Place a call for a user, who is followed first if need be."""
+        record = wanted.user.record
+        handle = self._follows.handle_of(record.guid)
+        if handle is None:
+            handle = await self._ask_to_follow(record.guid, record.name)
+        if not handle:
+            raise CommandError("refused", f"the PBX gives no control over '{record.name}'")
+        async with self._placing:
+            leg = await self._client.call(handle, wanted)
+            if leg <= 0:
+                raise CommandError("refused", "the PBX placed no call")
+            self._last_call_s = _now()
+            placed(leg)
+
+    async def clear(self, leg: int, cause: int) -> None:
+        """End a leg."""
+        await self._client.clear(leg, cause)
+
+    async def set_presence(self, wanted: SetPresence) -> None:
+        """Set presence."""
+        if not await self._client.set_presence(wanted):
+            raise CommandError("refused", "the PBX did not accept the presence")
+
+    async def ping(self) -> None:
+        """Ask whether the session lives."""
+        if not await self._client.echo(self._ticket):
+            raise SessionLost("the PBX does not know the session any more")
+
+    def resync(self) -> None:
+        """Let `serve` end."""
+        self._stop.set()
+
+    async def rest(self) -> None:
+        """A session that ends right after UserCall takes the call with it (wire reference 12)."""
+        if self._last_call_s is not None:
+            await asyncio.sleep(max(0.0, self._last_call_s + CALL_GUARD_S - _now()))
+
+    async def _poll(self, events: PbxEvents) -> None:
+        doubts = 0
+        while True:
+            started = _now()
+            body = await self._client.poll(self._ticket)
+            seconds = _now() - started
+            await self._let_commands_place()
+            empty = True
+            for batch in decode_poll(body):
+                empty = empty and not batch
+                self._report(batch, events)
+                await asyncio.sleep(0)
+            events.polled(seconds, events=not empty)
+            doubts = doubts + 1 if empty and seconds < QUICK_S else 0
+            if doubts:
+                await self._doubt(doubts)
+
+    def _report(self, batch: Batch, events: PbxEvents) -> None:
+        if self._following.locked():
+            self._follows.keep_early(batch.legs)
+        if batch:
+            events.reported(batch, self._follows.by_handle)
+
+    async def _doubt(self, doubts: int) -> None:
+        """Nothing, and at once: one way for a PBX to say that it knows no such session. Never spin."""
+        await self.ping()
+        await asyncio.sleep(min(DOUBT_FIRST_S * 2**doubts, DOUBT_LONGEST_S))
+
+    async def _let_commands_place(self) -> None:
+        """The answer to UserCall names the leg: let it in before the leg's events, for a second at most."""
+        try:
+            async with asyncio.timeout(CALL_GUARD_S), self._placing:
+                return
+        except TimeoutError:
+            return
+
+    async def _follow_wanted(self, events: PbxEvents, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._work.clear()
+            while (wanted := self._follows.next_wanted()) is not None:
+                guid, name = wanted
+                handle = await self._ask_to_follow(guid, name)
+                tasks.create_task(self._later(events, guid, name, done=bool(handle)), name="settle")
+                await asyncio.sleep(1 / self._settings.follow_per_s)
+            while (surplus := self._follows.next_surplus()) is not None:
+                await self._client.unfollow(surplus)
+            await self._work.wait()
+
+    async def _ask_to_follow(self, guid: str, name: str) -> int:
+        """The handle of a user, asked for once at a time; 0 when the PBX gives none."""
+        async with self._following:
+            known = self._follows.handle_of(guid)
+            if known is not None:
+                return known
+            handle = await self._client.follow(self._ticket, name, self._settings.following)
+            early = self._follows.followed(guid, handle) if handle > 0 else ()
+            self._follows.forget_early()
+        if early and self._events is not None:
+            self._events.reported(Batch(legs=early), self._follows.by_handle)
+        return handle
+
+    async def _later(self, events: PbxEvents, guid: str, name: str, *, done: bool) -> None:
+        """Running calls come within 2 s (wire reference 10.7); who could not be followed is retried."""
+        await asyncio.sleep(self._settings.settle_s)
+        events.settled(guid)
+        if not done:
+            await asyncio.sleep(AGAIN_S)
+            self.want(guid, name, urgent=False)
+
+    async def _echo(self) -> None:
+        while True:
+            await asyncio.sleep(ECHO_S)
+            await self.ping()
+
+    async def _await_resync(self) -> None:
+        await self._stop.wait()
+        raise SessionLost("a new session was asked for")
+
+
+def _cause_of_loss(group: BaseExceptionGroup[LinkError]) -> LinkError:
+    """The first error of a session that was up: a 401 then is the PBX's trouble, not a wrong password."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, Rejected):
+        return SessionLost(error.reason)
+    return error if isinstance(error, LinkError) else SessionLost(str(error))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

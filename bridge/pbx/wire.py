@@ -1,0 +1,125 @@
+"""Poll reply bytes → batches. No I/O; the only place that knows the shape of the hot reply.
+
+Written for what firmware may send, not for what the WSDL says (wire reference 2.3-2.6 and 21): item
+names, order, xsi:type, arrayType and extra elements do not matter, missing and nil read as empty.
+Never accepted: a DTD, a body that is no SOAP envelope, one that is cut.
+"""
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from bridge.core.model import Batch
+from bridge.errors import ProtocolError, SessionLost
+from bridge.pbx.records import leg_record, user_record
+
+SLICE = 256
+SHOWN = 120
+_ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
+_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
+
+
+class SoapFault(SessionLost):
+    """The PBX understood the request and said no, or does not know the session (wire reference 23.2)."""
+
+
+def decode_poll(body: bytes) -> Iterator[Batch]:
+    """Yield what a Poll reply holds in slices, so that other links get their turn between them.
+
+    Raises ProtocolError for what is not a Poll reply, and SoapFault.
+    """
+    answer = parse_answer(body)
+    result = next(iter(answer), None)
+    users = _items(result, "user", "cn")
+    calls = _items(result, "call", "call")
+    for start in range(0, max(len(users), len(calls), 1), SLICE):
+        yield _batch(users[start : start + SLICE], calls[start : start + SLICE])
+
+
+def parse_answer(body: bytes) -> etree._Element:
+    """The element in the SOAP body: the operation's answer. Raises as `decode_poll` does."""
+    root = parse_xml(body)
+    if etree.QName(root).localname != "Envelope":
+        raise ProtocolError(f"the answer is not SOAP but <{etree.QName(root).localname[:SHOWN]}>")
+    answer = next(iter(root.iterfind(f"{_ENVELOPE}Body/*")), None)
+    if answer is None:
+        raise ProtocolError("the SOAP answer is empty")
+    if answer.tag == f"{_ENVELOPE}Fault":
+        raise SoapFault(f"the PBX answered with a fault: {fault_text(answer)}")
+    return answer
+
+
+def fault_text(fault: etree._Element) -> str:
+    """What a SOAP fault says, short and on one line."""
+    text = " ".join(" ".join(str(part) for part in fault.itertext()).split())
+    return text[:SHOWN] or "no text"
+
+
+def parse_xml(body: bytes) -> etree._Element:
+    """Parse without DTD, entities or network. Bytes that are not UTF-8 are read as Latin-1.
+
+    Raises ProtocolError with the place of the first mistake, never with the content.
+    """
+    if b"<!DOCTYPE" in body:
+        raise ProtocolError("the answer carries a DTD, which is refused")
+    try:
+        root = _parse(body)
+    except etree.XMLSyntaxError:
+        root = _parse_repaired(body)
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ProtocolError("the answer carries a DTD, which is refused")
+    return root
+
+
+def _parse_repaired(body: bytes) -> etree._Element:
+    """Once more with stray Latin-1 bytes and control characters mended; what is cut stays refused."""
+    try:
+        return _parse(_as_utf8(body).encode())
+    except etree.XMLSyntaxError as error:
+        place = f"line {error.lineno}, column {error.offset}" if error.lineno else "the start"
+        raise ProtocolError(f"the answer is not XML (at {place})") from None
+
+
+def _parse(body: bytes) -> etree._Element:
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+    )
+    return etree.fromstring(body, parser)
+
+
+def _as_utf8(body: bytes) -> str:
+    """Text of mixed UTF-8 and Latin-1 bytes, without an XML declaration that could contradict it."""
+    rest, parts = body.translate(None, _CONTROLS), []
+    if rest.startswith(b"<?xml"):
+        rest = rest[rest.find(b"?>") + 2 :]
+    while rest:
+        try:
+            parts.append(rest.decode())
+            break
+        except UnicodeDecodeError as error:
+            parts.append(rest[: error.start].decode())
+            parts.append(rest[error.start : error.end].decode("latin-1"))
+            rest = rest[error.end :]
+    return "".join(parts)
+
+
+def _items(result: etree._Element | None, name: str, member: str) -> list[etree._Element]:
+    """The records of an array: the wrapper's children, or the elements themselves where there is none."""
+    if result is None:
+        return []
+    found: list[etree._Element] = []
+    for wrapper in result:
+        if etree.QName(wrapper).localname == name:
+            flat = any(child.tag == member and not len(child) for child in wrapper)
+            found.extend([wrapper] if flat else wrapper)
+    return found
+
+
+def _batch(users: list[etree._Element], calls: list[etree._Element]) -> Batch:
+    records = [user_record(element) for element in users]
+    named = tuple(record for record in records if record is not None)
+    return Batch(
+        users=named,
+        legs=tuple(leg_record(element) for element in calls),
+        list_complete=len(named) < len(records),
+    )

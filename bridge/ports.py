@@ -1,0 +1,88 @@
+"""The seam between a link and its PBX: what flows up, what is asked for. Another backend fits here too.
+
+No implementation here: link.py sees only this, and pbx/session.py speaks SOAP behind it.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.core.model import Batch
+from bridge.core.verbs import PlaceCall, SetPresence
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a PBX says of itself; all may be empty."""
+
+    firmware: str = ""
+    serial: str = ""
+    location: str = ""
+
+
+class PbxEvents(Protocol):
+    """What a PBX session reports. None of these waits or raises."""
+
+    def began(self, about: About) -> None:
+        """A session is open; the list of users follows."""
+        ...
+
+    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+        """Users or legs changed; `follows` tells whose leg a record is (handle to guid)."""
+        ...
+
+    def settled(self, guid: str) -> None:
+        """The running calls of this user have been reported."""
+        ...
+
+    def polled(self, seconds: float, *, events: bool) -> None:
+        """A poll came back after so long, with events or without."""
+        ...
+
+
+class PbxSession(Protocol):
+    """What can be asked of an open session. All raise LinkErrors when the session breaks."""
+
+    async def serve(self, events: PbxEvents) -> None:
+        """Report until the session breaks; then raise the one LinkError that says why."""
+        ...
+
+    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+        """Follow the calls of a user, soon; at once those whose calls are in doubt."""
+        ...
+
+    def unwant(self, guid: str) -> None:
+        """Stop following a user."""
+        ...
+
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None]) -> None:
+        """Place a call; `placed` gets the leg's handle before any event of the leg is reported.
+
+        Raises CommandError(refused) where the PBX says no.
+        """
+        ...
+
+    async def clear(self, leg: int, cause: int) -> None:
+        """End a leg."""
+        ...
+
+    async def set_presence(self, wanted: SetPresence) -> None:
+        """Set presence. Raises CommandError(refused) where the PBX says no."""
+        ...
+
+    async def ping(self) -> None:
+        """Ask whether the session lives. Raises SessionLost if not."""
+        ...
+
+    def resync(self) -> None:
+        """Let `serve` end, so that a new session reads everything anew."""
+        ...
+
+    async def rest(self) -> None:
+        """Return when leaving does no harm: a second after the last call was placed at the latest."""
+        ...
+
+
+OpenPbx = Callable[[int], AbstractAsyncContextManager[PbxSession]]
+"""Opens a session context; the argument counts attempts, so that a standby address gets its turn."""
