@@ -1,6 +1,7 @@
 """The transitions of what we know of a PBX: state and input in, state and changes out. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bridge.core import calls as legs
@@ -21,7 +22,7 @@ from bridge.core.model import (
 )
 from bridge.core.outcome import judge, terminal_event
 
-Follows = dict[int, str]
+Follows = Mapping[int, str]
 PLACED_KEPT = 256
 _SWITCH = re.compile(r"[01]{2}")
 
@@ -43,7 +44,7 @@ def fold(
     for record in batch.users:
         _see_user(draft, record)
     for leg in batch.legs:
-        guid = follows.get(leg.follow)
+        guid = follows.get(leg.follow, "")
         if guid in draft.users:
             _see_leg(draft, guid, leg)
     if batch.list_complete:

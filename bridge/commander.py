@@ -1,0 +1,204 @@
+"""Requests of one PBX, from the bus to the reply: checked in order, run one after the other, at most once.
+
+The checks are pure (core/commands.py); here they meet the clock, the memory of ids and the PBX session.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bridge.core import commands
+from bridge.core.commands import Address, Permissions, Refusal, Request
+from bridge.core.ledger import Allowance, Ledger
+from bridge.core.message import Incoming, Json
+from bridge.core.model import Instant
+from bridge.core.verbs import VERBS, Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
+from bridge.errors import CommandError, LinkError, Unreachable
+from bridge.ports import PbxSession
+from bridge.publisher import Publisher
+
+WAITING_AT_MOST = 64
+COMMAND_S = 10.0
+USERS_REMEMBERED = 1000
+Told = Callable[[Address, str | None, str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSettings:
+    """What the configuration says of commands. Rates are per minute; the cause is a Q.850 code."""
+
+    permissions: Permissions = field(default_factory=Permissions)
+    per_minute: int = 60
+    calls_per_user: int = 10
+    clear_cause: int = 26
+
+
+class Commander:
+    """Takes requests in and sees to it that each gets exactly one reply.
+
+    `session` gives the open PBX session, if any; `told` hears of every reply, for the log and metrics.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        settings: CommandSettings,
+        *,
+        session: Callable[[], PbxSession | None],
+        clock: Callable[[], Instant],
+        told: Told,
+    ) -> None:
+        self._publisher = publisher
+        self._settings = settings
+        self._session = session
+        self._clock = clock
+        self._told = told
+        self._ledger = Ledger()
+        self._allowance = Allowance(settings.per_minute)
+        self._allowances: dict[str, Allowance] = {}
+        self._echoes: Counter[str] = Counter()
+        self._waiting: asyncio.Queue[tuple[Request, Instant]] = asyncio.Queue(WAITING_AT_MOST)
+
+    def offer(self, incoming: Incoming, *, hears_itself: bool) -> None:
+        """Take one message of a command topic. `hears_itself`: the broker sends us what we publish there."""
+        if self._is_our_clearing(incoming):
+            return
+        now = self._clock()
+        request = commands.parse(incoming, self._publisher.topics, now.unix_ms)
+        if isinstance(request, Refusal):
+            if request.code == "retained":
+                self._echoes[incoming.topic] += hears_itself
+                self._publisher.clear_retained(incoming.topic)
+            self._send(request.address, request.id, commands.refused(request, now.unix_ms), request.code, now)
+        elif not self._is_duplicate(request, now):
+            refusal = self._refusal(request, now)
+            if refusal is not None:
+                self._finish(request, commands.refused(refusal, now.unix_ms), refusal.code, now)
+            else:
+                self._waiting.put_nowait((request, now))
+
+    async def run(self) -> None:
+        """Carry out what was let through, in the order in which it came."""
+        while True:
+            request, since = await self._waiting.get()
+            payload, code = await self._answer(request, since)
+            self._finish(request, payload, code, since)
+
+    def _is_our_clearing(self, incoming: Incoming) -> bool:
+        """An empty retained message clears a topic, it asks for nothing; a 3.1.1 broker drops the flag."""
+        if incoming.payload:
+            return False
+        if self._echoes[incoming.topic] > 0 and not incoming.retain:
+            self._echoes[incoming.topic] -= 1
+            return True
+        return incoming.retain
+
+    def _is_duplicate(self, request: Request, now: Instant) -> bool:
+        """A known id gets the reply of the first request, now or when there is one, and runs nothing."""
+        if request.id is None or commands.expired(request, now.unix_ms) is not None:
+            return False
+        entry = self._ledger.open(request.id, now.monotonic_s)
+        if entry is None:
+            return False
+        if entry.reply is None:
+            entry.waiting.append(request.address)
+        else:
+            payload = {**entry.reply, "duplicate": True}
+            self._send(request.address, request.id, payload, "duplicate", now)
+        return True
+
+    def _refusal(self, request: Request, now: Instant) -> Refusal | None:
+        settings = self._settings
+        late = commands.expired(request, now.unix_ms)
+        if late is not None:
+            return late
+        forbidden = commands.forbidden(request, settings.permissions)
+        if forbidden is not None:
+            return forbidden
+        if self._too_many(request, now) or self._waiting.full():
+            sentence = (
+                f"too many commands: {settings.per_minute} a minute, {settings.calls_per_user} calls a user"
+            )
+            return Refusal(request.address, request.id, "rate_limited", sentence, retryable=True)
+        return None
+
+    def _too_many(self, request: Request, now: Instant) -> bool:
+        if not self._allowance.take(now.monotonic_s):
+            return True
+        if request.address.verb != "call":
+            return False
+        if len(self._allowances) > USERS_REMEMBERED:
+            self._allowances.clear()
+        user = str(request.fields.get("user"))
+        allowance = self._allowances.setdefault(user, Allowance(self._settings.calls_per_user))
+        return not allowance.take(now.monotonic_s)
+
+    async def _answer(self, request: Request, since: Instant) -> tuple[Json, str]:
+        left = COMMAND_S - (self._clock().monotonic_s - since.monotonic_s)
+        if left <= 0:
+            late = CommandError("timeout", "waited too long, nothing was done", retryable=True)
+            return self._refused(request, late)
+        try:
+            plan = VERBS[request.address.verb].plan
+            action = plan(self._publisher.state, self._publisher.topics.pbx, request.fields)
+            async with asyncio.timeout(left):
+                result = await self._perform(action, request)
+        except CommandError as error:
+            return self._refused(request, error)
+        except (TimeoutError, Unreachable):
+            return self._refused(request, CommandError("timeout", "the PBX did not answer in time"))
+        except LinkError as error:
+            return self._refused(request, CommandError("pbx_error", error.reason))
+        return commands.accepted(request, result, self._clock().unix_ms), "ok"
+
+    def _refused(self, request: Request, error: CommandError) -> tuple[Json, str]:
+        refusal = Refusal(request.address, request.id, error.code, error.message, error.retryable)
+        return commands.refused(refusal, self._clock().unix_ms), error.code
+
+    async def _perform(self, action: Action, request: Request) -> Json:
+        session = self._session()
+        if session is None or not self._publisher.online:
+            status = self._publisher.status
+            raise CommandError("pbx_offline", f"the PBX is {status.link}: {status.reason}", retryable=True)
+        match action:
+            case PlaceCall():
+                return {"call": await self._place(session, action, request.id)}
+            case ClearCall():
+                await self._clear(session, action)
+            case SetPresence():
+                await session.set_presence(action)
+            case Resync():
+                session.resync()
+            case Ping():
+                await session.ping()
+        return {}
+
+    async def _place(self, session: PbxSession, action: PlaceCall, command_id: str | None) -> str:
+        ids: list[str] = []
+        guid = action.user.guid
+        await session.call(action, lambda leg: ids.append(self._publisher.placed(guid, leg, command_id)))
+        return ids[0]
+
+    async def _clear(self, session: PbxSession, action: ClearCall) -> None:
+        call = action.call
+        if call.handle is None:
+            raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)
+        self._publisher.mark_cleared(call, cleared=True)
+        try:
+            await session.clear(call.handle, action.cause or self._settings.clear_cause)
+        except LinkError:
+            self._publisher.mark_cleared(call, cleared=False)
+            raise
+
+    def _finish(self, request: Request, payload: Json, code: str, since: Instant) -> None:
+        self._send(request.address, request.id, payload, code, since)
+        if request.id is not None and code != "expired":
+            for address in self._ledger.close(request.id, payload):
+                self._send(address, request.id, {**payload, "duplicate": True}, "duplicate", since)
+
+    def _send(
+        self, address: Address, request_id: str | None, payload: Json, code: str, since: Instant
+    ) -> None:
+        self._publisher.reply(commands.reply(address, payload))
+        self._told(address, request_id, code, self._clock().monotonic_s - since.monotonic_s)

@@ -1,0 +1,196 @@
+"""One PBX with all that belongs to it: its PBX session, its MQTT session, the state between them.
+
+Shares nothing with another link. Knows neither SOAP nor paho: sessions are opened by what it is given.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from random import random
+
+from bridge.commander import Commander, CommandSettings
+from bridge.core.backoff import delays
+from bridge.core.draft import Scope
+from bridge.core.message import Incoming, Message
+from bridge.core.model import Batch, Instant
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.topics import Topics
+from bridge.mqtt.client import Connection
+from bridge.mqtt.session import BrokerSession, hears_itself, read_back
+from bridge.observer import Observer
+from bridge.ports import About, OpenPbx, PbxSession
+from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
+from bridge.supervise import Down, Up, supervise
+
+FLUSH_S = 0.5
+OpenBroker = Callable[[Message], AbstractAsyncContextManager[Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """What a link needs of the configuration."""
+
+    topics: Topics
+    scope: Scope
+    outbox: Limits
+    commands: CommandSettings
+
+
+class Link:
+    """One PBX on the bus. `run` serves it until `stop` is set."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        open_pbx: OpenPbx,
+        open_broker: OpenBroker,
+        *,
+        observer: Observer,
+        epoch: str,
+        clock: Callable[[], Instant],
+    ) -> None:
+        self._open_pbx = open_pbx
+        self._open_broker = open_broker
+        self._observer = observer
+        self._clock = clock
+        self._pbx: PbxSession | None = None
+        self._broker: BrokerSession | None = None
+        self._remembers = asyncio.Event()
+        self._up: Up = lambda: None
+        self._inbound_dropped = 0
+        self.outbox = Outbox(settings.outbox)
+        self.publisher = Publisher(
+            settings.topics, settings.scope, self.outbox, epoch=epoch, clock=clock, wake=self._wake
+        )
+        self._commander = Commander(
+            self.publisher,
+            settings.commands,
+            session=lambda: self._pbx,
+            clock=clock,
+            told=observer.replied,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """The broker hears us."""
+        return self.outbox.connected
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`; then say offline, end the PBX session, and be gone within two seconds."""
+        async with asyncio.TaskGroup() as tasks:
+            pbx = tasks.create_task(self._supervised("pbx", self._pbx_session), name="pbx")
+            mqtt = tasks.create_task(self._supervised("mqtt", self._mqtt_session), name="mqtt")
+            commands = tasks.create_task(self._commander.run(), name="commands")
+            await stop.wait()
+            commands.cancel()
+            self.publisher.set_status(STOPPED, "the bridge was stopped")
+            if self._pbx is not None:
+                await self._pbx.rest()
+            pbx.cancel()
+            await asyncio.wait({pbx})
+            await self._flush()
+            mqtt.cancel()
+
+    def measure(self) -> None:
+        """Bring the gauges up to date."""
+        self._observer.measure(self.publisher, self.outbox, self._inbound_dropped)
+
+    def began(self, about: About) -> None:
+        """The PBX session is open (PbxEvents)."""
+        self.publisher.began(about)
+
+    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+        """Users or legs changed (PbxEvents)."""
+        changes = self.publisher.reported(batch, follows)
+        self._follow(batch)
+        self._observer.events(changes.events)
+        if batch.list_complete:
+            self._up()
+            about = self.publisher.about
+            self._observer.up("pbx", firmware=about.firmware, users=len(self.publisher.state.users))
+
+    def settled(self, guid: str) -> None:
+        """The running calls of this user have been reported (PbxEvents)."""
+        self.publisher.settled(guid)
+
+    def polled(self, seconds: float, *, events: bool) -> None:
+        """A poll came back (PbxEvents)."""
+        self._observer.polled(seconds, events=events)
+
+    def _follow(self, batch: Batch) -> None:
+        """Have the calls of the right users reported, those first whose calls are in doubt."""
+        session = self._pbx
+        if session is None:
+            return
+        for record in batch.users:
+            if record.guid in self.publisher.followed:
+                calls = self.publisher.state.calls.get(record.guid, ())
+                in_doubt = any(call.handle is None for call in calls)
+                session.want(record.guid, record.name, urgent=in_doubt)
+            else:
+                session.unwant(record.guid)
+
+    async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
+        await supervise(session, delays=partial(delays, random), report=partial(self._report, side))
+
+    async def _pbx_session(self, attempt: int, up: Up) -> None:
+        await self._remembers.wait()
+        self._up = up
+        try:
+            async with self._open_pbx(attempt) as session:
+                self._pbx = session
+                await session.serve(self)
+        finally:
+            self._pbx = None
+            self._observer.left("pbx")
+
+    async def _mqtt_session(self, _attempt: int, up: Up) -> None:
+        topics = self.publisher.topics
+        will = Message(topics.state, "offline", retain=True)
+        async with self._open_broker(will) as connection:
+            if not self._remembers.is_set():
+                self.publisher.restore(await read_back(connection, topics))
+                self._remembers.set()
+            broker = self._broker = self._broker_session(connection)
+            self.outbox.refresh(self.publisher.tree(), self._clock().monotonic_s)
+            up()
+            self._observer.up("mqtt", protocol=connection.protocol)
+            try:
+                await broker.serve(topics)
+            finally:
+                self._broker = None
+                self._inbound_dropped += connection.dropped
+                self.outbox.disconnected()
+                self._observer.left("mqtt")
+
+    def _broker_session(self, connection: Connection) -> BrokerSession:
+        def arrived(incoming: Incoming) -> None:
+            self._commander.offer(incoming, hears_itself=hears_itself(connection))
+
+        return BrokerSession(
+            connection,
+            self.outbox,
+            clock=self._clock,
+            arrived=arrived,
+            acknowledged=self._observer.acknowledged,
+            refused=self._observer.refused,
+        )
+
+    def _report(self, side: str, down: Down) -> None:
+        self._observer.down(side, down)
+        if side == "pbx":
+            self.publisher.set_status(UNREACHABLE if down.cause.heals else REJECTED, down.cause.reason)
+
+    def _wake(self) -> None:
+        if self._broker is not None:
+            self._broker.wake()
+
+    async def _flush(self) -> None:
+        """Wait until the broker has acknowledged the last word, half a second at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                if self._broker is not None:
+                    await self._broker.drained()

@@ -1,0 +1,232 @@
+"""One connection to a broker over paho, which stays inside this folder. Reconnects never.
+
+QoS and retain are lowered to what the broker said it can do; paho ignores what it said.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from paho.mqtt import client as paho
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
+from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
+from bridge.mqtt import reasons, translate
+from bridge.mqtt.encode import encode, packet_size
+from bridge.mqtt.loop import LoopDriver
+from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
+
+INCOMING_AT_MOST = 2000
+GOODBYE_S = 0.3
+
+
+class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
+    """The broker speaks an older protocol."""
+
+
+@asynccontextmanager
+async def connect(settings: BrokerSettings, will: Message) -> "AsyncIterator[Connection]":
+    """A connection that the broker has accepted; leaving it says goodbye, which suppresses the will.
+
+    Raises Unreachable or Rejected. With protocol auto, MQTT 3.1.1 is tried where 5 is not understood.
+    """
+    connection = await _connected(settings, will)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _connected(settings: BrokerSettings, will: Message) -> "Connection":
+    first = MQTT_5 if settings.protocol == "auto" else settings.protocol
+    try:
+        return await _open(settings, will, first)
+    except NotForThisBroker as refusal:
+        if settings.protocol != "auto":
+            raise Rejected(refusal.reason) from None
+    return await _open(settings, will, MQTT_3)
+
+
+async def _open(settings: BrokerSettings, will: Message, protocol: str) -> "Connection":
+    connection = Connection(settings, will, protocol)
+    try:
+        await connection.open()
+    except BaseException:
+        connection.drop()
+        raise
+    return connection
+
+
+class Connection:
+    """An open connection. `lost` gets the LinkError that ended it."""
+
+    def __init__(self, settings: BrokerSettings, will: Message, protocol: str) -> None:
+        self.protocol = protocol
+        self.limits = BrokerLimits()
+        self.incoming: asyncio.Queue[Incoming] = asyncio.Queue(INCOMING_AT_MOST)
+        self.dropped = 0
+        loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[LinkError] = loop.create_future()
+        self._settings = settings
+        self._accepted: asyncio.Future[None] = loop.create_future()
+        self._publishing: dict[int, asyncio.Future[None]] = {}
+        self._subscribing: dict[int, asyncio.Future[None]] = {}
+        self._client = translate.new_client(settings, will, protocol)
+        self._driver = LoopDriver(self._client, self._broken)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._client.on_publish = self._on_publish
+        self._client.on_subscribe = self._on_subscribe
+
+    async def open(self) -> None:
+        """Connect and wait until the broker accepts us."""
+        place, within = self._settings.place, self._settings.connect_timeout_s
+        try:
+            await _connect_in_thread(self._client, self._settings, self.protocol)
+            self._driver.attach()
+            async with asyncio.timeout(within):
+                await self._accepted
+        except (OSError, ValueError, paho.WebsocketConnectionError) as error:
+            raise reasons.of_exception(error, place) from None
+
+    async def close(self) -> None:
+        """Say goodbye, for a third of a second at most, and close."""
+        if not self.lost.done():
+            self._client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await asyncio.shield(self.lost)
+        self.drop()
+
+    def drop(self) -> None:
+        """Close without a word; the broker publishes the will."""
+        self._driver.detach()
+        self._lose(SessionLost("the connection was closed"))
+        if self._accepted.done() and not self._accepted.cancelled():
+            self._accepted.exception()
+        self._accepted.cancel()
+
+    async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Subscribe. Raises Rejected where the broker forbids it, Unreachable where it does not answer."""
+        filters = [(each.topic_filter, translate.options(each, self.protocol)) for each in subscriptions]
+        code, mid = self._client.subscribe(filters)  # type: ignore[arg-type]  # paho's types know one form
+        if code != paho.MQTT_ERR_SUCCESS or mid is None:
+            raise SessionLost(f"the connection to the broker {self._settings.place} ended")
+        future = self._subscribing[mid] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await future
+        except TimeoutError:
+            raise Unreachable(f"the broker {self._settings.place} answers no subscription") from None
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Stop listening; nobody waits for the answer."""
+        self._client.unsubscribe(list(filters))
+
+    def publish(self, message: Message) -> asyncio.Future[None]:
+        """Send; the future is done when the broker has it, and fails with a LinkError if it will not."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        payload = encode(message)
+        most = self.limits.maximum_packet_bytes
+        if most is not None and packet_size(message, payload) > most:
+            future.set_exception(ProtocolError(f"{message.topic}: larger than the broker's {most} bytes"))
+            return future
+        qos = min(message.qos, self.limits.maximum_qos)
+        retain = message.retain and self.limits.retain_available
+        info = self._client.publish(
+            message.topic,
+            payload,
+            qos,
+            retain,
+            properties=translate.publish_properties(message, self.protocol),
+        )
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            future.set_exception(SessionLost(f"the connection to the broker {self._settings.place} ended"))
+        elif qos == 0:
+            future.set_result(None)
+        else:
+            self._publishing[info.mid] = future
+        return future
+
+    def _on_connect(
+        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, properties: Any
+    ) -> None:
+        if self._accepted.done():
+            return
+        if not code.is_failure:
+            self.limits = translate.limits(properties)
+            self._accepted.set_result(None)
+        elif code.value == reasons.UNSUPPORTED_VERSION:
+            self._accepted.set_exception(NotForThisBroker(f"the broker {self._settings.place}: {code}"))
+        else:
+            self._accepted.set_exception(reasons.of_connack(code, self._settings.place))
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+    ) -> None:
+        self._end(reasons.of_disconnect(code, self._settings.place))
+
+    def _broken(self, error: Exception) -> None:
+        place = self._settings.place
+        self._end(SessionLost(f"the connection to the broker {place} broke: {type(error).__name__}"))
+
+    def _end(self, cause: LinkError) -> None:
+        """Before CONNACK a cut may mean that the broker does not know MQTT 5; some say nothing else."""
+        if not self._accepted.done():
+            old = self.protocol == MQTT_5 and not isinstance(cause, Rejected)
+            early = Unreachable(f"the broker {self._settings.place} closed the connection at once")
+            self._accepted.set_exception(NotForThisBroker(early.reason) if old else early)
+        self._lose(cause)
+
+    def _lose(self, cause: LinkError) -> None:
+        if not self.lost.done():
+            self.lost.set_result(cause)
+        for waiting in (self._publishing, self._subscribing):
+            for future in waiting.values():
+                if not future.done():
+                    future.set_exception(SessionLost(cause.reason))
+                    future.exception()
+            waiting.clear()
+
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        try:
+            self.incoming.put_nowait(translate.incoming(message))
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    def _on_publish(
+        self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
+    ) -> None:
+        future = self._publishing.pop(mid, None)
+        if future is None or future.done():
+            return
+        if code.value >= reasons.REFUSED_FROM:
+            future.set_exception(Rejected(f"the broker refuses the publish: {code}"))
+        else:
+            future.set_result(None)
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        future = self._subscribing.pop(mid, None)
+        if future is None or future.done():
+            return
+        refused = next((code for code in codes if code.value >= reasons.REFUSED_FROM), None)
+        if refused is None:
+            future.set_result(None)
+        else:
+            future.set_exception(Rejected(f"the broker refuses the subscription: {refused}"))
+
+
+async def _connect_in_thread(client: paho.Client, settings: BrokerSettings, protocol: str) -> None:
+    handover = translate.Handover()
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.run_in_executor(None, translate.connect_blocking, client, settings, protocol, handover)
+    except asyncio.CancelledError:
+        handover.leave()
+        raise

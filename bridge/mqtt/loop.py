@@ -1,0 +1,112 @@
+"""paho's socket on the asyncio loop: no thread of paho's runs. Knows sockets, not messages."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from paho.mqtt import MQTTException
+from paho.mqtt import client as paho
+
+MISC_S = 1.0
+TROUBLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, struct.error, MQTTException)
+"""What paho may raise at bytes of a broken or hostile broker; a bug of ours is seen in tests all the same."""
+
+
+class LoopDriver:
+    """Reads, writes and keeps alive one connected paho client until it is detached.
+
+    `broken` is called once when paho stumbles over what the broker sent.
+    """
+
+    def __init__(self, client: paho.Client, broken: Callable[[Exception], None]) -> None:
+        self._client = client
+        self._broken = broken
+        self._loop = asyncio.get_running_loop()
+        self._socket: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+        client.on_socket_register_write = self._want_write
+        client.on_socket_unregister_write = self._enough_written
+        client.on_socket_close = self._closing
+
+    def attach(self) -> None:
+        """Take over the socket that paho has connected in another thread."""
+        self._socket = self._client.socket()
+        if self._socket is None:
+            self._broken(ConnectionError("closed while connecting"))
+            return
+        tune(self._socket)
+        self._loop.add_reader(self._socket, self._read)
+        self._loop.add_writer(self._socket, self._write)
+        self._timer = self._loop.call_later(MISC_S, self._misc)
+
+    def detach(self) -> None:
+        """Let go of the socket and close it, whatever state the connection is in."""
+        held = self._socket
+        self._let_go()
+        if held is not None:
+            with contextlib.suppress(OSError):
+                held.close()
+
+    def _read(self) -> None:
+        """TLS and WebSocket keep what they have read ahead: go on until they have nothing left."""
+        if not self._guarded(self._client.loop_read):
+            return
+        while self._socket is not None and getattr(self._socket, "pending", int)() > 0:
+            if not self._guarded(self._client.loop_read):
+                return
+
+    def _write(self) -> None:
+        self._guarded(self._client.loop_write)
+
+    def _misc(self) -> None:
+        self._timer = self._loop.call_later(MISC_S, self._misc)
+        self._guarded(self._client.loop_misc)
+
+    def _guarded(self, step: Callable[[], object]) -> bool:
+        try:
+            step()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return True
+        except TROUBLE as error:
+            self._let_go()
+            self._broken(error)
+            return False
+        return True
+
+    def _want_write(self, _client: paho.Client, _userdata: object, sock: Any) -> None:
+        """Paho also asks from the connecting thread; attach() starts the writing of that."""
+        if self._socket is sock:
+            self._loop.add_writer(sock, self._write)
+
+    def _enough_written(self, _client: paho.Client, _userdata: object, sock: Any) -> None:
+        if self._socket is sock:
+            self._loop.remove_writer(sock)
+
+    def _closing(self, _client: paho.Client, _userdata: object, sock: Any) -> None:
+        if self._socket is sock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket = None
+
+
+def tune(sock: Any) -> None:
+    """No Nagle (a request would wait 40 ms), and a silent cut is found in about 20 s."""
+    raw = getattr(sock, "_socket", sock)
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    for option in options:
+        with contextlib.suppress(OSError):
+            raw.setsockopt(*option)

@@ -1,0 +1,49 @@
+"""What a broker's or a socket's refusal means for us: foreign errors and reason codes → our errors."""
+
+import socket
+import ssl
+
+from paho.mqtt.client import WebsocketConnectionError
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
+
+UNSUPPORTED_VERSION = 0x84
+TAKEN_OVER = 0x8E
+REFUSED_FROM = 0x80
+_BUSY = frozenset({0x88, 0x89, 0x97, 0x9C, 0x9D, 0x9F})
+_HUMAN = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x9A})
+
+
+def of_connack(code: ReasonCode, place: str) -> LinkError:
+    """The broker refused us: passing trouble, or something only a human mends."""
+    if code.value in _BUSY:
+        return Unreachable(f"the broker {place} cannot serve now: {code}")
+    if code.value in _HUMAN:
+        return Rejected(f"the broker {place} refuses the bridge: {code}")
+    return Unreachable(f"the broker {place} refused the connection: {code}")
+
+
+def of_disconnect(code: ReasonCode, place: str) -> LinkError:
+    """The broker, or the network, ended the connection."""
+    if code.value == TAKEN_OVER:
+        return TakenOver(f"another client uses our client id at {place}: is a second bridge running?")
+    if code.value in _HUMAN:
+        return Rejected(f"the broker {place} sent the bridge away: {code}")
+    return SessionLost(f"the connection to the broker {place} ended: {code}")
+
+
+def of_exception(error: Exception, place: str) -> LinkError:
+    """A connection that did not come about."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Rejected(f"the broker {place} is not trusted: {error.verify_message or error}")
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return Rejected(f"no TLS with the broker {place}: {error.reason or error}")
+    if isinstance(error, socket.gaierror):
+        return Unreachable(f"the name of the broker {place} is not known: {error.strerror}")
+    if isinstance(error, TimeoutError):
+        return Unreachable(f"the broker {place} did not answer in time")
+    if isinstance(error, WebsocketConnectionError):
+        return Unreachable(f"there is no MQTT over WebSocket at {place}")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return Unreachable(f"the broker {place} cannot be reached: {reason}")

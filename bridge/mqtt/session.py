@@ -1,0 +1,156 @@
+"""One broker session: read back, subscribe, tell everything, then pump out and route in. Retries nothing."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from bridge.core.message import Incoming, Message, Subscription
+from bridge.core.model import Instant
+from bridge.core.outbox import Outbox
+from bridge.core.topics import Topics
+from bridge.errors import LinkError, SessionLost
+from bridge.mqtt.client import Connection
+from bridge.mqtt.settings import MQTT_5
+
+WINDOW = 50
+READ_BACK_S = 5.0
+
+
+async def read_back(connection: Connection, topics: Topics) -> dict[str, object]:
+    """What is retained of our users, by topic id: the memory of an earlier run.
+
+    Our own `offline`, which is true at that moment, comes back behind it and marks the end.
+    """
+    await connection.subscribe([Subscription(topics.state), Subscription(topics.user_states)])
+    marker = connection.publish(Message(topics.state, "offline", retain=True))
+    found: dict[str, object] = {}
+    try:
+        async with asyncio.timeout(READ_BACK_S):
+            await marker
+            while (incoming := await _next(connection)).retain or incoming.topic != topics.state:
+                user = topics.user_in_state(incoming.topic)
+                if user is not None and incoming.retain and incoming.payload:
+                    found[user] = _decoded(incoming.payload)
+    except TimeoutError:
+        pass
+    connection.unsubscribe([topics.user_states, topics.state])
+    return found
+
+
+class BrokerSession:
+    """Moves messages between an outbox and one connection until that one is lost."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        outbox: Outbox,
+        *,
+        clock: Callable[[], Instant],
+        arrived: Callable[[Incoming], None],
+        acknowledged: Callable[[float], None],
+        refused: Callable[[str, LinkError], None],
+    ) -> None:
+        self._connection = connection
+        self._outbox = outbox
+        self._clock = clock
+        self._arrived = arrived
+        self._acknowledged = acknowledged
+        self._refused = refused
+        self._work = asyncio.Event()
+        self._progress = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._work.set()
+
+    async def drained(self) -> None:
+        """Return when the broker has everything."""
+        while not self._outbox.idle:
+            self._progress.clear()
+            await self._progress.wait()
+
+    async def serve(self, topics: Topics) -> None:
+        """Obey commands and send what waits. Raises the LinkError that ended the connection."""
+        await self._connection.subscribe(command_subscriptions(topics))
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for work, name in ((self._pump(), "pump"), (self._receive(), "receive"))
+        ]
+        try:
+            waiting: list[asyncio.Future[Any]] = [self._connection.lost, *tasks]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+            raise self._connection.lost.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pump(self) -> None:
+        window = min(self._connection.limits.receive_maximum, WINDOW)
+        while True:
+            self._work.clear()
+            while self._outbox.in_flight < window:
+                item = self._outbox.take(self._clock().monotonic_s)
+                if item is None:
+                    break
+                self._send(*item)
+            await self._work.wait()
+
+    def _send(self, ticket: int, message: Message) -> None:
+        sent = self._connection.publish(message)
+        sent.add_done_callback(lambda done: self._sent(ticket, message.topic, done))
+
+    def _sent(self, ticket: int, topic: str, sent: asyncio.Future[None]) -> None:
+        """What went down with the connection stays in the outbox, which will take it back."""
+        error = sent.exception()
+        if isinstance(error, SessionLost):
+            return
+        since = self._outbox.done(ticket)
+        if isinstance(error, LinkError):
+            self._refused(topic, error)
+        elif since is not None:
+            self._acknowledged(self._clock().monotonic_s - since)
+        self._work.set()
+        self._progress.set()
+
+    async def _receive(self) -> None:
+        while True:
+            self._arrived(await self._connection.incoming.get())
+
+
+def command_subscriptions(topics: Topics) -> list[Subscription]:
+    """Nothing retained is asked for, and the flag is shown if something is: it is refused then."""
+    return [
+        Subscription(each, retain_handling=2, no_local=True, retain_as_published=True)
+        for each in topics.commands
+    ]
+
+
+def hears_itself(connection: Connection) -> bool:
+    """An MQTT 3.1.1 broker sends us what we publish on a topic we listen to."""
+    return connection.protocol != MQTT_5
+
+
+async def _next(connection: Connection) -> Incoming:
+    """The next message. Raises the LinkError when the connection is lost first."""
+    getting = asyncio.ensure_future(connection.incoming.get())
+    waiting: list[asyncio.Future[Any]] = [getting, connection.lost]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if getting.done():
+            return getting.result()
+        raise connection.lost.result()
+    finally:
+        getting.cancel()
+
+
+def _decoded(payload: bytes) -> object:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None

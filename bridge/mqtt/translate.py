@@ -1,0 +1,127 @@
+"""Our values ↔ paho's: client set-up, properties, options, messages. No connection is used here."""
+
+import threading
+from typing import Any
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
+from bridge.mqtt.encode import encode
+from bridge.mqtt.settings import MQTT_5, BrokerSettings
+
+RECEIVE_MAXIMUM = 50
+INBOUND_BYTES = 262_144
+_NO_LIMIT = 65_535
+
+
+def new_client(settings: BrokerSettings, will: Message, protocol: str) -> paho.Client:
+    """A paho client that connects once, retries nothing and holds nothing back: the caller does."""
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=settings.client_id,
+        protocol=paho.MQTTv5 if protocol == MQTT_5 else paho.MQTTv311,
+        clean_session=None if protocol == MQTT_5 else True,
+        transport="websockets" if settings.transport == "websockets" else "tcp",
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = settings.connect_timeout_s
+    client.max_inflight_messages_set(_NO_LIMIT)
+    client.will_set(will.topic, encode(will), will.qos, will.retain)
+    if settings.username is not None:
+        client.username_pw_set(settings.username, settings.password)
+    if settings.tls is not None:
+        client.tls_set_context(settings.tls)
+    if settings.transport == "websockets":
+        client.ws_set_options(path=settings.path)
+    return client
+
+
+def connect_blocking(
+    client: paho.Client, settings: BrokerSettings, protocol: str, abandoned: "Handover"
+) -> None:
+    """Name, TCP, TLS and WebSocket: for a thread. Closes the socket when nobody waits for it any more."""
+    properties = None
+    if protocol == MQTT_5:
+        properties = Properties(PacketTypes.CONNECT)
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = INBOUND_BYTES
+    client.connect(
+        settings.host,
+        settings.port,
+        settings.keepalive_s,
+        clean_start=protocol == MQTT_5 or paho.MQTT_CLEAN_START_FIRST_ONLY,
+        properties=properties,
+    )
+    sock = client.socket()
+    if sock is not None and not abandoned.hand_over():
+        sock.close()
+
+
+class Handover:
+    """Who closes a socket that was opened for somebody: its receiver, or the opener if that one left."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handed = False
+        self._left = False
+
+    def hand_over(self) -> bool:
+        """The opener is done; False when the receiver has left."""
+        with self._lock:
+            self._handed = not self._left
+            return self._handed
+
+    def leave(self) -> None:
+        """The receiver does not wait any more."""
+        with self._lock:
+            self._left = True
+
+
+def publish_properties(message: Message, protocol: str) -> Properties | None:
+    """The MQTT 5 properties of a publish, if it needs any."""
+    if protocol != MQTT_5 or message.correlation is None:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.CorrelationData = message.correlation
+    return properties
+
+
+def options(subscription: Subscription, protocol: str) -> SubscribeOptions | int:
+    """How to subscribe: MQTT 5 options, or just the QoS."""
+    if protocol != MQTT_5:
+        return subscription.qos
+    return SubscribeOptions(
+        qos=subscription.qos,
+        noLocal=subscription.no_local,
+        retainAsPublished=subscription.retain_as_published,
+        retainHandling=subscription.retain_handling,
+    )
+
+
+def limits(properties: Any) -> BrokerLimits:
+    """What the broker announced in its CONNACK; an older protocol announces nothing."""
+    known = BrokerLimits()
+    return BrokerLimits(
+        getattr(properties, "ReceiveMaximum", known.receive_maximum),
+        getattr(properties, "MaximumQoS", known.maximum_qos),
+        getattr(properties, "MaximumPacketSize", known.maximum_packet_bytes),
+        bool(getattr(properties, "RetainAvailable", known.retain_available)),
+    )
+
+
+def incoming(message: paho.MQTTMessage) -> Incoming:
+    """A received message with the properties that concern commands."""
+    properties = message.properties
+    return Incoming(
+        message.topic,
+        bytes(message.payload),
+        message.retain,
+        message.qos,
+        getattr(properties, "ResponseTopic", None),
+        getattr(properties, "CorrelationData", None),
+        getattr(properties, "MessageExpiryInterval", None),
+    )

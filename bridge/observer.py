@@ -1,0 +1,109 @@
+"""What people see of a link: its log lines and its metrics, from the same few occurrences."""
+
+import time
+
+import structlog
+
+from bridge.core.commands import Address
+from bridge.core.model import Event
+from bridge.core.outbox import Outbox
+from bridge.core.verbs import VERBS
+from bridge.errors import LinkError
+from bridge.metrics import Metrics
+from bridge.publisher import Publisher
+from bridge.supervise import Down
+
+REMIND_S = 300.0
+Logger = structlog.typing.FilteringBoundLogger
+
+
+class Trouble:
+    """The first failure is loud, repeats are quiet but for a reminder, the recovery counts them."""
+
+    def __init__(self, side: str, log: Logger) -> None:
+        self._side = side
+        self._log = log
+        self._failures = 0
+        self._said_s = 0.0
+
+    def down(self, down: Down) -> None:
+        """A session ended or did not come about."""
+        self._failures += 1
+        now = time.monotonic()
+        loud = self._failures == 1 or now - self._said_s >= REMIND_S
+        self._said_s = now if loud else self._said_s
+        say = self._log.warning if loud else self._log.debug
+        say(
+            f"{self._side} down",
+            reason=down.cause.reason,
+            retry_in_s=round(down.retry_s, 1),
+            failures=self._failures,
+        )
+
+    def up(self, **facts: object) -> None:
+        """A session has proved itself."""
+        self._log.info(f"{self._side} up", failures=self._failures, **facts)
+        self._failures = 0
+
+
+class Observer:
+    """The log lines and metrics of one PBX."""
+
+    def __init__(self, pbx: str, metrics: Metrics, log: Logger) -> None:
+        self._pbx = pbx
+        self._metrics = metrics
+        self.log = log.bind(pbx=pbx)
+        self._troubles = {side: Trouble(side, self.log) for side in ("pbx", "mqtt")}
+        self._refused = 0
+        metrics.announce(pbx)
+
+    def up(self, side: str, **facts: object) -> None:
+        """The PBX's or the broker's session is up."""
+        (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(1)
+        self._troubles[side].up(**facts)
+
+    def left(self, side: str) -> None:
+        """The session of a side is over, for whatever reason."""
+        (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(0)
+
+    def down(self, side: str, down: Down) -> None:
+        """A session of a side failed."""
+        self._metrics.sessions.labels(self._pbx, side, type(down.cause).__name__).inc()
+        self._troubles[side].down(down)
+
+    def events(self, events: tuple[Event, ...]) -> None:
+        """Call events were put into the outbox."""
+        for event in events:
+            self._metrics.events.labels(self._pbx, event.type.value).inc()
+
+    def polled(self, seconds: float, *, events: bool) -> None:
+        """A Poll came back."""
+        self._metrics.poll_seconds.labels(self._pbx, "events" if events else "idle").observe(seconds)
+        self._metrics.last_poll.labels(self._pbx).set_to_current_time()
+
+    def replied(self, address: Address, request_id: str | None, code: str, seconds: float) -> None:
+        """A command got its reply."""
+        verb = address.verb if address.verb in VERBS else "unknown"
+        self._metrics.commands.labels(self._pbx, verb, code).inc()
+        self._metrics.command_seconds.labels(self._pbx).observe(seconds)
+        self.log.info("command", verb=verb, code=code, id=request_id, seconds=round(seconds, 3))
+
+    def acknowledged(self, seconds: float) -> None:
+        """The broker has a message."""
+        self._metrics.publish_seconds.labels(self._pbx).observe(seconds)
+
+    def refused(self, topic: str, error: LinkError) -> None:
+        """The broker will not have a message."""
+        self._refused += 1
+        say = self.log.warning if self._refused == 1 else self.log.debug
+        say("publish refused", topic=topic, reason=error.reason, refused=self._refused)
+
+    def measure(self, publisher: Publisher, outbox: Outbox, inbound_dropped: int) -> None:
+        """Set the gauges; for whenever metrics are asked for."""
+        metrics, pbx = self._metrics, self._pbx
+        metrics.users.labels(pbx).set(len(publisher.state.users))
+        metrics.calls.labels(pbx).set(sum(len(calls) for calls in publisher.state.calls.values()))
+        metrics.outbox.labels(pbx).set(len(outbox))
+        dropped = {"inbound": inbound_dropped, "refused": self._refused, **outbox.dropped}
+        for reason, count in dropped.items():
+            metrics.dropped.labels(pbx, reason).set(count)

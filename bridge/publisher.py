@@ -1,0 +1,179 @@
+"""What we know of one PBX, and the messages that tell it: state in, outbox out. No I/O of its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bridge import __version__
+from bridge.core import fold, render
+from bridge.core.draft import Scope
+from bridge.core.message import Json, Message
+from bridge.core.model import Batch, Call, Changes, Instant, PbxState
+from bridge.core.outbox import Outbox
+from bridge.core.restore import restore
+from bridge.core.topics import Topics
+from bridge.ports import About
+
+ONLINE, CONNECTING, SYNCING = "online", "connecting", "syncing"
+UNREACHABLE, REJECTED, STOPPED = "unreachable", "rejected", "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the link is doing, why, and since when (Unix milliseconds)."""
+
+    link: str
+    reason: str
+    since_ms: int
+
+
+class Publisher:
+    """Keeps the state of one PBX and puts every change of it into the outbox.
+
+    `wake` is called when there is something to send.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        scope: Scope,
+        outbox: Outbox,
+        *,
+        epoch: str,
+        clock: Callable[[], Instant],
+        wake: Callable[[], None],
+    ) -> None:
+        self.topics = topics
+        self.scope = scope
+        self.outbox = outbox
+        self.state = PbxState(epoch)
+        self.about = About()
+        self.followed: set[str] = set()
+        self._epoch = epoch
+        self._clock = clock
+        self._wake = wake
+        self.status = Status(CONNECTING, "", clock().unix_ms)
+
+    @property
+    def online(self) -> bool:
+        """The PBX session is up and the list of users complete."""
+        return self.status.link == ONLINE
+
+    def restore(self, payloads: Mapping[str, object]) -> None:
+        """Start from what we told the world in an earlier run; clear what is not ours."""
+        now = self._clock()
+        self.state, strange = restore(self._epoch, payloads, self.scope, now)
+        for topic in strange:
+            self._put_state(Message(self.topics.user_state(topic), None, retain=True), now)
+
+    def tree(self) -> list[Message]:
+        """All that is retained, in the order in which a new broker session must hear it."""
+        users = (self._user_message(guid) for guid in self.state.users)
+        return [self._state_message(), self._info_message(self._clock()), *users]
+
+    def set_status(self, link: str, reason: str) -> None:
+        """Say what the link is doing."""
+        now = self._clock()
+        self.status = Status(link, reason, now.unix_ms)
+        self._put_state(self._state_message(), now)
+        self._put_state(self._info_message(now), now)
+        self._wake()
+
+    def began(self, about: About) -> None:
+        """A new PBX session: everything is to be confirmed."""
+        self.about = about
+        self.state = fold.begin(self.state)
+        self.set_status(SYNCING, "reading the list of users")
+
+    def reported(self, batch: Batch, follows: Mapping[int, str]) -> Changes:
+        """Fold one batch and tell what it changed."""
+        transition = fold.fold(self.state, batch, follows, self.scope, self._clock())
+        self._note_followed(batch, transition[0])
+        changes = self._apply(transition)
+        if batch.list_complete:
+            self.set_status(ONLINE, "")
+        return changes
+
+    def settled(self, guid: str) -> None:
+        """The calls of a user that the PBX did not name again are lost."""
+        self._apply(fold.settle(self.state, (guid,), self.scope, self._clock()))
+
+    def placed(self, guid: str, leg: int, command_id: str | None) -> str:
+        """A command started a leg: the id of its call."""
+        state, changes, call_id = fold.place(self.state, guid, leg, command_id, self.scope, self._clock())
+        self._apply((state, changes))
+        return call_id
+
+    def mark_cleared(self, call: Call, *, cleared: bool) -> None:
+        """A command of ours ends a call, or failed to."""
+        self.state = fold.mark_cleared(self.state, call, cleared=cleared)
+
+    def reply(self, message: Message) -> None:
+        """Send a reply."""
+        self.outbox.put_reply(message, self._clock().monotonic_s)
+        self._wake()
+
+    def clear_retained(self, topic: str) -> None:
+        """Take a message off the broker that must not be there."""
+        self._put_state(Message(topic, None, retain=True), self._clock())
+        self._wake()
+
+    def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:
+        before = self._counts()
+        self.state, changes = transition
+        now = self._clock()
+        for topic in changes.gone:
+            self._put_state(Message(self.topics.user_state(topic), None, retain=True), now)
+        for guid in changes.users:
+            self._put_state(self._user_message(guid), now)
+        for event in changes.events:
+            payload = render.event(event, self._epoch, self.topics.pbx)
+            self.outbox.put_event(Message(self.topics.user_event(event.user_topic), payload), now.monotonic_s)
+        if self._counts() != before:
+            self._put_state(self._info_message(now), now)
+        self._wake()
+        return changes
+
+    def _note_followed(self, batch: Batch, state: PbxState) -> None:
+        for record in batch.users:
+            if record.guid in state.users and self.scope.follows(record):
+                self.followed.add(record.guid)
+            else:
+                self.followed.discard(record.guid)
+        if batch.list_complete:
+            self.followed.intersection_update(state.users)
+
+    def _counts(self) -> tuple[int, int, int]:
+        calls = sum(len(calls) for calls in self.state.calls.values())
+        return len(self.state.users), len(self.followed), calls
+
+    def _put_state(self, message: Message, now: Instant) -> None:
+        self.outbox.put_state(message, now.monotonic_s)
+
+    def _user_message(self, guid: str) -> Message:
+        topic = self.topics.user_state(self.state.topics[guid])
+        return Message(topic, render.user_state(self.state, self.topics.pbx, guid), retain=True)
+
+    def _state_message(self) -> Message:
+        return Message(self.topics.state, "online" if self.online else "offline", retain=True)
+
+    def _info_message(self, now: Instant) -> Message:
+        return Message(self.topics.info, self.info(now), retain=True)
+
+    def info(self, now: Instant) -> Json:
+        """The payload of the info topic."""
+        users, monitored, calls = self._counts()
+        return {
+            "schema": render.SCHEMA,
+            "pbx": self.topics.pbx,
+            "link": self.status.link,
+            "reason": self.status.reason,
+            "since": render.rfc3339(self.status.since_ms),
+            "firmware": self.about.firmware,
+            "serial": self.about.serial,
+            "location": self.about.location,
+            "users": users,
+            "monitored": monitored,
+            "calls": calls,
+            "bridge": __version__,
+            "time": render.rfc3339(now.unix_ms),
+        }
