@@ -1,0 +1,111 @@
+"""What a simulated PBX consists of, as plain values: users, parties, legs. Nothing is sent from here."""
+
+import uuid
+from dataclasses import dataclass, field
+
+SETUP, CALL_PROC, ALERT, CONNECT, DISC_SENT, DISC_RECEIVED, PARKED = 1, 3, 4, 5, 6, 7, 8
+TO_USER, HELD, HELD_BY_PEER = 0x080, 0x100, 0x200
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One presence entry: each contact of a user has its own, the newest is shown (wire reference 13)."""
+
+    contact: str
+    activity: str = ""
+    note: str = ""
+    status: str = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class SimUser:
+    """A PBX object. `groups`: name and whether the membership is active. `object` "bool": a switch."""
+
+    cn: str
+    h323: str = ""
+    e164: str = ""
+    dn: str = ""
+    type: str = "ep"
+    guid: str = ""
+    groups: tuple[tuple[str, bool], ...] = ()
+    registered: bool = True
+    object: str = ""
+    loc: str = ""
+    node: str = "root"
+    emails: tuple[str, ...] = ()
+    hidden: bool = False
+    devices: tuple[tuple[str, str], ...] = ()
+    presence: tuple[Entry, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The guid: the given one, or one made of the long name."""
+        return self.guid or uuid.uuid5(uuid.NAMESPACE_OID, self.cn).hex
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """A party of a leg, under one of the types of wire reference 10.3."""
+
+    type: str
+    cn: str = ""
+    dn: str = ""
+    e164: str = ""
+    h323: str = ""
+
+
+def party(kind: str, user: SimUser) -> No:
+    """A user as a party."""
+    return No(kind, user.cn, user.dn, user.e164, user.h323)
+
+
+@dataclass(slots=True)
+class Leg:
+    """One leg of one user; changes as the call does. `state` is the low nibble, `bits` the rest."""
+
+    number: int
+    guid: str
+    state: int
+    bits: int
+    numbers: list[No]
+    conf: str
+    cause: int | None = None
+    uui: str = ""
+    over: bool = False
+    xfer_only: bool = False
+    info: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def word(self) -> int:
+        """The state as it goes over the wire."""
+        return self.state | self.bits
+
+    def put(self, number: No) -> None:
+        """Set the party of a type, replacing the one that was there."""
+        self.numbers = [other for other in self.numbers if other.type != number.type] + [number]
+
+
+@dataclass(frozen=True, slots=True)
+class UserNews:
+    """A user changed; `gone`: it left the scope."""
+
+    user: SimUser
+    channel: int = 0
+    alert: int = 0
+    gone: bool = False
+    end_of_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LegNews:
+    """A leg changed; frozen, because the leg may change again before it is polled."""
+
+    follow: int
+    leg: int
+    state: int
+    numbers: tuple[No, ...]
+    message: str
+    conf: str
+    cause: int | None
+    uui: str = ""
+    active: bool = True
