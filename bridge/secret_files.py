@@ -31,4 +31,4 @@ def read_secret(path: Path) -> str:
 def _is_credential(path: Path) -> bool:
     """A file below systemd's credentials directory is protected by that directory."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    return bool(directory) and path.resolve().is_relative_to(Path(directory).resolve())
+    return directory is not None and path.resolve().is_relative_to(Path(directory).resolve())

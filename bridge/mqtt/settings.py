@@ -1,7 +1,8 @@
 """Where a broker is and who we are there, as a value."""
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 MQTT_5, MQTT_3 = "5", "3.1.1"
 
@@ -26,3 +27,7 @@ class BrokerSettings:
     def place(self) -> str:
         """Host and port for people."""
         return f"{self.host}:{self.port}"
+
+    def with_client_id(self, client_id: str) -> Self:
+        """The same broker for another client."""
+        return replace(self, client_id=client_id)

@@ -1,0 +1,108 @@
+"""The command line: run, check, simulate, demo. Exceptions become exit codes here and nowhere else."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from bridge import __version__, app, log
+from bridge.check import check as check_connections
+from bridge.config import Config
+from bridge.config_file import load, masked
+from bridge.errors import ConfigError
+
+EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
+DEFAULT_FILE = Path("/etc/innovaphone-mqtt/config.yaml")
+
+cli = typer.Typer(
+    help="A bridge between innovaphone PBXs and MQTT.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
+
+
+@cli.command()
+def run(
+    config_file: ConfigFile = DEFAULT_FILE,
+    pbx: Annotated[str, typer.Option(help="Serve only this PBX of the configuration.")] = "",
+) -> None:
+    """Serve the PBXs of a configuration until SIGTERM."""
+    config = load(config_file)
+    pbxs = [one for one in config.pbxs if pbx in {"", one.name}]
+    if not pbxs:
+        names = ", ".join(one.name for one in config.pbxs)
+        raise ConfigError((f"{config_file}: there is no PBX '{pbx}'; known: {names}",))
+    log.configure(config.log.level, config.log.format)
+    asyncio.run(app.run(config, pbxs))
+
+
+@cli.command()
+def check(
+    config_file: ConfigFile = DEFAULT_FILE,
+    *,
+    connect: Annotated[bool, typer.Option(help="Log in at every PBX and at the broker too.")] = False,
+    show: Annotated[bool, typer.Option(help="Print the configuration in force, without secrets.")] = False,
+) -> None:
+    """Check a configuration; with --connect also what it leads to."""
+    config = load(config_file)
+    if show:
+        typer.echo(masked(config))
+    typer.echo(f"{config_file}: good, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
+    if connect:
+        _check_connections(config)
+
+
+@cli.command()
+def simulate(
+    port: Annotated[int, typer.Option(help="Where to listen; 0 takes a free port.")] = 8080,
+    host: Annotated[str, typer.Option(help="Which address to listen on.")] = "127.0.0.1",
+    scene: Annotated[Path | None, typer.Option(help="A scene to play instead of the office.")] = None,
+    dynamic_pbx: Annotated[str, typer.Option(help="Be this dynamic PBX.")] = "",
+) -> None:
+    """Be a simulated PBX with a small office in it: user admin, password secret, session user API."""
+    from bridge.sim.serve import serve  # noqa: PLC0415  (only those who simulate load it)
+
+    asyncio.run(serve(host, port, scene, dynamic_pbx, typer.echo))
+
+
+@cli.command()
+def demo(
+    for_s: Annotated[float, typer.Option("--for", help="End after so many seconds; 0: at Ctrl-C.")] = 0,
+) -> None:
+    """Show a simulated PBX, a broker and the bridge at work, in words."""
+    from bridge.demo.show import demo as show  # noqa: PLC0415  (only those who want the demo load it)
+
+    raise typer.Exit(asyncio.run(show(for_s, typer.echo)))
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"innovaphone-mqtt {__version__}")
+
+
+def main() -> None:
+    """Run the command; never a traceback for what a person can mend."""
+    try:
+        cli()
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        count = len(error.problems)
+        typer.echo(f"{count} problem{'' if count == 1 else 's'}, nothing started.", err=True)
+        sys.exit(EXIT_CONFIG)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:  # noqa: BLE001  (the last line of defence: a bug ends the process, with its trace)
+        structlog.get_logger().exception("bug")
+        sys.exit(EXIT_BUG)
+
+
+def _check_connections(config: Config) -> None:
+    results = asyncio.run(check_connections(config))
+    for good, line in results:
+        typer.echo(f"{'ok  ' if good else 'FAIL'}  {line}")
+    if not all(good for good, _ in results):
+        raise typer.Exit(EXIT_FAILED)
