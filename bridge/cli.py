@@ -62,9 +62,14 @@ def simulate(
     dynamic_pbx: Annotated[str, typer.Option(help="Be this dynamic PBX.")] = "",
 ) -> None:
     """Be a simulated PBX with a small office in it: user admin, password secret, session user API."""
-    from bridge.sim.serve import serve  # noqa: PLC0415  (only those who simulate load it)
+    from bridge.sim.scenario import ScenarioError, office, read  # noqa: PLC0415  (only for those who simulate)
+    from bridge.sim.serve import serve  # noqa: PLC0415  (same)
 
-    asyncio.run(serve(host, port, scene, dynamic_pbx, typer.echo))
+    try:
+        played = office() if scene is None else read(scene.read_text(encoding="utf-8"))
+        asyncio.run(serve(host, port, played, dynamic_pbx, typer.echo))
+    except (ScenarioError, OSError) as error:
+        raise ConfigError((f"{scene or 'simulate'}: {error}",)) from None
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""A broker for the demo that needs no installation: Mosquitto where it is found, else amqtt. Loopback only."""
+"""A broker for the demo that needs no installation: Mosquitto if there is one, else amqtt. Loopback only."""
 
 import asyncio
 import contextlib

@@ -2,20 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 from bridge.sim.operations import Box
 from bridge.sim.pbx import SimOptions, SimPbx
-from bridge.sim.scenario import Scene, office, play, read
+from bridge.sim.scenario import Scene, play
 
 FAR_END_ANSWERS_S = 1.0
 
 
-async def serve(
-    host: str, port: int, scene_file: Path | None, dynamic_pbx: str, say: Callable[[str], object]
-) -> None:
+async def serve(host: str, port: int, scene: Scene, dynamic_pbx: str, say: Callable[[str], object]) -> None:
     """Serve and play for ever. Raises ScenarioError and OSError."""
-    scene: Scene = office() if scene_file is None else read(scene_file.read_text(encoding="utf-8"))
     box = f"PBX0-{dynamic_pbx}" if dynamic_pbx else "PBX0"
     options = SimOptions(
         host=host, port=port, path=f"/{box}/user.soap", box=Box(far_end_answers_s=FAR_END_ANSWERS_S)
