@@ -4,7 +4,6 @@ import secrets
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from bridge import clock
 from bridge.commander import CommandSettings
@@ -14,7 +13,7 @@ from bridge.core.draft import Scope
 from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
 from bridge.link import Link, LinkSettings, OpenBroker
-from bridge.mqtt.client import connect
+from bridge.mqtt.client import Door
 from bridge.mqtt.settings import BrokerSettings
 from bridge.observer import Observer
 from bridge.pbx.client import Client, Following
@@ -85,7 +84,7 @@ class Builder:
         return open_pbx
 
     def _open_broker(self, pbx: Pbx) -> OpenBroker:
-        return partial(connect, self.broker(pbx))
+        return Door(self.broker(pbx)).open
 
     def _link_settings(self, pbx: Pbx) -> LinkSettings:
         commands, events = self._config.commands, self._config.events

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -21,6 +22,7 @@ from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
 INCOMING_AT_MOST = 2000
 GOODBYE_S = 0.3
+TRIAL_S = 2.0
 
 
 class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
@@ -60,6 +62,23 @@ async def _open(settings: BrokerSettings, will: Message, protocol: str) -> "Conn
     return connection
 
 
+class Door:
+    """Opens connections to one broker and remembers which protocol it took, so that none is tried in vain."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._settings = settings
+        self._protocol = settings.protocol
+
+    @asynccontextmanager
+    async def open(self, will: Message) -> "AsyncIterator[Connection]":
+        """See `connect`."""
+        settings = replace(self._settings, protocol=self._protocol)
+        self._protocol = self._settings.protocol
+        async with connect(settings, will) as connection:
+            self._protocol = connection.protocol
+            yield connection
+
+
 class Connection:
     """An open connection. `lost` gets the LinkError that ended it."""
 
@@ -84,14 +103,24 @@ class Connection:
 
     async def open(self) -> None:
         """Connect and wait until the broker accepts us."""
-        place, within = self._settings.place, self._settings.connect_timeout_s
+        place = self._settings.place
         try:
             await _connect_in_thread(self._client, self._settings, self.protocol)
             self._driver.attach()
-            async with asyncio.timeout(within):
-                await self._accepted
+            await self._await_acceptance()
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
             raise reasons.of_exception(error, place) from None
+
+    async def _await_acceptance(self) -> None:
+        """Some old brokers misread a CONNECT of MQTT 5 and wait for more of it: do not wait long for them."""
+        trial = self._settings.protocol == "auto" and self.protocol == MQTT_5
+        try:
+            async with asyncio.timeout(TRIAL_S if trial else self._settings.connect_timeout_s):
+                await self._accepted
+        except TimeoutError:
+            if not trial:
+                raise
+            raise NotForThisBroker(f"the broker {self._settings.place} is silent") from None
 
     async def close(self) -> None:
         """Say goodbye, for a third of a second at most, and close."""
