@@ -29,6 +29,11 @@ class Faults:
         """Let a fault wait."""
         self._waiting.append(fault)
 
+    @property
+    def pending(self) -> int:
+        """How many still wait."""
+        return len(self._waiting)
+
     def clear(self) -> None:
         """No more trouble."""
         self._waiting.clear()

@@ -1,0 +1,186 @@
+"""For tests: a real Mosquitto that can be killed, and an independent observer over plain paho."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+PATIENCE_S = 10.0 * float(os.environ.get("TEST_PATIENCE", "1"))
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def mosquitto_path() -> str:
+    """Where Mosquitto is; skips without it, and fails where CI should have it."""
+    path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        reason = "Mosquitto is not installed (apt install mosquitto): tests with a real broker are left out"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+class Mosquitto:
+    """A broker on a free loopback port without persistence: empty after each start."""
+
+    def __init__(self, folder: Path, *extra: str) -> None:
+        self.port = free_port()
+        self._file = folder / "mosquitto.conf"
+        lines = (f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", "allow_anonymous true", *extra)
+        self._file.write_text("\n".join(lines) + "\n")
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+
+    async def start(self) -> None:
+        """Start, and wait until it accepts connections."""
+        nowhere = asyncio.subprocess.DEVNULL
+        self._process = await asyncio.create_subprocess_exec(
+            mosquitto_path(), "-c", str(self._file), stdout=nowhere, stderr=nowhere
+        )
+        await eventually(lambda: _accepts(self.port), "Mosquitto accepts connections")
+
+    async def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+            self._process = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One message as the observer got it."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    at: float
+
+    @property
+    def json(self) -> Any:
+        """The payload, decoded."""
+        return json.loads(self.payload)
+
+
+class Observer:
+    """Sees everything on a broker, by paho's own thread; shares no code with the bridge."""
+
+    def __init__(self, port: int) -> None:
+        self._messages: list[Seen] = []
+        self._lock = threading.Lock()
+        self.tree: dict[str, bytes] = {}
+        self._port = port
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_message = self._on_message
+        self._subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+
+    async def __aenter__(self) -> Self:
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        await eventually(self._subscribed.is_set, "the observer is subscribed")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    @property
+    def messages(self) -> list[Seen]:
+        """Everything so far."""
+        with self._lock:
+            return list(self._messages)
+
+    def events(self, user: str = "", pbx: str = "hq") -> list[Any]:
+        """The call events of a user, or of all, decoded."""
+        wanted = f"innovaphone/{pbx}/user/"
+        return [
+            message.json
+            for message in self.messages
+            if message.topic.startswith(wanted)
+            and message.topic.endswith("/event")
+            and user in {"", message.topic.split("/")[3]}
+        ]
+
+    def types(self, user: str = "", pbx: str = "hq") -> list[str]:
+        """The types of these events."""
+        return [event["event_type"] for event in self.events(user, pbx)]
+
+    def replies(self, verb: str, pbx: str = "hq") -> list[Any]:
+        """The replies to a verb."""
+        topic = f"innovaphone/{pbx}/response/{verb}"
+        return [message.json for message in self.messages if message.topic == topic]
+
+    def now(self, topic: str) -> Any:
+        """The last message of a topic: JSON, text or None."""
+        payload = self.tree.get(topic)
+        if payload is None:
+            return None
+        return json.loads(payload) if payload[:1] == b"{" else payload.decode()
+
+    def publish(
+        self,
+        topic: str,
+        payload: object,
+        *,
+        retain: bool = False,
+        response: str | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        """Send something; a mapping becomes JSON."""
+        body = payload if isinstance(payload, str | bytes) else json.dumps(payload)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if response is not None:
+            properties.ResponseTopic = response
+            properties.CorrelationData = correlation or b""
+        self._client.publish(topic, body, qos=1, retain=retain, properties=properties).wait_for_publish(5)
+
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        seen = Seen(message.topic, bytes(message.payload), message.retain, time.monotonic())
+        with self._lock:
+            self._messages.append(seen)
+            if seen.payload:
+                self.tree[seen.topic] = seen.payload
+            else:
+                self.tree.pop(seen.topic, None)
+
+
+async def eventually(true: Callable[[], object], what: str, within: float = PATIENCE_S) -> None:
+    """Wait until something is so; fail with its description when it is not in time."""
+    end = time.monotonic() + within
+    while not true():
+        if time.monotonic() > end:
+            pytest.fail(f"not within {within:g} s: {what}")
+        await asyncio.sleep(0.01)
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

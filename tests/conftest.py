@@ -1,0 +1,37 @@
+"""Fixtures that several folders of tests share."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from tests.bus import Mosquitto, Observer
+from tests.running import FAST, STAFF, SimPbx
+
+
+@pytest.fixture(autouse=True)
+def _fresh_log() -> None:
+    """Each test sets the log up anew, or has the default."""
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    """A real Mosquitto."""
+    async with Mosquitto(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def bus(broker: Mosquitto) -> AsyncIterator[Observer]:
+    """An observer of everything on the broker."""
+    async with Observer(broker.port) as observer:
+        yield observer
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[SimPbx]:
+    """A simulated PBX with a few people."""
+    async with SimPbx(STAFF, FAST) as running:
+        yield running

@@ -1,0 +1,83 @@
+"""For tests: the whole bridge in this process, or the real program as another one."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bridge import app
+from bridge.config import Config
+from bridge.sim.model import SimUser
+from bridge.sim.operations import Box
+from bridge.sim.pbx import SimOptions, SimPbx
+from bridge.sim.sessions import Habits
+
+STAFF = (
+    SimUser("API", "api", groups=(("all", True),)),
+    SimUser("Anna Müller", "anna", "21", "Anna", groups=(("all", False), ("sales", True))),
+    SimUser("Bert O'Neil", "bert", "22", "Bert", groups=(("all", False),)),
+    SimUser("Carla & Co", "carla/x", "23", "Carla", groups=(("all", False),)),
+    SimUser("Night", "night", object="bool", type="", groups=(("all", False),)),
+)
+FAST = SimOptions(
+    box=Box(call_step_s=0.02, far_end_answers_s=0.02), habits=Habits(batch=3), session_linger_s=0.5
+)
+
+
+def pbx_section(sim: SimPbx, **changes: Any) -> dict[str, Any]:
+    """The configuration of a simulated PBX."""
+    section = {
+        "name": "hq",
+        "url": sim.soap_url,
+        "username": "admin",
+        "password": "secret",
+        "session_user": "API",
+        "settle_s": 0.3,
+    }
+    return {**section, **changes}
+
+
+def configuration(port: int, *pbxs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A whole configuration."""
+    mqtt = {"url": f"mqtt://127.0.0.1:{port}"}
+    return {"mqtt": mqtt, "pbxs": list(pbxs), "http": {"listen": "off"}, **more}
+
+
+@asynccontextmanager
+async def bridge(settings: dict[str, Any]) -> AsyncIterator[asyncio.Event]:
+    """The bridge in this process; ended by the event or at the end of the context."""
+    config, stop = Config.model_validate(settings), asyncio.Event()
+    task = asyncio.create_task(app.run(config, config.pbxs, stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await task
+
+
+class Program:
+    """The real program with a configuration file."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self._file = folder / "bridge.yaml"
+        self._file.write_text(json.dumps(settings))
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """Start it, its log in a pipe."""
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bridge", "run", "-c", str(self._file)), stderr=asyncio.subprocess.PIPE
+        )
+        return self.process
+
+    async def end(self, number: signal.Signals) -> tuple[int, str]:
+        """Send a signal; the exit code and the log."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        _, log = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, log.decode()

@@ -1,0 +1,376 @@
+"""The whole bridge between a simulated PBX and a real broker, seen from outside."""
+
+import asyncio
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bridge.sim.auth import Account
+from bridge.sim.faults import Fault
+from bridge.sim.pbx import SimPbx
+from bridge.sim.xml import Decoration
+from tests.bus import Mosquitto, Observer, eventually
+from tests.running import FAST, STAFF, Program, bridge, configuration, pbx_section
+
+pytestmark = pytest.mark.broker
+STATE, INFO = "innovaphone/hq/state", "innovaphone/hq/info"
+ANNA = "innovaphone/hq/user/anna/state"
+
+
+async def online(bus: Observer, pbx: str = "hq") -> None:
+    """The bridge says that a PBX is online, and follows everybody."""
+    await eventually(lambda: bus.now(f"innovaphone/{pbx}/state") == "online", f"{pbx} is online")
+
+
+async def followed(sim: SimPbx, count: int = len(STAFF)) -> None:
+    """The bridge follows the calls of so many users, and takes them as settled."""
+    await eventually(lambda: len(sim.requests("UserInitialize")) >= count, "all users are followed")
+    await asyncio.sleep(0.5)
+
+
+async def test_lists_everybody_with_escaped_names(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Each user has a retained state below a safe topic."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await eventually(lambda: len(bus.tree) == len(STAFF) + 2, "state, info and all users are there")
+
+        assert bus.now("innovaphone/hq/user/carla%2Fx/state")["name"] == "Carla & Co"
+        assert bus.now(ANNA)["groups"] == [
+            {"name": "all", "active": False},
+            {"name": "sales", "active": True},
+        ]
+
+
+async def test_tells_an_incoming_call_to_its_end(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Events in order, one of them terminal; the state follows; seq has no gap."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await followed(pbx)
+        call = pbx.ring("Anna Müller", "0123", "ACME")
+        await eventually(lambda: (bus.now(ANNA) or {}).get("call_state") == "ringing", "anna rings")
+        call.answer()
+        call.hold("Anna Müller")
+        call.retrieve("Anna Müller")
+        call.hang_up()
+        await eventually(lambda: "ended" in bus.types("anna"), "the call ended")
+
+        wanted = ["incoming", "ringing", "answered", "held", "retrieved", "ended"]
+        assert [kind for kind in bus.types("anna") if kind != "updated"] == wanted
+        assert [event["seq"] for event in bus.events()] == list(range(1, len(bus.events()) + 1))
+        last = bus.events("anna")[-1]["call"]
+        assert (last["outcome"], last["cause"]["code"]) == ("answered", 16)
+        await eventually(lambda: bus.now(ANNA)["call_state"] == "idle", "anna is idle")
+        assert not any(message.retain for message in bus.messages if message.topic.endswith("event"))
+
+
+async def test_one_unreachable_pbx_does_not_disturb_another(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """Two PBXs, one of them dynamic, work beside one that is never there."""
+    async with SimPbx(STAFF, replace(FAST, path="/PBX0-branch/user.soap")) as branch:
+        settings = configuration(
+            broker.port,
+            pbx_section(pbx),
+            pbx_section(branch, name="branch", url=branch.url, dynamic_pbx="branch"),
+            pbx_section(pbx, name="gone", url="http://127.0.0.1:9"),
+        )
+        async with bridge(settings):
+            await online(bus)
+            await online(bus, "branch")
+            info = "innovaphone/gone/info"
+            await eventually(lambda: bus.now(info)["link"] == "unreachable", "the third is unreachable")
+            assert bus.now("innovaphone/gone/state") == "offline"
+
+
+async def test_the_tree_is_back_after_the_broker_lost_it(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+) -> None:
+    """The broker dies and comes back empty: everything is there again within 5 s; late events say so."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await followed(pbx)
+        await broker.kill()
+        pbx.ring("Anna Müller", "0123").hang_up()
+        await asyncio.sleep(1)
+        await broker.start()
+        back = time.monotonic()
+        async with Observer(broker.port) as fresh:
+            await eventually(
+                lambda: len([topic for topic in fresh.tree if "/event" not in topic]) == len(STAFF) + 2,
+                "the whole tree is back",
+                within=5,
+            )
+            await eventually(lambda: "missed" in fresh.types("anna"), "the events came late")
+            late = fresh.events("anna")[-1]
+            assert late["queued"] is True
+            assert late["age_ms"] > 500
+            assert time.monotonic() - back < 5
+
+
+async def test_a_crash_of_the_pbx_ends_its_calls_once(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Exactly one terminal event, and the users are right within 10 s."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await followed(pbx)
+        pbx.ring("Anna Müller", "0123").answer()
+        await eventually(lambda: "answered" in bus.types("anna"), "anna talks")
+        await pbx.crash()
+        await eventually(lambda: bus.now(STATE) == "offline", "the PBX is offline")
+        pbx.change_user("Bert O'Neil", dn="Bertram")
+        await pbx.start_again()
+        await online(bus)
+        await eventually(lambda: "ended" in bus.types("anna"), "the call is closed")
+
+        ends = [event for event in bus.events("anna") if event["event_type"] in {"ended", "missed"}]
+        assert [event["call"]["outcome"] for event in ends] == ["lost"]
+        bert = "innovaphone/hq/user/bert/state"
+        await eventually(lambda: bus.now(bert)["display_name"] == "Bertram", "bert is up to date")
+
+
+async def test_a_call_survives_a_reconnect_under_its_id(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """The session is lost, the call is not: same id, no second beginning, one end."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await followed(pbx)
+        call = pbx.ring("Anna Müller", "0123")
+        call.answer()
+        await eventually(lambda: "answered" in bus.types("anna"), "anna talks")
+        pbx.kill_sessions()
+        await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session is open")
+        await followed(pbx, 2 * len(STAFF))
+        await asyncio.sleep(0.5)
+        call.hang_up()
+        await eventually(lambda: "ended" in bus.types("anna"), "the call ended")
+
+        assert bus.types("anna").count("ended") == 1
+        assert bus.types("anna").count("incoming") == 1
+        assert len({event["call"]["id"] for event in bus.events("anna")}) == 1
+        assert bus.events("anna")[-1]["call"]["outcome"] == "answered"
+
+
+async def test_kill_and_restart_of_the_bridge_leaves_no_ghost(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+) -> None:
+    """kill -9 mid-call, the call ends, start again: `ended` with outcome lost, idle afterwards."""
+    program = Program(tmp_path, configuration(broker.port, pbx_section(pbx)))
+    await program.start()
+    await online(bus)
+    await followed(pbx)
+    call = pbx.ring("Anna Müller", "0123")
+    call.answer()
+    await eventually(lambda: "answered" in bus.types("anna"), "anna talks")
+    call_id = bus.events("anna")[-1]["call"]["id"]
+    await program.end(signal.SIGKILL)
+    await eventually(lambda: bus.now(STATE) == "offline", "the will says offline")
+    call.hang_up()
+    pbx.exchange.remove_user("Bert O'Neil")
+    await program.start()
+    await eventually(lambda: "ended" in bus.types("anna"), "the call is closed")
+    last = bus.events("anna")[-1]["call"]
+    await eventually(lambda: "innovaphone/hq/user/bert/state" not in bus.tree, "who is gone is cleared")
+    code, _ = await program.end(signal.SIGTERM)
+
+    assert (last["id"], last["outcome"]) == (call_id, "lost")
+    assert bus.now(ANNA)["calls"] == []
+    assert code == 0
+
+
+async def test_sigterm_during_a_blocked_poll(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+) -> None:
+    """Gone in under 2 s with exit code 0, offline on the broker, session ended at the PBX."""
+    program = Program(tmp_path, configuration(broker.port, pbx_section(pbx)))
+    await program.start()
+    await online(bus)
+    await followed(pbx)
+    started = time.monotonic()
+    code, log = await program.end(signal.SIGTERM)
+
+    assert time.monotonic() - started < 2
+    assert code == 0
+    assert bus.now(STATE) == "offline"
+    assert bus.now(INFO)["link"] == "stopped"
+    assert len(pbx.requests("End")) == 1
+    assert "secret" not in log
+
+
+async def test_commands_work_and_run_once(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """call, clear, presence, ping and resync; the same id twice runs once; MQTT 5 replies go home."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await followed(pbx)
+        command = "innovaphone/hq/command"
+        for _ in range(2):
+            bus.publish(f"{command}/call", {"id": "c1", "user": "anna", "number": "0800 1234"})
+        await eventually(lambda: len(bus.replies("call")) == 2, "both requests are answered")
+        first, second = bus.replies("call")
+        assert (first["status"], second["duplicate"], first["call"]) == ("ok", True, second["call"])
+        await eventually(lambda: "answered" in bus.types("anna"), "the far end answers")
+        assert {event["call"]["command_id"] for event in bus.events("anna")} == {"c1"}
+        assert len(pbx.requests("UserCall")) == 1
+
+        bus.publish("innovaphone/hq/user/anna/command/clear", "")
+        await eventually(lambda: "ended" in bus.types("anna"), "the call is cleared")
+        bus.publish("innovaphone/hq/user/bert/command/presence", "away")
+        bert = "innovaphone/hq/user/bert/state"
+        await eventually(lambda: bus.now(bert)["presence"]["activity"] == "away", "bert is away")
+        bus.publish(f"{command}/ping", "{}", response="home/reply", correlation=b"42")
+        await eventually(lambda: "home/reply" in bus.tree, "the reply came to the response topic")
+        bus.publish(f"{command}/resync", "")
+        await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session was opened")
+
+
+async def test_refused_commands_do_nothing(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Retained, garbage, unknown and forbidden: a reply each, no request to the PBX."""
+    retained = "innovaphone/hq/command/call"
+    bus.publish(retained, {"id": "old", "user": "anna", "number": "1"}, retain=True)
+    bus.publish("innovaphone/hq/command/call", {"id": "missed", "user": "anna", "number": "2"})
+    settings = configuration(
+        broker.port, pbx_section(pbx), commands={"numbers": {"deny": ["0900*"]}, "rate_per_minute": 6000}
+    )
+    async with bridge(settings):
+        await online(bus)
+        await followed(pbx)
+        garbage = [
+            "{",
+            "\x00",
+            "[" * 5000,
+            '{"user": 5}',
+            '{"user": "anna", "number": "0900 1"}',
+            '{"x": NaN}',
+        ]
+        for payload in [*garbage, '{"user": "anja", "number": "1"}']:
+            bus.publish("innovaphone/hq/command/call", payload)
+        bus.publish("innovaphone/hq/command/cal", "{}")
+        bus.publish("innovaphone/hq/command/call", {"user": "anna", "number": "3"}, retain=True)
+        await eventually(lambda: len(bus.replies("call")) == 8, "each request got its reply")
+        await eventually(lambda: bus.replies("cal") != [], "the unknown verb too")
+
+        codes = [reply["code"] for reply in bus.replies("call")]
+        wanted = ["malformed", "malformed", "malformed", "invalid", "number_not_allowed", "malformed"]
+        assert codes == [*wanted, "unknown_user", "retained"]
+        assert "did you mean 'anna'" in bus.replies("call")[6]["message"]
+        assert bus.replies("cal")[0]["code"] == "unknown_verb"
+        assert pbx.requests("UserCall") == []
+        await eventually(lambda: retained not in bus.tree, "the retained command was cleared")
+
+
+@pytest.mark.parametrize(
+    ("options", "section", "words"),
+    [
+        (FAST, {"password": "wrong"}, "refuses user name or password"),
+        (FAST, {"session_user": "Nobody"}, "opens no session for 'Nobody'"),
+        (replace(FAST, account=Account("admin", "secret", "basic")), {}, "set auth: basic"),
+    ],
+)
+async def test_what_a_human_must_mend_is_rejected(
+    broker: Mosquitto, bus: Observer, options: object, section: dict[str, str], words: str
+) -> None:
+    """Offline, link rejected, the reason in words, and no second attempt at once."""
+    assert isinstance(options, type(FAST))
+    async with SimPbx(STAFF, options) as pbx, bridge(configuration(broker.port, pbx_section(pbx, **section))):
+        await eventually(lambda: (bus.now(INFO) or {}).get("link") == "rejected", "the link is rejected")
+
+        assert words in bus.now(INFO)["reason"]
+        assert bus.now(STATE) == "offline"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("html", "Poll"),
+        Fault("truncated", "Poll"),
+        Fault("dtd", "Poll"),
+        Fault("big", "Poll", value=20e6),
+        Fault("endless", "Poll"),
+        Fault("gzip", "Poll"),
+        Fault("redirect", "Poll"),
+        Fault("cut", "Poll"),
+        Fault("reset", "Poll"),
+        Fault("empty", "Poll"),
+        Fault("fault", "Poll"),
+        Fault("http", "Poll", value=503),
+        Fault("unauthorised", "Poll", times=2),
+    ],
+    ids=lambda fault: fault.kind,
+)
+async def test_a_bad_poll_reply_costs_one_session(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, fault: Fault
+) -> None:
+    """Refused within the caps, session opened anew, everything right again."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        pbx.faults.add(fault)
+        pbx.set_presence("Anna Müller", "busy")
+        await eventually(lambda: pbx.faults.pending == 0, "the next Poll is the one to be spoiled")
+        pbx.set_presence("Anna Müller", "away")
+        await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session is open")
+        await eventually(lambda: bus.now(ANNA)["presence"]["activity"] == "away", "anna is right")
+        await online(bus)
+
+
+@pytest.mark.parametrize("way", ["fault", "empty", "http"])
+async def test_a_session_that_vanished_is_noticed(broker: Mosquitto, bus: Observer, way: str) -> None:
+    """Whichever of the three ways a PBX answers for an unknown session (wire reference 23.2)."""
+    async with SimPbx(STAFF, replace(FAST, invalid_session=way)) as pbx:
+        async with bridge(configuration(broker.port, pbx_section(pbx))):
+            await online(bus)
+            await followed(pbx)
+            pbx.kill_sessions()
+            await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session is open")
+            await online(bus)
+            assert len(pbx.requests("Poll")) < 50
+
+
+@pytest.mark.parametrize(
+    "decoration",
+    [
+        Decoration(xsi_type=False),
+        Decoration(xsi_type=False, array_type=False),
+        Decoration(item_names=True),
+        Decoration(named_types=True, extra=True),
+        Decoration(old_order=True, two_presences=True),
+        Decoration(empty="missing"),
+        Decoration(empty="nil", latin1=True),
+    ],
+)
+async def test_any_decoration_gives_the_same_tree(
+    broker: Mosquitto, bus: Observer, decoration: Decoration
+) -> None:
+    """Firmware dresses replies differently; the bus does not show it."""
+    async with SimPbx(STAFF, replace(FAST, decoration=decoration)) as pbx:
+        async with bridge(configuration(broker.port, pbx_section(pbx))):
+            await online(bus)
+            await followed(pbx)
+            pbx.ring("Anna Müller", "0123", "ACME").answer()
+            await eventually(lambda: "answered" in bus.types("anna"), "anna talks")
+
+            assert bus.now(ANNA)["name"] == "Anna Müller"
+            assert bus.events("anna")[0]["call"]["remote"]["name"] == "ACME"
+
+
+async def test_rules_decide_who_is_seen(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Users by rule, calls by rule."""
+    section = pbx_section(pbx, users=[{"number": "2*"}], calls=[{"name": "Anna*"}])
+    async with bridge(configuration(broker.port, section)):
+        await online(bus)
+        await eventually(lambda: len(bus.tree) == 3 + 2, "only the users with numbers are there")
+        await eventually(lambda: len(pbx.requests("UserInitialize")) == 1, "only anna is followed")
+        assert bus.now(INFO)["monitored"] == 1
+
+
+async def test_a_switch_is_no_call(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """A Boolean object's leg is its switch (wire reference 10.6)."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await followed(pbx)
+        pbx.switch("Night", manual=True, on=True)
+        await eventually(lambda: "switched" in bus.types("night"), "the switch was told")
+
+        night = bus.now("innovaphone/hq/user/night/state")
+        assert (night["switch"], night["calls"]) == ({"mode": "manual", "on": True}, [])
