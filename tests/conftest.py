@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import structlog
 
+from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
-from tests.running import FAST, STAFF, SimPbx
+from tests.running import FAST, STAFF
 
 
 @pytest.fixture(autouse=True)

@@ -86,7 +86,7 @@ async def test_one_unreachable_pbx_does_not_disturb_another(
 
 
 async def test_the_tree_is_back_after_the_broker_lost_it(
-    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
 ) -> None:
     """The broker dies and comes back empty: everything is there again within 5 s; late events say so."""
     async with bridge(configuration(broker.port, pbx_section(pbx))):
@@ -156,7 +156,7 @@ async def test_a_call_survives_a_reconnect_under_its_id(
 async def test_kill_and_restart_of_the_bridge_leaves_no_ghost(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
 ) -> None:
-    """kill -9 mid-call, the call ends, start again: `ended` with outcome lost, idle afterwards."""
+    """Kill -9 mid-call, the call ends, start again: `ended` with outcome lost, idle afterwards."""
     program = Program(tmp_path, configuration(broker.port, pbx_section(pbx)))
     await program.start()
     await online(bus)
@@ -317,14 +317,16 @@ async def test_a_bad_poll_reply_costs_one_session(
 @pytest.mark.parametrize("way", ["fault", "empty", "http"])
 async def test_a_session_that_vanished_is_noticed(broker: Mosquitto, bus: Observer, way: str) -> None:
     """Whichever of the three ways a PBX answers for an unknown session (wire reference 23.2)."""
-    async with SimPbx(STAFF, replace(FAST, invalid_session=way)) as pbx:
-        async with bridge(configuration(broker.port, pbx_section(pbx))):
-            await online(bus)
-            await followed(pbx)
-            pbx.kill_sessions()
-            await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session is open")
-            await online(bus)
-            assert len(pbx.requests("Poll")) < 50
+    async with (
+        SimPbx(STAFF, replace(FAST, invalid_session=way)) as pbx,
+        bridge(configuration(broker.port, pbx_section(pbx))),
+    ):
+        await online(bus)
+        await followed(pbx)
+        pbx.kill_sessions()
+        await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session is open")
+        await online(bus)
+        assert len(pbx.requests("Poll")) < 50
 
 
 @pytest.mark.parametrize(
@@ -343,15 +345,17 @@ async def test_any_decoration_gives_the_same_tree(
     broker: Mosquitto, bus: Observer, decoration: Decoration
 ) -> None:
     """Firmware dresses replies differently; the bus does not show it."""
-    async with SimPbx(STAFF, replace(FAST, decoration=decoration)) as pbx:
-        async with bridge(configuration(broker.port, pbx_section(pbx))):
-            await online(bus)
-            await followed(pbx)
-            pbx.ring("Anna Müller", "0123", "ACME").answer()
-            await eventually(lambda: "answered" in bus.types("anna"), "anna talks")
+    async with (
+        SimPbx(STAFF, replace(FAST, decoration=decoration)) as pbx,
+        bridge(configuration(broker.port, pbx_section(pbx))),
+    ):
+        await online(bus)
+        await followed(pbx)
+        pbx.ring("Anna Müller", "0123", "ACME").answer()
+        await eventually(lambda: "answered" in bus.types("anna"), "anna talks")
 
-            assert bus.now(ANNA)["name"] == "Anna Müller"
-            assert bus.events("anna")[0]["call"]["remote"]["name"] == "ACME"
+        assert bus.now(ANNA)["name"] == "Anna Müller"
+        assert bus.events("anna")[0]["call"]["remote"]["name"] == "ACME"
 
 
 async def test_rules_decide_who_is_seen(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:

@@ -85,8 +85,8 @@ def _steps(before: Call | None, after: Call) -> tuple[EventType, ...]:
         (EventType.RINGING, after.rang and not rang),
         (EventType.ANSWERED, after.answered_ms is not None and not was_answered),
         (EventType.TRANSFERRED, _transfers(after) != (_transfers(before) if before else (None, None))),
-        (EventType.HELD, _held_more(before, after)),
         (EventType.RETRIEVED, before is not None and _held_more(after, before)),
+        (EventType.HELD, _held_more(before, after)),
     )
     return tuple(event for event, happened in steps if happened)
 

@@ -1,0 +1,269 @@
+"""A leg's records and the events they give: the sequences of wire reference 10.7."""
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.core import fold
+from bridge.core.draft import Scope
+from bridge.core.model import Batch, CallState, Direction, LegRecord, Party, Side, UserRecord
+from bridge.core.rules import Rule
+from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
+
+S = CallState
+RINGING, CONNECTED = leg(state=S.RINGING), leg(state=S.CONNECTED)
+OUT = leg(to_user=False)
+PARTY_ANNA = Party("21", "Anna Ex", "", "anna")
+PARTY_BERT = Party("22", "Bert Ypsilon", "", "bert")
+
+
+def over(record: LegRecord, cause: int | None = 16, by: Side | None = Side.REMOTE) -> LegRecord:
+    """The record that ends a leg."""
+    return replace(record, state=S.DISCONNECTING, cause=cause, released_by=by, ended=True)
+
+
+def test_incoming_answered_and_ended() -> None:
+    """Each step one event, one terminal; durations from the clock."""
+    history = History().start().see(leg(), RINGING, CONNECTED, over(CONNECTED))
+
+    assert history.types() == ["incoming", "ringing", "answered", "ended"]
+    last = history.state.users[ANNA].last_call
+    assert last is not None
+    assert (last.ring_s, last.talk_s, last.outcome) == (2.0, 1.0, "answered")
+    assert history.state.calls == {}
+
+
+@pytest.mark.parametrize(
+    ("record", "cause", "by", "terminal", "outcome"),
+    [
+        (RINGING, 16, Side.REMOTE, "missed", "missed"),
+        (RINGING, 17, Side.REMOTE, "missed", "busy"),
+        (RINGING, 21, Side.REMOTE, "missed", "declined"),
+        (RINGING, 16, Side.USER, "missed", "declined"),
+        (RINGING, 26, Side.REMOTE, "ended", "answered_elsewhere"),
+        (RINGING, 23, Side.REMOTE, "ended", "forwarded"),
+        (OUT, 17, Side.REMOTE, "ended", "busy"),
+        (OUT, 21, Side.REMOTE, "ended", "declined"),
+        (OUT, 16, Side.USER, "ended", "cancelled"),
+        (OUT, None, None, "ended", "cancelled"),
+        (OUT, 1, Side.REMOTE, "ended", "failed"),
+        (OUT, 1, None, "ended", "failed"),
+        (CONNECTED, 16, Side.REMOTE, "ended", "answered"),
+    ],
+)
+def test_the_outcome_of_a_leg(
+    record: LegRecord, cause: int | None, by: Side | None, terminal: str, outcome: str
+) -> None:
+    """One terminal event; missed only if nobody took the call."""
+    history = History().start().see(record, over(record, cause, by))
+
+    assert (history.types()[-1], history.outcome()) == (terminal, outcome)
+    assert history.state.users[ANNA].missed == (terminal == "missed")
+
+
+def test_who_let_go_first_counts() -> None:
+    """The far end disconnects with a cause, then the user hangs up: the call failed, not cancelled."""
+    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=Side.REMOTE)
+    history = History().start().see(OUT, tone, over(OUT, 16, Side.USER))
+
+    assert history.types() == ["outgoing", "updated", "ended"]
+    assert history.outcome() == "failed"
+
+
+def test_a_leg_seen_first_when_connected_gives_all_steps() -> None:
+    """Trunk legs may never show alert."""
+    assert History().start().see(CONNECTED).types() == ["incoming", "answered"]
+
+
+def test_a_gateway_is_not_flipped() -> None:
+    """The outbound bit of a gateway means towards the trunk (wire reference 10.2)."""
+    history = History().start().see(leg(follow=3))
+
+    assert history.types(GATE) == ["outgoing"]
+    assert history.state.calls[GATE][0].direction is Direction.OUTBOUND
+
+
+def test_hold_and_retrieve_by_both_sides() -> None:
+    """Each change of a hold bit is an event."""
+    held, by_remote = replace(CONNECTED, held=True), replace(CONNECTED, held_by_remote=True)
+    history = History().start().see(CONNECTED, held, by_remote, CONNECTED)
+
+    assert history.types() == ["incoming", "answered", "held", "retrieved", "held", "retrieved"]
+
+
+def test_a_consultation_transfer() -> None:
+    """Who transferred ends with `transferred`, who stays gets `transferred`."""
+    anna = replace(CONNECTED, remote=PARTY_BERT)
+    bert = replace(CONNECTED, follow=2, leg=8, remote=PARTY_ANNA)
+    joined = replace(bert, remote=OUTSIDE, transferred_by=PARTY_ANNA)
+    history = History().start().see(anna, bert, joined, over(anna))
+
+    assert history.types(BERT)[-1] == "transferred"
+    assert history.outcome() == "transferred"
+    assert history.state.calls[BERT][0].transferred_by is not None
+
+
+def test_a_transfer_that_is_reported_on() -> None:
+    """With transfers followed, the leg says where it went."""
+    moved = replace(CONNECTED, transferred_to=PARTY_BERT)
+    history = History().start().see(CONNECTED, moved, over(moved))
+
+    assert history.types() == ["incoming", "answered", "transferred", "ended"]
+    assert history.outcome() == "transferred"
+
+
+def test_a_diversion_takes_the_call() -> None:
+    """The leg at the target names the first one: that one was forwarded, not missed."""
+    target = leg(8, follow=2, diverted_from=PARTY_ANNA)
+    history = History().start().see(RINGING, target, over(RINGING, None))
+
+    assert (history.types()[-1], history.outcome()) == ("ended", "forwarded")
+
+
+def test_a_pickup_takes_the_call() -> None:
+    """Somebody else picked the call up: answered elsewhere."""
+    taker = leg(8, follow=2, picked_up_from=PARTY_ANNA)
+    history = History().start().see(RINGING, taker, over(RINGING, 16))
+
+    assert (history.types()[-1], history.outcome()) == ("ended", "answered_elsewhere")
+
+
+def test_park_and_a_missing_far_end_keep_what_was_known() -> None:
+    """What a record leaves out stays."""
+    parked = replace(CONNECTED, state=S.PARKED, parked_at=PARTY_BERT, remote=Party(), conference="")
+    history = History().start().see(CONNECTED, parked)
+    call = history.state.calls[ANNA][0]
+
+    assert history.types()[-1] == "updated"
+    assert (call.remote.number, call.conference) == ("0123", "c1")
+    assert call.parked_at is not None
+    assert call.parked_at.user == "bert"
+
+
+def test_a_call_that_a_command_cleared() -> None:
+    """Cause 26 of our own clear is not somebody else's answer."""
+    inbound, outbound = History().start().see(RINGING), History().start().see(OUT)
+    for history, record in ((inbound, RINGING), (outbound, OUT)):
+        call = history.state.calls[ANNA][0]
+        history.state = fold.mark_cleared(history.state, call, cleared=True)
+        history.see(over(record, 26))
+
+    assert (inbound.outcome(), outbound.outcome()) == ("declined", "cancelled")
+    call = leg_call = outbound.state.users[ANNA].last_call
+    assert leg_call is call
+    assert call is not None
+    assert fold.mark_cleared(outbound.state, call, cleared=True) is outbound.state
+
+
+@pytest.mark.parametrize("answer_first", [True, False])
+def test_a_placed_call_has_one_id_and_the_command(answer_first: bool) -> None:  # noqa: FBT001  (a case)
+    """Whether the answer to the command or the first event comes first."""
+    history = History().start()
+    if answer_first:
+        call_id = history.place(ANNA, 7, "c-1")
+        history.see(OUT)
+    else:
+        history.see(OUT)
+        call_id = history.place(ANNA, 7, "c-1")
+    history.see(replace(OUT, state=S.RINGING))
+
+    assert history.events[-1].call is not None
+    assert (history.events[-1].call.id, history.events[-1].call.command_id) == (call_id, "c-1")
+
+
+def test_placed_calls_that_never_come_are_forgotten() -> None:
+    """The memory of placed calls is bounded."""
+    history = History().start()
+    for handle in range(fold.PLACED_KEPT + 10):
+        history.place(ANNA, handle, None)
+
+    assert len(history.state.placed) == fold.PLACED_KEPT
+
+
+def test_a_running_call_found_at_the_start_is_a_resync() -> None:
+    """One `updated` with the reason, nothing else."""
+    history = History().begin().take(Batch(users=PEOPLE, list_complete=True)).see(CONNECTED)
+
+    assert history.types() == ["updated"]
+    assert history.events[-1].resync
+
+
+@pytest.mark.parametrize("conference", ["c1", ""])
+def test_a_call_that_outlives_the_session_keeps_its_id(conference: str) -> None:
+    """Recognised by its conference, or without one by its far end."""
+    history = History().start().see(replace(CONNECTED, conference=conference))
+    before = history.state.calls[ANNA][0].id
+    history.begin().take(Batch(users=PEOPLE, list_complete=True))
+    history.see(replace(CONNECTED, leg=99, conference=conference)).settle()
+
+    assert [call.id for call in history.state.calls[ANNA]] == [before]
+    assert history.types() == ["incoming", "answered"]
+
+
+def test_a_call_that_the_new_session_does_not_name_is_lost() -> None:
+    """At settling, once."""
+    history = History().start().see(CONNECTED).start()
+
+    assert history.types()[-1] == "ended"
+    assert history.outcome() == "lost"
+    assert history.settle().types().count("ended") == 1
+
+
+def test_a_user_that_leaves_takes_its_calls_along() -> None:
+    """Gone from the list, or reported inactive: topic cleared, calls lost."""
+    history = History().start().see(CONNECTED)
+    history.take(Batch(users=(replace(PEOPLE[0], active=False),)))
+    assert (history.changes.gone, history.types()[-1]) == (("anna",), "ended")
+
+    history.begin().take(Batch(users=(PEOPLE[2],), list_complete=True))
+    assert history.changes.gone == ("bert",)
+
+
+def test_a_user_that_is_no_longer_followed_loses_its_calls() -> None:
+    """A rule of the configuration may depend on what changes."""
+    scope = Scope(calls=(Rule(number="2*"),))
+    history = History(scope).start().see(CONNECTED)
+    history.take(Batch(users=(replace(PEOPLE[0], number="9"),)))
+
+    assert history.outcome() == "lost"
+
+
+def test_a_handle_used_again_is_a_new_call() -> None:
+    """The end of the old one was missed: lost, then the new one begins (wire reference 21)."""
+    history = History().start().see(CONNECTED, leg(conference="c2"))
+
+    assert history.types() == ["incoming", "answered", "ended", "incoming"]
+    assert history.outcome() == "lost"
+
+
+def test_records_of_nobody_and_ends_of_nothing_are_ignored() -> None:
+    """Unknown handle, unknown user, a second end."""
+    history = History().start().see(leg(follow=99), over(leg(5)), leg(follow=2))
+    history.take(Batch(users=(UserRecord("g-x", "X", active=False),)))
+
+    assert history.types() == []
+    assert history.types(BERT) == ["incoming"]
+
+
+def test_a_switch_is_told_when_it_changes() -> None:
+    """Two digits as a number; the leg itself is never a call (wire reference 10.6)."""
+    night = UserRecord(ANNA, "Night", short_name="night", is_switch=True)
+    history = History().begin().take(Batch(users=(night,), list_complete=True))
+    history.see(leg(remote=Party("00"))).settle()
+    assert history.types() == []
+    history.see(leg(remote=Party("11")), leg(remote=Party("11")), leg(remote=OUTSIDE))
+    history.see(leg(remote=Party(), local=Party("10")), leg(remote=Party("01"), ended=True))
+
+    assert history.types() == ["switched", "switched"]
+    assert history.state.calls == {}
+
+
+def test_names_of_the_far_end() -> None:
+    """The topic id where exactly one user fits, by short name or by number."""
+    history = History().start().see(leg(1, remote=Party("22")), leg(2, remote=Party("", "", "", "bert")))
+    history.see(leg(3, remote=Party()))
+
+    far = [call.remote for call in history.state.calls[ANNA]]
+    assert [one.user for one in far] == ["bert", "bert", None]
+    assert far[2].anonymous
+    assert OUTSIDE.number not in history.state.names
