@@ -53,7 +53,7 @@ class History:
     def now(self) -> Instant:
         """The present moment; each look at it is one second later."""
         self._ticks += 1
-        return Instant(1_000_000 + self._ticks * 1000, float(self._ticks))
+        return Instant(1_795_000_000_000 + self._ticks * 1000, float(self._ticks))
 
     def start(self, *records: UserRecord) -> "History":
         """A session whose list is complete and whose users are settled."""

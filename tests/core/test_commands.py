@@ -1,0 +1,236 @@
+"""Requests from the bus: both topic forms, bare values, codes in the contract's order, hostile input."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core import commands
+from bridge.core.commands import Permissions, Refusal, Request
+from bridge.core.message import Incoming
+from bridge.core.topics import Topics
+from bridge.core.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence
+from bridge.errors import CommandError
+from tests.core.builders import ANNA, PEOPLE, History, leg, user
+
+TOPICS = Topics("innovaphone", "hq")
+ROOT = "innovaphone/hq"
+NOW = 1_795_000_000_000
+
+
+def request(verb: str, payload: object, **more: Any) -> Request | Refusal:
+    """Parse a request on the verb's topic."""
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return commands.parse(Incoming(f"{ROOT}/command/{verb}", body, **more), TOPICS, NOW)
+
+
+def of_user(verb: str, payload: bytes, user: str = "anna") -> Request | Refusal:
+    """Parse a request on the topic of a user."""
+    return commands.parse(Incoming(f"{ROOT}/user/{user}/command/{verb}", payload), TOPICS, NOW)
+
+
+def fields(parsed: Request | Refusal) -> Any:
+    """The fields of a good request."""
+    assert isinstance(parsed, Request), parsed
+    return parsed.fields
+
+
+def code(parsed: object) -> str:
+    """The code of a refusal."""
+    assert isinstance(parsed, Refusal), parsed
+    return parsed.code
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload", "wanted"),
+    [
+        ("call", b" 0800 1234 ", {"user": "anna", "number": "0800 1234"}),
+        ("presence", b"away", {"user": "anna", "activity": "away"}),
+        ("presence", b"", {"user": "anna", "activity": ""}),
+        ("clear", b"", {"user": "anna"}),
+        ("clear", b"press", {"user": "anna"}),
+        ("call", b'{"to_user": "bert"}', {"user": "anna", "to_user": "bert"}),
+    ],
+)
+def test_values_on_the_topic_of_a_user(verb: str, payload: bytes, wanted: object) -> None:
+    """A bare value where it is unambiguous, or JSON; the user is implied."""
+    assert fields(of_user(verb, payload)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload", "wanted"),
+    [
+        ("call", b"{", "malformed"),
+        ("call", b"\xff", "malformed"),
+        ("call", b"0800", "malformed"),
+        ("call", b"[" * 60_000, "malformed"),
+        ("call", b'{"a":' * 20_000, "malformed"),
+        ("call", b" " * 70_000, "malformed"),
+        ("call", b'{"number": NaN}', "malformed"),
+        ("call", b'{"user": "\\ud800", "number": "1"}', "malformed"),
+        ("cal", b"hello", "unknown_verb"),
+        ("zzz", b"{}", "unknown_verb"),
+        ("call", {"number": "1"}, "invalid"),
+        ("call", {"user": "anna"}, "invalid"),
+        ("call", {"user": "anna", "number": "1", "to_user": "bert"}, "invalid"),
+        ("call", {"user": "anna", "number": "tel:1"}, "invalid"),
+        ("call", {"user": "anna", "number": "1", "from_number": "x"}, "invalid"),
+        ("call", {"user": 5, "number": "1"}, "invalid"),
+        ("call", {"user": "anna", "number": "1" * 65}, "invalid"),
+        ("call", {"user": "anna", "number": "1\n"}, "invalid"),
+        ("call", {"user": "anna", "number": "1", "facility": True}, "invalid"),
+        ("call", {"user": "anna", "number": "1", "facility": 1000}, "invalid"),
+        ("call", {"user": "anna", "number": "1", "anonymous": 1}, "invalid"),
+        ("call", {"user": "anna", "numbr": "1"}, "invalid"),
+        ("call", {"user": "anna", "number": "1", "zzz": "1"}, "invalid"),
+        ("call", {"id": 5, "user": "anna", "number": "1"}, "invalid"),
+        ("call", {"id": "", "user": "anna", "number": "1"}, "invalid"),
+        ("call", {"id": "x" * 129, "user": "anna", "number": "1"}, "invalid"),
+        ("call", {"expires_at": "soon", "user": "anna", "number": "1"}, "invalid"),
+        ("call", {"expires_at": 5, "user": "anna", "number": "1"}, "invalid"),
+        ("call", {"expires_at": "2026-11-23T10:00:00", "user": "anna", "number": "1"}, "invalid"),
+        ("clear", {}, "invalid"),
+        ("clear", {"call": "x", "cause": 0}, "invalid"),
+        ("presence", {"activity": "away"}, "invalid"),
+        ("presence", {"user": "anna", "activity": "Away!"}, "invalid"),
+        ("presence", {"user": "anna", "status": "ajar"}, "invalid"),
+    ],
+)
+def test_what_is_wrong_has_a_code(verb: str, payload: object, wanted: str) -> None:
+    """Checked in the contract's order; nothing raises."""
+    assert code(request(verb, payload)) == wanted
+
+
+def test_retained_comes_first_and_users_must_agree() -> None:
+    """A retained request is refused whatever it says; a contradiction is invalid."""
+    assert code(request("call", b"{", retain=True)) == "retained"
+    assert code(of_user("call", b'{"user": "bert", "number": "1"}')) == "invalid"
+    assert code(of_user("ping", b"{}")) == "invalid"
+    assert code(of_user("ping", b"x")) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "topic", ["innovaphone/hq/command/call", "innovaphone/other/x", "$SYS/x", "a/+", "", "x" * 1025]
+)
+def test_a_response_topic_cannot_reach_our_own(topic: str) -> None:
+    """Nobody may let the bridge write its own topics; the refusal goes the ordinary way."""
+    refusal = request("ping", {"id": "a"}, response_topic=topic)
+
+    assert code(refusal) == "invalid"
+    assert refusal.address.topic == f"{ROOT}/response/ping"
+
+
+def test_a_reply_goes_where_the_request_wants_it() -> None:
+    """MQTT 5 response topic and correlation data, QoS of the request."""
+    parsed = request("ping", {"id": "a"}, response_topic="home/r", correlation=b"7", qos=0)
+    reply = commands.reply(parsed.address, {"x": 1})
+    own = request("ping", b"", response_topic=f"{ROOT}/response/mine")
+
+    assert (reply.topic, reply.correlation, reply.qos, reply.retain) == ("home/r", b"7", 0, False)
+    assert own.address.topic == f"{ROOT}/response/mine"
+
+
+def test_expiry_is_the_earlier_of_both() -> None:
+    """`expires_at` in any zone, or what is left of the message expiry."""
+    late = request("ping", {"id": "a", "expires_at": "2020-01-01T00:00:00+01:00"}, expires_in_s=60)
+    fresh = request("ping", b"", expires_in_s=60)
+    assert isinstance(late, Request)
+    assert isinstance(fresh, Request)
+
+    assert code(commands.expired(late, NOW)) == "expired"
+    assert commands.expired(fresh, NOW) is None
+    assert code(commands.expired(fresh, NOW + 60_001)) == "expired"
+
+
+def test_permissions() -> None:
+    """The verb first, then the number; deny wins, an empty allow list allows."""
+    parsed = request("call", {"user": "anna", "number": "0900 1"})
+    plain = request("call", {"user": "anna", "to_user": "bert"})
+    assert isinstance(parsed, Request)
+    assert isinstance(plain, Request)
+
+    assert code(commands.forbidden(parsed, Permissions(frozenset({"ping"})))) == "not_permitted"
+    assert code(commands.forbidden(parsed, Permissions(numbers_deny=("0900*",)))) == "number_not_allowed"
+    assert code(commands.forbidden(parsed, Permissions(numbers_allow=("21",)))) == "number_not_allowed"
+    assert commands.forbidden(parsed, Permissions(numbers_allow=("09*",))) is None
+    assert commands.forbidden(parsed, Permissions()) is None
+    assert commands.forbidden(plain, Permissions(numbers_allow=("21",))) is None
+
+
+def test_payloads_of_replies() -> None:
+    """As CONTRACT has them."""
+    parsed = request("call", {"id": "c-42", "user": "anna", "number": "1"})
+    assert isinstance(parsed, Request)
+    good = commands.accepted(parsed, {"call": "e-1"}, 0)
+    bad = commands.refused(Refusal(parsed.address, "c-42", "refused", "no"), 0)
+
+    assert list(good) == ["schema", "id", "verb", "status", "call", "time"]
+    assert list(bad) == ["schema", "id", "verb", "status", "code", "message", "retryable", "time"]
+
+
+def test_plans() -> None:
+    """What each verb wants done, as a value."""
+    history = History().start(*PEOPLE, user("g-x", "Nobody", short_name="")).see(leg())
+    state, call = history.state, history.state.calls[ANNA][0]
+
+    def plan(verb: str, **given: object) -> object:
+        return VERBS[verb].plan(state, "hq", given)
+
+    place = plan("call", user="anna", number="+49 (0)1", anonymous=True, from_number="5", facility=3)
+    assert isinstance(place, PlaceCall)
+    assert (place.number, place.anonymous, place.from_number, place.facility) == ("+4901", True, "5", 3)
+    assert isinstance(plan("call", user="anna", to_user="bert"), PlaceCall)
+    by_name = plan("call", user="anna", to_user="g-x")
+    assert isinstance(by_name, PlaceCall)
+    assert (by_name.short_name, by_name.name) == ("", "Nobody")
+    assert plan("clear", call=call.id) == ClearCall(call, None)
+    assert plan("clear", user="anna", cause=17) == ClearCall(call, 17)
+    assert plan("clear", user="anna", call=call.id) == ClearCall(call, None)
+    presence = plan("presence", user="anna", activity="available", status="open")
+    assert isinstance(presence, SetPresence)
+    assert (presence.activity, presence.status, presence.contact) == ("", "open", "tel:")
+    assert (plan("resync"), plan("ping")) == (Resync(), Ping())
+
+
+@pytest.mark.parametrize(
+    ("verb", "given_fields", "wanted"),
+    [
+        ("call", {"user": "ann", "number": "1"}, "unknown_user"),
+        ("call", {"user": "zzz", "number": "1"}, "unknown_user"),
+        ("clear", {"call": "e-99"}, "unknown_call"),
+        ("clear", {"user": "bert"}, "unknown_call"),
+        ("clear", {"user": "anna"}, "unknown_call"),
+        ("clear", {"user": "bert", "call": "e-1"}, "unknown_call"),
+    ],
+)
+def test_users_and_calls_that_are_not_there(verb: str, given_fields: Any, wanted: str) -> None:
+    """With a guess where one is close."""
+    state = History().start().see(leg(), leg(8, conference="c2")).state
+
+    with pytest.raises(CommandError) as refusal:
+        VERBS[verb].plan(state, "hq", given_fields)
+
+    assert refusal.value.code == wanted
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode), st.sampled_from([*VERBS, "x", ""]))
+def test_parsing_is_total(payload: bytes, verb: str) -> None:
+    """Any bytes give a request or a refusal."""
+    for topic in (f"{ROOT}/command/{verb}", f"{ROOT}/user/anna/command/{verb}", f"x/{verb}"):
+        parsed = commands.parse(Incoming(topic, payload), TOPICS, NOW)
+        assert isinstance(parsed, Request | Refusal)
+
+
+def test_topics_are_told_apart() -> None:
+    """Only our own topics are read, and only in their places."""
+    assert TOPICS.user_in_state(f"{ROOT}/user/a%2Fb/state") == "a%2Fb"
+    assert TOPICS.user_in_state(f"{ROOT}/state") is None
+    assert TOPICS.user_in_state("user/anna/state") is None
+    assert TOPICS.command_in(f"{ROOT}/state") is None
+    assert (TOPICS.info, TOPICS.user_event("a")) == (f"{ROOT}/info", f"{ROOT}/user/a/event")
+    assert TOPICS.commands == (f"{ROOT}/command/+", f"{ROOT}/user/+/command/+")
+    assert TOPICS.user_state("a") == f"{ROOT}/user/a/state"
+    assert (TOPICS.state, TOPICS.user_states) == (f"{ROOT}/state", f"{ROOT}/user/+/state")
