@@ -103,6 +103,14 @@ def test_a_consultation_transfer() -> None:
     assert history.state.calls[BERT][0].transferred_by is not None
 
 
+def test_a_call_beside_another_one_was_simply_answered() -> None:
+    """An unrelated call that was transferred by the same user does not count."""
+    old = leg(9, S.CONNECTED, 2, conference="c9", remote=Party("999"), transferred_by=PARTY_ANNA)
+    history = History().start().see(old, CONNECTED, over(CONNECTED))
+
+    assert history.outcome() == "answered"
+
+
 def test_a_transfer_that_is_reported_on() -> None:
     """With transfers followed, the leg says where it went."""
     moved = replace(CONNECTED, transferred_to=PARTY_BERT)

@@ -1,0 +1,225 @@
+"""Poll replies in every dress: decoded alike, and as zeep understands them."""
+
+from typing import Any
+
+import pytest
+
+from bridge.core.model import Batch, CallState, Group, LegRecord, Party, Presence, Side, UserRecord
+from bridge.errors import ProtocolError
+from bridge.pbx.soap import Soap
+from bridge.pbx.wire import SLICE, SoapFault, decode_poll
+from bridge.sim import xml
+from bridge.sim.model import Entry, LegNews, No, SimUser, UserNews
+from bridge.sim.xml import Decoration, Writer
+
+ANNA = SimUser(
+    "Anna Müller",
+    "anna",
+    "21",
+    "Anna <&>",
+    guid="a1",
+    groups=(("all", True), ("x", False)),
+    emails=("a@example.com",),
+    presence=(Entry("tel:", "busy", "back at 5", "open"),),
+)
+LEG = LegNews(
+    4,
+    17,
+    132 + 256,
+    (
+        No("peer", "", "ACME", "0123"),
+        No("this", "Anna Müller", "Anna", "21", "anna"),
+        No("ct", "Bert", "", "22", "bert"),
+    ),
+    "x-alert",
+    "conf-1",
+    17,
+    "a%20b",
+)
+DRESSES = [
+    Decoration(),
+    Decoration(xsi_type=False),
+    Decoration(xsi_type=False, array_type=False),
+    Decoration(array_type=False),
+    Decoration(item_names=True),
+    Decoration(item_names=True, xsi_type=False, array_type=False),
+    Decoration(named_types=True),
+    Decoration(named_types=True, item_names=True, extra=True),
+    Decoration(old_order=True, two_presences=True),
+    Decoration(empty="missing"),
+    Decoration(empty="nil", extra=True),
+]
+
+
+def poll_reply(how: Decoration, users: list[UserNews], legs: list[LegNews]) -> bytes:
+    """A Poll reply as the simulated PBX writes it."""
+    writer = Writer(how)
+    return writer.finish(xml.reply("Poll", [writer.any_info(users, legs)]))
+
+
+def whole(body: bytes) -> Batch:
+    """All slices as one batch."""
+    parts = list(decode_poll(body))
+    return Batch(
+        tuple(user for part in parts for user in part.users),
+        tuple(leg for part in parts for leg in part.legs),
+        any(part.list_complete for part in parts),
+    )
+
+
+@pytest.mark.parametrize("how", DRESSES)
+def test_every_dress_gives_the_same_records(how: Decoration) -> None:
+    """Item names, types, order, extra and missing elements do not matter (wire reference 2.3 and 21)."""
+    news = [UserNews(ANNA, 2, 1), UserNews(SimUser(""), end_of_list=True), UserNews(ANNA, gone=True)]
+    batch = whole(poll_reply(how, news, [LEG]))
+
+    anna = UserRecord(
+        "a1",
+        "Anna Müller",
+        "Anna <&>",
+        "anna",
+        "21",
+        "ep",
+        registered=True,
+        channels=2,
+        alerting=1,
+        presence=Presence("busy", "open", "back at 5"),
+        groups=(Group("all", active=True), Group("x", active=False)),
+        emails=("a@example.com",),
+        node="root",
+    )
+    assert batch.users[0] == anna
+    assert [user.active for user in batch.users] == [True, False]
+    assert batch.list_complete
+    assert batch.legs == (
+        LegRecord(
+            4,
+            17,
+            CallState.RINGING,
+            to_user=True,
+            held=True,
+            remote=Party("0123", "", "ACME"),
+            local=Party("21", "Anna Müller", "Anna", "anna"),
+            transferred_by=Party("22", "Bert", "", "bert"),
+            conference="conf-1",
+            cause=17,
+            uui="a b",
+        ),
+    )
+
+
+@pytest.mark.parametrize("how", DRESSES)
+def test_zeep_reads_the_same_bytes_alike(how: Decoration) -> None:
+    """The independent oracle: names, numbers, states and parties agree."""
+    body = poll_reply(how, [UserNews(ANNA, 2, 1), UserNews(SimUser("Bert"))], [LEG])
+    seen: Any = Soap().answer("Poll", body)
+    batch = whole(body)
+
+    users = seen.user.item if hasattr(seen.user, "item") else seen.user
+    calls = seen.call.item if hasattr(seen.call, "item") else seen.call
+    assert [user.cn for user in users] == [user.name for user in batch.users]
+    assert [(user.guid, user.state == 1, user.channel) for user in users] == [
+        (user.guid, user.registered, user.channels) for user in batch.users
+    ]
+    assert [(call.user, call.call, bool(call.state & 128)) for call in calls] == [
+        (leg.follow, leg.leg, leg.to_user) for leg in batch.legs
+    ]
+    numbers = calls[0].No.item if hasattr(calls[0].No, "item") else calls[0].No
+    assert numbers[0].e164 == batch.legs[0].remote.number
+
+
+def test_a_latin1_byte_is_read_as_latin1() -> None:
+    """And the rest as UTF-8; control characters are dropped, with or without a declaration."""
+    body = poll_reply(Decoration(latin1=True), [UserNews(ANNA)], [])
+    assert whole(body).users[0].name == "Anna Müller"
+    assert whole(body.replace(b'<?xml version="1.0" encoding="utf-8"?>', b"")).users[0].name == "Anna Müller"
+    assert whole(body.replace(b"Anna", b"An\x01na", 1)).users[0].name == "Anna Müller"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not XML"),
+        (b"<html><body>Login</body></html>", "not SOAP but <html>"),
+        (b"<!DOCTYPE html><html/>", "DTD"),
+        ("<!DOCTYPE e><e/>".encode("utf-16"), "DTD"),
+        (poll_reply(Decoration(), [UserNews(ANNA)], [])[:-40], "not XML"),
+        (b"<a>" * 300 + b"</a>" * 300, "not XML"),
+        (b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>', "empty"),
+    ],
+)
+def test_what_is_no_answer_is_refused(body: bytes, words: str) -> None:
+    """With a short reason and never the content."""
+    with pytest.raises(ProtocolError) as refusal:
+        list(decode_poll(body))
+
+    assert words in refusal.value.reason
+    assert "Login" not in refusal.value.reason
+
+
+def test_a_fault_ends_the_session() -> None:
+    """One of the ways to say that the session is not known."""
+    with pytest.raises(SoapFault, match="gone away"):
+        list(decode_poll(xml.fault("gone away")))
+
+
+def test_no_result_is_an_empty_batch() -> None:
+    """As is one without arrays."""
+    empty = [whole(xml.reply("Poll", parts)) for parts in ([], ["<return/>"])]
+
+    assert empty == [Batch(), Batch()]
+    assert not empty[0]
+
+
+def test_flat_arrays_are_understood_too() -> None:
+    """Records directly under the result, as the literal dialect has them."""
+    flat = (
+        "<return><user><cn>A</cn><active>0</active></user><call><call>3</call><user>4</user></call></return>"
+    )
+    batch = whole(xml.reply("Poll", [flat]))
+
+    assert (batch.users[0].guid, batch.users[0].active) == ("name:A", False)
+    assert (batch.legs[0].leg, batch.legs[0].follow) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "side"),
+    [
+        (6, "", Side.REMOTE),
+        (7, "", Side.USER),
+        (5, "x-rel", Side.USER),
+        (5, "r-rel", Side.REMOTE),
+        (5, "", None),
+    ],
+)
+def test_who_let_go(state: int, message: str, side: Side | None) -> None:
+    """By the state, else by the message (wire reference 10.4)."""
+    news = LegNews(1, 2, state, (), message, "", None)
+
+    assert whole(poll_reply(Decoration(), [], [news])).legs[0].released_by == side
+
+
+def test_a_pickup_and_odd_numbers() -> None:
+    """Party `ct` beside `picking` is who was picked from; numbers that are none read as 0."""
+    picked = LegNews(1, 2, 5, (No("picking"), No("ct", "Bert")), "", "", None)
+    alone = LegNews(1, 2, 5, (No("picking"),), "", "", None)
+    body = poll_reply(Decoration(xsi_type=False), [], [picked, alone]).replace(b"<state>5<", b"<state>x<")
+    legs = whole(body).legs
+
+    assert legs[0].picked_up_from == Party("", "Bert")
+    assert legs[1].picked_up_from == Party()
+    assert (legs[0].transferred_by, legs[0].state) == (None, CallState.SETUP)
+
+
+def test_large_replies_come_in_slices() -> None:
+    """So that other links get their turn in between."""
+    users = [UserNews(SimUser(f"User {number}")) for number in range(SLICE * 2 + 1)]
+
+    assert [len(part.users) for part in decode_poll(poll_reply(Decoration(), users, []))] == [SLICE, SLICE, 1]
+
+
+def test_a_number_that_is_none_reads_as_nothing() -> None:
+    """One odd field does not cost the answer."""
+    answer = Soap().answer("Version", xml.reply("Version", ["<WSDLVersion>x</WSDLVersion>"]))
+
+    assert answer.WSDLVersion is None

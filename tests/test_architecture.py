@@ -1,0 +1,116 @@
+"""Shape rules: who may import whom, how large files and functions may be, what is not used at all."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "bridge").rglob("*.py"))
+LAYERS = {
+    "bridge.core": {"bridge.core", "bridge.errors"},
+    "bridge.errors": set[str](),
+    "bridge.ports": {"bridge.core"},
+    "bridge.supervise": {"bridge.errors"},
+    "bridge.pbx": {"bridge.pbx", "bridge.core", "bridge.errors", "bridge.ports"},
+    "bridge.mqtt": {"bridge.mqtt", "bridge.core", "bridge.errors"},
+    "bridge.sim": {"bridge.sim"},
+    "bridge.config": {"bridge.core", "bridge.secret_files"},
+    "bridge.publisher": {"bridge.core", "bridge.ports", "bridge"},
+}
+"""What a part may import of ours; parts that are not named may import what they like but the simulator."""
+SIM_USERS = {"bridge.sim", "bridge.demo", "bridge.cli"}
+ONE_FILE = {"zeep": "bridge/pbx/soap.py", "httpx": "bridge/pbx/http.py"}
+LONGEST_FILE, LONGEST_MODEL, LONGEST_FUNCTION = 275, 340, 42
+
+
+def name_of(path: Path) -> str:
+    """The module's name."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def within(module: str, part: str) -> bool:
+    """A module is a part or lies in it."""
+    return module == part or module.startswith(f"{part}.")
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_downwards(path: Path) -> None:
+    """An arrow upwards is an error; only the command line, the demo and tests know the simulator."""
+    module = name_of(path)
+    ours = [name for name in imports(path) if within(name, "bridge")]
+    for part, allowed in LAYERS.items():
+        if within(module, part):
+            assert [
+                name for name in ours if not any(name == each or within(name, each) for each in allowed)
+            ] == []
+    if not any(within(module, part) for part in SIM_USERS):
+        assert [name for name in ours if within(name, "bridge.sim")] == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "core" in path.parts], ids=name_of)
+def test_the_core_is_pure(path: Path) -> None:
+    """Nothing but the standard library, and of that no clock, no I/O, no randomness."""
+    forbidden = {"asyncio", "time", "random", "os", "socket", "threading", "logging", "structlog", "pathlib"}
+    third = {"lxml", "zeep", "httpx", "paho", "pydantic", "orjson", "yaml"}
+
+    assert {name.partition(".")[0] for name in imports(path)} & (forbidden | third) == set()
+
+
+@pytest.mark.parametrize(("library", "home"), ONE_FILE.items())
+def test_a_library_lives_in_one_file(library: str, home: str) -> None:
+    """So that it can be replaced, and its oddities do not spread."""
+    users = [
+        str(path.relative_to(ROOT)) for path in FILES if any(within(name, library) for name in imports(path))
+    ]
+
+    assert users == [home]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_and_functions_are_small(path: Path) -> None:
+    """Budgets; values that have no logic may take more room."""
+    text = path.read_text(encoding="utf-8")
+    roomy = path.name in {"model.py", "config.py", "operations.py"}
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1}"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+        and node.name not in {"_call", "_user", "__init__"}
+    ]
+
+    assert long == []
+    assert len(text.splitlines()) <= (LONGEST_MODEL if roomy else LONGEST_FILE)
+
+
+def test_the_vendors_words_stay_at_the_pbx() -> None:
+    """cn, h323, e164 and vali end in bridge/pbx; the option user_id names three of them."""
+    words = {"cn", "h323", "e164", "vali", "vals"}
+    allowed = {"pbx", "sim"}
+    found = {
+        f"{name_of(path)}: {node.id}"
+        for path in FILES
+        if not allowed & set(path.relative_to(ROOT).parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name) and node.id in words
+    }
+
+    assert found == set()
+
+
+def test_no_mocks() -> None:
+    """The real thing or an honest fake."""
+    users = [path for path in (ROOT / "tests").rglob("*.py") if "unittest.mock" in set(imports(path))]
+
+    assert users == []
