@@ -43,12 +43,23 @@ def mosquitto_path() -> str:
 class Mosquitto:
     """A broker on a free loopback port without persistence: empty after each start."""
 
-    def __init__(self, folder: Path, *extra: str) -> None:
+    def __init__(self, folder: Path, *extra: str, anonymous: bool = True) -> None:
         self.port = free_port()
-        self._file = folder / "mosquitto.conf"
-        lines = (f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", "allow_anonymous true", *extra)
-        self._file.write_text("\n".join(lines) + "\n")
+        self.web_port: int | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._file = folder / "mosquitto.conf"
+        lines = [f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", *extra]
+        lines.append(f"allow_anonymous {str(anonymous).lower()}")
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it could not read files of a test that runs as root
+        self._file.write_text("\n".join(lines) + "\n")
+
+    def add_websocket(self) -> int:
+        """A second listener, for WebSockets; before the start."""
+        self.web_port = free_port()
+        with self._file.open("a") as file:
+            file.write(f"listener {self.web_port} 127.0.0.1\nprotocol websockets\n")
+        return self.web_port
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -63,7 +74,8 @@ class Mosquitto:
         self._process = await asyncio.create_subprocess_exec(
             mosquitto_path(), "-c", str(self._file), stdout=nowhere, stderr=nowhere
         )
-        await eventually(lambda: _accepts(self.port), "Mosquitto accepts connections")
+        ports = [self.port] if self.web_port is None else [self.port, self.web_port]
+        await eventually(lambda: all(_accepts(port) for port in ports), "Mosquitto accepts connections")
 
     async def kill(self) -> None:
         """End it at once."""

@@ -83,7 +83,7 @@ def test_files_and_functions_are_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     roomy = path.name in {"model.py", "config.py", "operations.py"}
     long = [
-        f"{node.name}: {node.end_lineno - node.lineno + 1}"
+        f"{node.name}: {(node.end_lineno or 0) - node.lineno + 1}"
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION

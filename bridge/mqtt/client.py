@@ -134,6 +134,7 @@ class Connection:
     def drop(self) -> None:
         """Close without a word; the broker publishes the will."""
         self._driver.detach()
+        self._client.close_raw()
         self._lose(SessionLost("the connection was closed"))
         if self._accepted.done() and not self._accepted.cancelled():
             self._accepted.exception()
@@ -251,7 +252,7 @@ class Connection:
             future.set_exception(Rejected(f"the broker refuses the subscription: {refused}"))
 
 
-async def _connect_in_thread(client: paho.Client, settings: BrokerSettings, protocol: str) -> None:
+async def _connect_in_thread(client: translate.Client, settings: BrokerSettings, protocol: str) -> None:
     handover = translate.Handover()
     loop = asyncio.get_running_loop()
     try:

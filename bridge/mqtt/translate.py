@@ -1,5 +1,7 @@
 """Our values ↔ paho's: client set-up, properties, options, messages. No connection is used here."""
 
+import socket
+import ssl
 import threading
 from typing import Any
 
@@ -18,9 +20,33 @@ INBOUND_BYTES = 262_144
 _NO_LIMIT = 65_535
 
 
-def new_client(settings: BrokerSettings, will: Message, protocol: str) -> paho.Client:
+class Client(paho.Client):
+    """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets."""
+
+    raw: socket.socket | None = None
+    context: ssl.SSLContext | None = None
+
+    def _create_socket_connection(self) -> socket.socket:
+        self.raw = super()._create_socket_connection()
+        return self.raw
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        """Shake hands while wrapping: the socket closes itself when that fails."""
+        if self.context is None:
+            raise ValueError("no TLS context")
+        wrapped = self.context.wrap_socket(tcp_sock, server_hostname=self.host)
+        self.raw = wrapped
+        return wrapped
+
+    def close_raw(self) -> None:
+        """Close what paho left open."""
+        if self.raw is not None:
+            self.raw.close()
+
+
+def new_client(settings: BrokerSettings, will: Message, protocol: str) -> Client:
     """A paho client that connects once, retries nothing and holds nothing back: the caller does."""
-    client = paho.Client(
+    client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=settings.client_id,
         protocol=paho.MQTTv5 if protocol == MQTT_5 else paho.MQTTv311,
@@ -35,27 +61,30 @@ def new_client(settings: BrokerSettings, will: Message, protocol: str) -> paho.C
         client.username_pw_set(settings.username, settings.password)
     if settings.tls is not None:
         client.tls_set_context(settings.tls)
+        client.context = settings.tls
     if settings.transport == "websockets":
         client.ws_set_options(path=settings.path)
     return client
 
 
-def connect_blocking(
-    client: paho.Client, settings: BrokerSettings, protocol: str, abandoned: "Handover"
-) -> None:
+def connect_blocking(client: Client, settings: BrokerSettings, protocol: str, abandoned: "Handover") -> None:
     """Name, TCP, TLS and WebSocket: for a thread. Closes the socket when nobody waits for it any more."""
     properties = None
     if protocol == MQTT_5:
         properties = Properties(PacketTypes.CONNECT)
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = INBOUND_BYTES
-    client.connect(
-        settings.host,
-        settings.port,
-        settings.keepalive_s,
-        clean_start=protocol == MQTT_5 or paho.MQTT_CLEAN_START_FIRST_ONLY,
-        properties=properties,
-    )
+    try:
+        client.connect(
+            settings.host,
+            settings.port,
+            settings.keepalive_s,
+            clean_start=protocol == MQTT_5 or paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties,
+        )
+    except BaseException:
+        client.close_raw()
+        raise
     sock = client.socket()
     if sock is not None and not abandoned.hand_over():
         sock.close()

@@ -1,0 +1,186 @@
+"""The real program: exit codes, check, web pages, simulate and demo."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bridge.cli import cli, main
+from bridge.demo.show import demo
+from bridge.sim.pbx import SimPbx
+from bridge.sim.scenario import ScenarioError, office, read
+from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.running import Program, bridge, configuration, pbx_section
+
+
+async def program(*arguments: str) -> tuple[int, str, str]:
+    """Run the command line; exit code, output and errors."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", *arguments), stdout=pipe, stderr=pipe
+    )
+    output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
+    """Exit 78 and every problem; the same for a PBX that is not there and a port in use."""
+    file = tmp_path / "b.yaml"
+    file.write_text("mqtt: {kepalive_s: 3}\npbxs: []\n")
+    code, _, errors = await program("run", "-c", str(file))
+    assert code == 78
+    assert "did you mean 'keepalive_s'" in errors
+    assert "2 problems, nothing started." in errors
+
+    file.write_text(
+        json.dumps(
+            configuration(
+                1,
+                {
+                    "name": "hq",
+                    "url": "http://127.0.0.1:9",
+                    "username": "u",
+                    "password": "p",
+                    "session_user": "A",
+                },
+            )
+        )
+    )
+    code, _, errors = await program("run", "-c", str(file), "--pbx", "branch")
+    assert (code, "there is no PBX 'branch'; known: hq" in errors) == (78, True)
+
+
+async def test_check_says_what_it_sees(broker: Mosquitto, pbx: SimPbx, tmp_path: Path) -> None:
+    """Good, then with connections: firmware and users; a wrong password fails."""
+    file = tmp_path / "b.yaml"
+    sections = [pbx_section(pbx), pbx_section(pbx, name="bad", password="wrong")]
+    file.write_text(json.dumps(configuration(broker.port, sections[0])))
+    code, output, _ = await program("check", "-c", str(file), "--connect", "--show")
+    assert code == 0
+    assert "hq: PBX: firmware 14r2 simulated, 5 visible users" in output
+    assert "MQTT 5" in output
+    assert "secret" not in output
+
+    file.write_text(json.dumps(configuration(free_port(), sections[1])))
+    code, output, _ = await program("check", "-c", str(file), "--connect")
+    assert code == 1
+    assert output.count("FAIL") == 2
+
+
+@asynccontextmanager
+async def served(settings: dict[str, Any]) -> AsyncIterator[int]:
+    """The bridge with its web port."""
+    port = free_port()
+    async with bridge({**settings, "http": {"listen": f"127.0.0.1:{port}"}}):
+        yield port
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """A page."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+async def test_metrics_and_health(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Ready when the broker hears us; metrics without any name of a person."""
+    async with served(configuration(broker.port, pbx_section(pbx))) as port:
+        await eventually(lambda: bus.now("innovaphone/hq/state") == "online", "hq is online")
+        await eventually(lambda: get_soon(port) == 200, "the bridge is ready")
+        pages = {path: await asyncio.to_thread(get, port, path) for path in ("/metrics", "/healthz", "/x")}
+
+        assert pages["/healthz"][0] == 200
+        assert pages["/x"][0] == 404
+        text = pages["/metrics"][1]
+        assert 'innovaphone_mqtt_pbx_up{pbx="hq"} 1.0' in text
+        assert 'innovaphone_mqtt_users{pbx="hq"} 5.0' in text
+        assert "anna" not in text
+
+
+def get_soon(port: int) -> int:
+    """The status of /readyz, asked from the loop's thread: the server has its own."""
+    return get(port, "/readyz")[0]
+
+
+async def test_not_ready_without_a_broker(pbx: SimPbx) -> None:
+    """503, while the process is healthy."""
+    async with served(configuration(free_port(), pbx_section(pbx))) as port:
+        await asyncio.sleep(0.1)
+        assert (await asyncio.to_thread(get, port, "/readyz"))[0] == 503
+        assert (await asyncio.to_thread(get, port, "/healthz"))[0] == 200
+
+
+async def test_simulate_is_a_pbx_for_the_program(broker: Mosquitto, bus: Observer, tmp_path: Path) -> None:
+    """Both as programs, the bridge ended by SIGINT."""
+    port = free_port()
+    simulated = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "simulate", "--port", str(port), "--dynamic-pbx", "x"),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    section = {"name": "hq", "url": f"http://127.0.0.1:{port}", "dynamic_pbx": "x", "username": "admin"}
+    settings = configuration(broker.port, {**section, "password": "secret", "session_user": "API"})
+    running = Program(tmp_path, settings)
+    try:
+        await running.start()
+        await eventually(lambda: bus.now("innovaphone/hq/state") == "online", "hq is online")
+        code, log = await running.end(signal.SIGINT)
+        assert (code, '"event": "bridge stopped"' in log) == (0, True)
+    finally:
+        simulated.terminate()
+        await simulated.wait()
+
+
+async def test_the_demo_proves_the_loop() -> None:
+    """As `make demo ARGS="--for 12"`, in this process."""
+    lines: list[str] = []
+    assert await demo(12, lines.append) == 0
+    assert any("is called by ACME" in line for line in lines)
+
+
+async def test_a_demo_that_is_too_short_fails() -> None:
+    """It says what was not seen."""
+    lines: list[str] = []
+    assert await demo(0.3, lines.append) == 1
+    assert any(line.strip().startswith("NO") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[", "not YAML"),
+        ("users: 1", "expected 'users:'"),
+        ("users: [{}]", "user 1"),
+        ("users: [{cn: a, x: 1}]", "user 1"),
+        ("users: []\nscene: [{}]", "step 1"),
+        ("users: []\nscene: [{at: 1, fly: {}}]", "step 1: expected one of"),
+        ("users: []\nscene: [{at: 1, ring: 5}]", "step 1: ring"),
+    ],
+)
+def test_a_bad_scene_is_named(text: str, words: str) -> None:
+    """Step and problem."""
+    with pytest.raises(ScenarioError, match=words):
+        read(text)
+
+
+def test_the_commands_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help and version in this process; problems of a scene are those of a configuration."""
+    assert "run" in CliRunner().invoke(cli, ["--help"]).output
+    assert "innovaphone-mqtt" in CliRunner().invoke(cli, ["version"]).output
+    assert office().users
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(SystemExit):
+        patch.setattr(sys, "argv", ["innovaphone-mqtt", "simulate", "--scene", "/nonexistent"])
+        main()
+    assert "nothing started" in capsys.readouterr().err
