@@ -21,6 +21,12 @@ from paho.mqtt.properties import Properties
 PATIENCE_S = 10.0 * float(os.environ.get("TEST_PATIENCE", "1"))
 
 
+amqtt_leaks = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+"""amqtt leaves server sockets to the garbage collector; for tests that may run it in this process."""
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:

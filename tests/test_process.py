@@ -18,7 +18,7 @@ from bridge.cli import cli, main
 from bridge.demo.show import demo
 from bridge.sim.pbx import SimPbx
 from bridge.sim.scenario import ScenarioError, office, read
-from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port
 from tests.running import Program, bridge, configuration, pbx_section
 
 
@@ -143,6 +143,7 @@ async def test_simulate_is_a_pbx_for_the_program(broker: Mosquitto, bus: Observe
         await simulated.wait()
 
 
+@amqtt_leaks
 async def test_the_demo_proves_the_loop() -> None:
     """As `make demo ARGS="--for 12"`, in this process."""
     lines: list[str] = []
@@ -150,6 +151,7 @@ async def test_the_demo_proves_the_loop() -> None:
     assert any("is called by ACME" in line for line in lines)
 
 
+@amqtt_leaks
 async def test_a_demo_that_is_too_short_fails() -> None:
     """It says what was not seen."""
     lines: list[str] = []

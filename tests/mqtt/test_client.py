@@ -14,7 +14,7 @@ from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Taken
 from bridge.mqtt.client import Door, connect
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import BrokerSettings
-from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port
 
 WILL = Message("t/state", "offline", retain=True)
 pytestmark = pytest.mark.broker
@@ -41,6 +41,7 @@ async def test_speaks_mqtt_5_and_tells_its_limits(broker: Mosquitto) -> None:
         connection.unsubscribe(["t/+"])
 
 
+@amqtt_leaks
 async def test_falls_back_to_an_old_broker_and_remembers() -> None:
     """Amqtt speaks 3.1.1 only and misreads MQTT 5; the second time nobody tries."""
     port = free_port()
