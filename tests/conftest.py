@@ -3,12 +3,17 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
 from tests.running import FAST, STAFF
+
+
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ STUB = b"""<schema xmlns="http://www.w3.org/2001/XMLSchema" xmlns:t="http://sche
 FLAGS = dict.fromkeys(("v", "v501", "v700", "v800", "vx1000"), True)
 
 
-class Offline(Transport):  # type: ignore[misc]  # zeep is untyped
+class Offline(Transport):
     """The encoding schema from here, nothing from the network."""
 
     def load(self, url: str) -> bytes:
@@ -141,8 +141,9 @@ async def test_authentication() -> None:
 async def test_scope_and_refusals() -> None:
     """Members of the groups in which the user is active; alone without one; 0 for nobody or old dialects."""
     hidden = SimUser("Hidden", groups=(("all", False),), hidden=True)
+    quick = replace(FAST, habits=Habits(hold_s=0.05))
     async with (
-        SimPbx((*STAFF, hidden), FAST) as sim,
+        SimPbx((*STAFF, hidden), quick) as sim,
         httpx.AsyncClient(auth=DIGEST, trust_env=False) as client,
     ):
         assert ">0</key>" in (await post(client, sim, OPEN.format("Nobody"))).text
