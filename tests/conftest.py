@@ -11,7 +11,6 @@ from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
 from tests.running import FAST, STAFF
 
-
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")
 
