@@ -7,7 +7,8 @@ BridgeError
 │  ├─ SessionLost          heals: start again (session gone, connection cut, list must be read anew)
 │  ├─ ProtocolError        heals: the other side said what we cannot read; counted, session restarted
 │  ├─ TakenOver            another bridge uses our MQTT client id: back off long
-│  └─ Rejected             a human must act (password, right, unknown user): longest delay
+│  ├─ Rejected             a human must act (password, right, unknown user): longest delay
+│  └─ Crashed              a bug of ours in one link: longest delay, with its trace in the log
 └─ CommandError            becomes exactly one reply, never a crash
 """
 
@@ -56,6 +57,12 @@ class TakenOver(LinkError):  # noqa: N818
 
 class Rejected(LinkError):  # noqa: N818
     """The other side refuses us until a human changes something."""
+
+    heals = False
+
+
+class Crashed(LinkError):  # noqa: N818
+    """A bug in the bridge ended a session; the bug is the cause. Other links do not notice."""
 
     heals = False
 

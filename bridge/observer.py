@@ -8,7 +8,7 @@ from bridge.core.commands import Address
 from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.verbs import VERBS
-from bridge.errors import LinkError
+from bridge.errors import Crashed, LinkError
 from bridge.metrics import Metrics
 from bridge.publisher import Publisher
 from bridge.supervise import Down
@@ -33,6 +33,8 @@ class Trouble:
         loud = self._failures == 1 or now - self._said_s >= REMIND_S
         self._said_s = now if loud else self._said_s
         say = self._log.warning if loud else self._log.debug
+        if isinstance(down.cause, Crashed):
+            self._log.error("bug", exc_info=down.cause.__cause__)
         say(
             f"{self._side} down",
             reason=down.cause.reason,

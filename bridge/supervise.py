@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-from bridge.errors import LinkError, SessionLost
+from bridge.errors import Crashed, LinkError, SessionLost
 
 Up = Callable[[], None]
 Sleep = Callable[[float], Awaitable[None]]
@@ -31,7 +31,7 @@ async def supervise(
 
     The session calls `up` once when it has proved itself; that makes the next failure the first one.
     What can heal is retried after a growing delay, what a human must mend after a long one.
-    Only LinkErrors are retried: anything else is a bug and ends the process with exit code 70.
+    A bug costs the session of one link, which is tried again after the long delay; other links live on.
     """
     pending, attempts = delays(), 0
 
@@ -45,6 +45,9 @@ async def supervise(
             cause: LinkError = SessionLost("the session ended")
         except LinkError as error:
             cause = error
+        except Exception as bug:  # noqa: BLE001  (isolated, counted and shown; the one place for it)
+            cause = Crashed(f"a bug in the bridge: {type(bug).__name__}")
+            cause.__cause__ = bug
         attempts += 1
         delay = next(pending) if cause.heals else NEEDS_A_HUMAN_S
         report(Down(cause, attempts, delay))
