@@ -23,6 +23,7 @@ from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 INCOMING_AT_MOST = 2000
 GOODBYE_S = 0.3
 TRIAL_S = 2.0
+PATHS = 3  # addresses of a name, or name, TLS and WebSocket: each may take the time allowed
 
 
 class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
@@ -105,7 +106,8 @@ class Connection:
         """Connect and wait until the broker accepts us."""
         place = self._settings.place
         try:
-            await _connect_in_thread(self._client, self._settings, self.protocol)
+            async with asyncio.timeout(PATHS * self._settings.connect_timeout_s):
+                await _connect_in_thread(self._client, self._settings, self.protocol)
             self._driver.attach()
             await self._await_acceptance()
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
@@ -124,12 +126,14 @@ class Connection:
 
     async def close(self) -> None:
         """Say goodbye, for a third of a second at most, and close."""
-        if not self.lost.done():
-            self._client.disconnect()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE_S):
-                    await asyncio.shield(self.lost)
-        self.drop()
+        try:
+            if not self.lost.done():
+                self._client.disconnect()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(GOODBYE_S):
+                        await asyncio.shield(self.lost)
+        finally:
+            self.drop()
 
     def drop(self) -> None:
         """Close without a word; the broker publishes the will."""
@@ -142,6 +146,8 @@ class Connection:
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Subscribe. Raises Rejected where the broker forbids it, Unreachable where it does not answer."""
+        if self.lost.done():
+            raise SessionLost(self.lost.result().reason)
         filters = [(each.topic_filter, translate.options(each, self.protocol)) for each in subscriptions]
         code, mid = self._client.subscribe(filters)  # type: ignore[arg-type]  # paho's types know one form
         if code != paho.MQTT_ERR_SUCCESS or mid is None:
@@ -160,6 +166,9 @@ class Connection:
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send; the future is done when the broker has it, and fails with a LinkError if it will not."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.lost.done():
+            future.set_exception(SessionLost(self.lost.result().reason))
+            return future
         payload = encode(message)
         most = self.limits.maximum_packet_bytes
         if most is not None and packet_size(message, payload) > most:
@@ -207,9 +216,11 @@ class Connection:
     def _end(self, cause: LinkError) -> None:
         """Before CONNACK a cut may mean that the broker does not know MQTT 5; some say nothing else."""
         if not self._accepted.done():
-            old = self.protocol == MQTT_5 and not isinstance(cause, Rejected)
-            early = Unreachable(f"the broker {self._settings.place} closed the connection at once")
-            self._accepted.set_exception(NotForThisBroker(early.reason) if old else early)
+            trial = self._settings.protocol == "auto" and self.protocol == MQTT_5
+            wants = "a client certificate" if self._settings.tls else "TLS (mqtts)"
+            reason = f"the broker {self._settings.place} closed the connection at once: does it want {wants}?"
+            old = trial and not isinstance(cause, Rejected)
+            self._accepted.set_exception(NotForThisBroker(reason) if old else Unreachable(reason))
         self._lose(cause)
 
     def _lose(self, cause: LinkError) -> None:

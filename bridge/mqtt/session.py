@@ -22,19 +22,22 @@ async def read_back(connection: Connection, topics: Topics) -> dict[str, object]
     """What is retained of our users, by topic id: the memory of an earlier run.
 
     Our own `offline`, which is true at that moment, comes back behind it and marks the end.
+    QoS 0: Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1.
     """
-    await connection.subscribe([Subscription(topics.state), Subscription(topics.user_states)])
+    await connection.subscribe([Subscription(each, qos=0) for each in (topics.state, topics.user_states)])
     marker = connection.publish(Message(topics.state, "offline", retain=True))
     found: dict[str, object] = {}
     try:
-        async with asyncio.timeout(READ_BACK_S):
-            await marker
+        async with asyncio.timeout(READ_BACK_S) as silence:
             while (incoming := await _next(connection)).retain or incoming.topic != topics.state:
+                silence.reschedule(asyncio.get_running_loop().time() + READ_BACK_S)
                 user = topics.user_in_state(incoming.topic)
                 if user is not None and incoming.retain and incoming.payload:
                     found[user] = _decoded(incoming.payload)
+            await marker
     except TimeoutError:
-        pass
+        if marker.done() and not marker.cancelled():
+            marker.result()
     connection.unsubscribe([topics.user_states, topics.state])
     return found
 
@@ -138,6 +141,8 @@ def hears_itself(connection: Connection) -> bool:
 
 async def _next(connection: Connection) -> Incoming:
     """The next message. Raises the LinkError when the connection is lost first."""
+    if not connection.incoming.empty():
+        return connection.incoming.get_nowait()
     getting = asyncio.ensure_future(connection.incoming.get())
     waiting: list[asyncio.Future[Any]] = [getting, connection.lost]
     try:

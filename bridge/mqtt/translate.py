@@ -1,5 +1,6 @@
 """Our values ↔ paho's: client set-up, properties, options, messages. No connection is used here."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ class Client(paho.Client):
     """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets."""
 
     raw: socket.socket | None = None
+    connecting = False
     context: ssl.SSLContext | None = None
 
     def _create_socket_connection(self) -> socket.socket:
@@ -39,8 +41,16 @@ class Client(paho.Client):
         return wrapped
 
     def close_raw(self) -> None:
-        """Close what paho left open."""
-        if self.raw is not None:
+        """Close what paho left open.
+
+        A thread that still shakes hands on it is woken and closes it itself: closed under it, the
+        descriptor's number could be another link's by the time it reads.
+        """
+        if self.raw is None:
+            return
+        with contextlib.suppress(OSError):
+            self.raw.shutdown(socket.SHUT_RDWR)
+        if not self.connecting:
             self.raw.close()
 
 
@@ -74,6 +84,7 @@ def connect_blocking(client: Client, settings: BrokerSettings, protocol: str, ab
         properties = Properties(PacketTypes.CONNECT)
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = INBOUND_BYTES
+    client.connecting = True
     try:
         client.connect(
             settings.host,
@@ -83,8 +94,10 @@ def connect_blocking(client: Client, settings: BrokerSettings, protocol: str, ab
             properties=properties,
         )
     except BaseException:
+        client.connecting = False
         client.close_raw()
         raise
+    client.connecting = False
     sock = client.socket()
     if sock is not None and not abandoned.hand_over():
         sock.close()

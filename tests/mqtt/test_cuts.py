@@ -1,0 +1,233 @@
+"""What a network does to one connection: cuts, silence, a proxy alone, cancellation at bad moments."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from bridge.core.message import Message
+from bridge.core.topics import Topics
+from bridge.errors import SessionLost, Unreachable
+from bridge.mqtt.client import Connection, Door, connect
+from bridge.mqtt.session import read_back
+from bridge.mqtt.settings import BrokerSettings
+from tests.bus import Mosquitto, eventually
+
+WILL = Message("t/state", "offline", retain=True)
+LARGE = Message("t/a", "x" * 100_000)
+pytestmark = pytest.mark.broker
+
+
+def settings(port: int, keepalive_s: int = 30, transport: str = "tcp") -> BrokerSettings:
+    """A broker on loopback that has half a second for each step of a connection."""
+    return BrokerSettings(
+        "127.0.0.1", port, "test", transport, keepalive_s=keepalive_s, connect_timeout_s=0.5
+    )
+
+
+class Proxy:
+    """In front of a broker: forwards, or holds everything back, or closes whatever comes."""
+
+    def __init__(self, target: int) -> None:
+        self.closing = False
+        self._target = target
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def freeze(self) -> None:
+        """Hold back everything from now on; the sockets stay open."""
+        self._forwarding.clear()
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with _closed(writer):
+            if self.closing:
+                return
+            answers, broker = await asyncio.open_connection("127.0.0.1", self._target)
+            async with _closed(broker):
+                copies = [
+                    asyncio.create_task(self._copy(reader, broker)),
+                    asyncio.create_task(self._copy(answers, writer)),
+                ]
+                try:
+                    await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for copy in copies:
+                        copy.cancel()
+                    await asyncio.gather(*copies, return_exceptions=True)
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await self._forwarding.wait()
+            writer.write(data)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def _closed(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def proxy(broker: Mosquitto) -> AsyncIterator[Proxy]:
+    """A proxy in front of the broker."""
+    async with Proxy(broker.port) as running:
+        yield running
+
+
+def sockets() -> int:
+    """How many sockets this process has open."""
+    targets = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            targets.append(str(descriptor.readlink()))
+    return sum("socket:" in target for target in targets)
+
+
+async def test_a_proxy_without_its_broker_heals(proxy: Proxy) -> None:
+    """A balancer accepts and closes while the broker restarts: no reason to wait for a human."""
+    door = Door(settings(proxy.port))
+    async with door.open(WILL) as connection:
+        assert connection.protocol == "5"
+    proxy.closing = True
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="closed the connection at once"):
+            async with door.open(WILL):
+                pass
+    proxy.closing = False
+    async with door.open(WILL) as connection:
+        assert connection.protocol == "5"
+
+
+async def test_a_silent_cut_is_noticed(proxy: Proxy) -> None:
+    """Within two keepalives, and what was on its way fails."""
+    async with connect(settings(proxy.port, keepalive_s=1), WILL) as connection:
+        proxy.freeze()
+        sent = connection.publish(Message("t/a", "x"))
+        lost = await asyncio.wait_for(connection.lost, 4)
+        with pytest.raises(SessionLost):
+            await sent
+    assert "Keep alive timeout" in lost.reason
+
+
+async def test_a_goodbye_nobody_hears_is_short(proxy: Proxy) -> None:
+    """The buffers are full of what nobody reads: half a second at most."""
+    async with connect(settings(proxy.port), WILL) as connection:
+        proxy.freeze()
+        sent = [connection.publish(LARGE) for _ in range(100)]
+        started = time.monotonic()
+    assert time.monotonic() - started < 0.6
+    errors = await asyncio.gather(*sent, return_exceptions=True)
+    assert {type(error) for error in errors if error is not None} == {SessionLost}
+
+
+async def test_cancelled_while_saying_goodbye(proxy: Proxy) -> None:
+    """The socket is closed all the same."""
+    up: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+
+    async def hold() -> None:
+        async with connect(settings(proxy.port), WILL) as connection:
+            proxy.freeze()
+            for _ in range(100):
+                connection.publish(LARGE)
+            up.set_result(connection)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hold())
+    connection = await up
+    task.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert connection.lost.done()
+
+
+async def test_cancelled_at_any_moment_of_connecting(broker: Mosquitto) -> None:
+    """After so many turns of the loop: no socket stays open."""
+    before = sockets()
+    for turns in range(0, 60, 3):
+        task = asyncio.create_task(connect(settings(broker.port), WILL).__aenter__())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await task).close()
+    await eventually(lambda: sockets() <= before, "all sockets are closed")
+
+
+async def test_a_handshake_in_drops_ends() -> None:
+    """Each byte comes in time, the answer never: the whole has a limit."""
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with _closed(writer):
+            with contextlib.suppress(OSError):
+                while True:
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match="did not answer in time"):
+        async with connect(settings(port, transport="websockets"), WILL):
+            pass
+    assert time.monotonic() - started < 2.5
+    server.close()
+    await server.wait_closed()
+
+
+async def test_reads_back_more_than_a_queue_holds(broker: Mosquitto) -> None:
+    """Mosquitto queues 1,000 messages of QoS 1 and drops the rest; our own queue holds 2,000."""
+    topics, count = Topics("innovaphone", "hq"), 3000
+    async with connect(settings(broker.port), WILL) as connection:
+        for start in range(0, count, 50):
+            states = [topics.user_state(f"u{number}") for number in range(start, start + 50)]
+            await asyncio.gather(*(connection.publish(Message(each, {}, retain=True)) for each in states))
+    async with connect(settings(broker.port), WILL) as connection:
+        assert len(await read_back(connection, topics)) == count
+        assert connection.dropped == 0
+
+
+PROGRAM = """
+import asyncio, socket
+from bridge.daemon_threads import DaemonExecutor
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(DaemonExecutor())
+    loop.run_in_executor(None, socket.create_server(("127.0.0.1", 0)).accept)
+asyncio.run(main())
+"""
+
+
+async def test_a_blocked_thread_does_not_hold_the_process() -> None:
+    """A connect into a black hole still blocks when the loop ends: the process ends too."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM)
+    assert await asyncio.wait_for(process.wait(), 5) == 0
