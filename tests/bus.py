@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pytest
 from paho.mqtt import client as paho
@@ -18,13 +18,17 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+Test = TypeVar("Test", bound=Callable[..., object])
 PATIENCE_S = 10.0 * float(os.environ.get("TEST_PATIENCE", "1"))
 
 
-amqtt_leaks = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-"""amqtt leaves server sockets to the garbage collector; for tests that may run it in this process."""
+def amqtt_leaks(test: Test) -> Test:
+    """For tests that may run amqtt in this process: it leaves its sockets to the garbage collector.
+
+    That is made to run before the test ends, else the warnings would hit an innocent test later.
+    """
+    ignored = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+    return pytest.mark.usefixtures("_collected")(pytest.mark.filterwarnings(*ignored)(test))
 
 
 def free_port() -> int:

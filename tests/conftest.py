@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +20,13 @@ hypothesis.settings.load_profile("steady")
 def _fresh_log() -> None:
     """Each test sets the log up anew, or has the default."""
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def _collected() -> Iterator[None]:
+    """Collect the garbage of a test before it ends."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
