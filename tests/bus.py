@@ -28,7 +28,8 @@ def amqtt_leaks(test: Test) -> Test:
     That is made to run before the test ends, else the warnings would hit an innocent test later.
     """
     ignored = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-    return pytest.mark.usefixtures("_collected")(pytest.mark.filterwarnings(*ignored)(test))
+    marked: Test = pytest.mark.usefixtures("_collected")(pytest.mark.filterwarnings(*ignored)(test))
+    return marked
 
 
 def free_port() -> int:
