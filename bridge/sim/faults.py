@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+KINDS = frozenset(
+    {
+        *("http", "html", "cut", "reset", "slow", "drip", "redirect", "endless", "big", "gzip", "dtd"),
+        *("truncated", "fault", "unauthorised", "hang", "empty"),
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -26,7 +33,9 @@ class Faults:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Let a fault wait."""
+        """Let a fault wait. Raises ValueError for a kind that there is not."""
+        if fault.kind not in KINDS:
+            raise ValueError(f"no fault of the kind '{fault.kind}'; there are {', '.join(sorted(KINDS))}")
         self._waiting.append(fault)
 
     @property

@@ -1,7 +1,7 @@
 """What a simulated PBX consists of, as plain values: users, parties, legs. Nothing is sent from here."""
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 SETUP, CALL_PROC, ALERT, CONNECT, DISC_SENT, DISC_RECEIVED, PARKED = 1, 3, 4, 5, 6, 7, 8
 TO_USER, HELD, HELD_BY_PEER = 0x080, 0x100, 0x200
@@ -19,7 +19,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SimUser:
-    """A PBX object. `groups`: name and whether the membership is active. `object` "bool": a switch."""
+    """A PBX object. `groups`: name and whether the membership is active. `object` "bool": a switch.
+
+    An empty guid is made of the long name once; it stays when the object is renamed.
+    """
 
     cn: str
     h323: str = ""
@@ -37,10 +40,14 @@ class SimUser:
     devices: tuple[tuple[str, str], ...] = ()
     presence: tuple[Entry, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.guid:
+            object.__setattr__(self, "guid", uuid.uuid5(uuid.NAMESPACE_OID, self.cn).hex)
+
     @property
     def id(self) -> str:
-        """The guid: the given one, or one made of the long name."""
-        return self.guid or uuid.uuid5(uuid.NAMESPACE_OID, self.cn).hex
+        """The guid."""
+        return self.guid
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,12 @@ def party(kind: str, user: SimUser) -> No:
     return No(kind, user.cn, user.dn, user.e164, user.h323)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Leg:
-    """One leg of one user; changes as the call does. `state` is the low nibble, `bits` the rest."""
+    """One leg of one user; changes as the call does. `state` is the low nibble, `bits` the rest.
+
+    `xfer_only`: transferred away, only handles opened with xfer still hear of it (wire reference 11).
+    """
 
     number: int
     guid: str
@@ -73,12 +83,16 @@ class Leg:
     uui: str = ""
     over: bool = False
     xfer_only: bool = False
-    info: dict[str, str] = field(default_factory=dict)
 
     @property
     def word(self) -> int:
         """The state as it goes over the wire."""
         return self.state | self.bits
+
+    @property
+    def peer(self) -> No:
+        """The far end as this leg shows it."""
+        return next((number for number in self.numbers if number.type == "peer"), No("peer"))
 
     def put(self, number: No) -> None:
         """Set the party of a type, replacing the one that was there."""
@@ -87,13 +101,14 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class UserNews:
-    """A user changed; `gone`: it left the scope."""
+    """A user changed; `gone`: it left the scope; `cfg`: what changed is its configuration."""
 
     user: SimUser
     channel: int = 0
     alert: int = 0
     gone: bool = False
     end_of_list: bool = False
+    cfg: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,28 @@ For tests, the demo and whoever wants to try the bridge; nothing in production i
 """
 
 import asyncio
-import gzip
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from bridge.sim import xml
 from bridge.sim.auth import Account, Gate
-from bridge.sim.exchange import Exchange, SimCall
-from bridge.sim.faults import Fault, Faults
-from bridge.sim.http import HttpRequest, HttpResponse, HttpServer
-from bridge.sim.model import TO_USER, Entry, Leg, No, SimUser, party
-from bridge.sim.operations import Box, Operations, UnknownSession
+from bridge.sim.desk import Box, Desk
+from bridge.sim.endpoint import Endpoint
+from bridge.sim.exchange import Exchange
+from bridge.sim.faults import Faults
+from bridge.sim.host import Host
+from bridge.sim.http import HttpRequest, HttpResponse
+from bridge.sim.model import CONNECT, TO_USER, Entry, Leg, No, SimUser, party
+from bridge.sim.moves import SimCall, call_of
+from bridge.sim.operations import Operations
 from bridge.sim.sessions import Habits, Session, Sessions
+from bridge.sim.timers import Timers
 
-HTML = b"<!DOCTYPE html><html><head><title>Login</title></head><body>Please log in</body></html>"
-BOMB_BYTES = 64 * 1024 * 1024
+LOG_CAP = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,58 +55,75 @@ class Request:
 
 
 class SimPbx:
-    """One PBX. Users and calls are changed through methods; `faults` and `reboot` make trouble."""
+    """One PBX. Users and calls are changed through methods; `faults` and `reboot` make trouble.
 
-    def __init__(self, users: Iterable[SimUser], options: SimOptions | None = None) -> None:
-        self._options = options or SimOptions()
-        self.exchange = Exchange(users)
+    `beside`: answer on the port of another PBX, under a path of one's own, as a dynamic PBX does
+    (wire reference 17). The other must be entered first; they share its power.
+    """
+
+    def __init__(
+        self, users: Iterable[SimUser], options: SimOptions | None = None, *, beside: "SimPbx | None" = None
+    ) -> None:
+        self._options = options = options or SimOptions()
+        self._timers = Timers()
+        self.exchange = Exchange(users, self._timers.later, on_hook_s=options.box.on_hook_s)
         self.faults = Faults()
         self.log: list[Request] = []
-        self.sessions = Sessions(self.exchange, self._options.habits, self._abort)
-        self._writer = xml.Writer(self._options.decoration)
-        self._operations = Operations(self.exchange, self.sessions, self._writer, self._options.box)
-        self._operations.guard_s = self._options.call_guard_s
-        self._gate = Gate(self._options.account)
-        options = self._options
-        self._http = HttpServer(
-            self._answer, self._disconnected, host=options.host, port=options.port, tls=options.tls
-        )
+        self.sessions = Sessions(self.exchange, options.habits, self._abort)
+        self._gate = Gate(options.account)
+        self.host: Host = beside.host if beside else Host(options.host, options.port, options.tls)
+        self._owner = beside is None
 
     async def __aenter__(self) -> Self:
-        await self._http.listen()
+        if any(site.path == self.path for site in self.host.sites):
+            raise ValueError(f"two PBXs cannot answer at {self.path}")
+        if self._owner:
+            await self.host.listen()
+        self._endpoint = self._wire()
+        self.host.sites.append(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.sessions.close_all()
-        self._operations.close()
-        await self._http.refuse(reset=False)
+        self._timers.call_off()
+        self.host.sites.remove(self)
+        if self._owner:
+            await self.host.close()
+        self._timers.call_off()
+
+    @property
+    def path(self) -> str:
+        """Where it answers."""
+        return self._options.path
 
     @property
     def url(self) -> str:
         """Where it is, without a path."""
-        scheme = "http" if self._options.tls is None else "https"
-        return f"{scheme}://{self._options.host}:{self._http.port}"
+        return self.host.url
 
     @property
     def soap_url(self) -> str:
         """The complete address of the SOAP interface."""
-        return self.url + self._options.path
+        return self.url + self.path
 
     def requests(self, operation: str) -> list[Request]:
         """The requests for one operation, oldest first."""
         return [request for request in self.log if request.operation == operation]
 
-    def ring(self, callee: str, number: str = "", name: str = "", *, conf: str | None = None) -> SimCall:
+    def ring(
+        self, callee: str, number: str = "", name: str = "", *, conf: str | None = None, uui: str = ""
+    ) -> SimCall:
         """A call from outside arrives at a user and rings."""
         call = SimCall(self.exchange, conf=conf)
-        call.ring(self.exchange.users[callee], No("peer", e164=number, dn=name))
+        leg = call.ring(self.exchange.users[callee], No("peer", e164=number, dn=name))
+        leg.uui = uui
         call.alert()
         return call
 
     def dial(self, caller: str, to: str) -> SimCall:
-        """A user calls a user (long name) or a number; the far end rings."""
+        """A user calls a user (long name, short name or number) or a number outside; the far end rings."""
         call, callee = SimCall(self.exchange), self.exchange.find(to)
         user = self.exchange.users[caller]
         call.dial(user, party("peer", callee) if callee else No("peer", e164=to))
@@ -113,14 +133,32 @@ class SimPbx:
         call.alert()
         return call
 
-    def set_presence(self, cn: str, activity: str, note: str = "", contact: str = "tel:") -> None:
-        """Somebody sets presence at the phone."""
-        self.exchange.set_presence(cn, Entry(contact, activity, note))
+    def fork(self, call: SimCall, cn: str) -> Leg:
+        """The call rings at another user, or at another device of the same, too."""
+        leg = call.ring(self.exchange.users[cn], call.called[0].peer)
+        call.alert()
+        return leg
 
-    def change_user(self, cn: str, **changes: object) -> None:
-        """Change fields of a user, the long name too."""
-        user = self.exchange.users[cn]
-        self.exchange.put_user(replace(user, **changes), instead_of=cn)  # type: ignore[arg-type]  # by name
+    def set_presence(
+        self, cn: str, activity: str, note: str = "", contact: str = "tel:", status: str = "open"
+    ) -> None:
+        """Somebody sets presence at the phone."""
+        self.exchange.set_presence(cn, Entry(contact, activity, note, status))
+
+    def add_user(self, user: SimUser) -> None:
+        """A new object. Raises ValueError when there is one of this name."""
+        if user.cn in self.exchange.users:
+            raise ValueError(f"there is a '{user.cn}' already")
+        self.exchange.put_user(user, cfg=True)
+
+    def remove_user(self, cn: str) -> None:
+        """Delete an object; its calls end."""
+        self.exchange.remove_user(cn)
+
+    def change_user(self, cn: str, /, **changes: object) -> None:
+        """Change fields of a user, the long name too; the guid stays."""
+        user = replace(self.exchange.users[cn], **changes)  # type: ignore[arg-type]  # by name
+        self.exchange.put_user(user, instead_of=cn, cfg=set(changes) != {"registered"})
 
     def switch(self, cn: str, *, manual: bool, on: bool) -> None:
         """A Boolean object changes: a leg that stays, with two digits as number (wire reference 10.6)."""
@@ -128,7 +166,7 @@ class SimPbx:
         digits = No("peer", e164=f"{int(manual)}{int(on)}")
         leg = next((leg for leg in self.exchange.legs.values() if leg.guid == user.id), None)
         if leg is None:
-            leg = self.exchange.new_leg(user, 5, TO_USER, digits, "")
+            leg = self.exchange.new_leg(user, CONNECT, TO_USER, digits, "")
         leg.put(digits)
         self.exchange.tell(leg, "update")
 
@@ -136,113 +174,61 @@ class SimPbx:
         """All sessions vanish without a word."""
         self.sessions.close_all(guard_s=self._options.call_guard_s)
 
+    async def reboot(self, down_s: float = 0.0) -> None:
+        """Lose power, and come back on the same port after so many seconds. Raises OSError."""
+        await self.crash()
+        await asyncio.sleep(down_s)
+        await self.start_again()
+
     async def crash(self) -> None:
         """Power is lost: connections reset, calls and sessions gone, connections refused."""
-        self.sessions.close_all()
-        self.exchange.forget_all()
-        await self._http.refuse(reset=True)
+        await self.host.crash()
 
     async def start_again(self) -> None:
-        """Power is back: same port, new nonce, nobody remembers anything."""
-        self._gate.new_nonce()
-        await self._http.listen()
+        """Power is back: same port, new nonce, nobody remembers anything. Raises OSError."""
+        await self.host.listen()
 
-    async def _answer(self, request: HttpRequest) -> HttpResponse:
-        if request.path == "/pbx10_00.wsdl":
-            return HttpResponse(body=(files("bridge.pbx") / "pbx.wsdl").read_bytes())
-        if request.path != self._options.path:
-            return HttpResponse(404, HTML)
-        if not self._gate.admits(request.method, request.headers.get("authorization", "")):
-            return HttpResponse(401, HTML, self._gate.challenges())
-        try:
-            operation, args = xml.read_request(request.body)
-        except xml.BadRequestError as error:
-            return HttpResponse(500, xml.fault(str(error)))
-        self.log.append(Request(operation, args, asyncio.get_running_loop().time()))
-        fault = self.faults.take(operation)
-        if fault is not None:
-            early = await self._early(fault)
-            if early is not None:
-                return early
-        response = await self._perform(operation, args, request.connection)
-        return response if fault is None else _spoiled(response, fault)
+    def stop_listening(self) -> None:
+        """Refuse new connections; `start_again` ends it. Those that are open go on."""
+        self.host.stop_listening()
 
-    async def _perform(self, operation: str, args: dict[str, object], connection: int) -> HttpResponse:
-        if not self._operations.knows(operation):
-            return HttpResponse(500, xml.fault(f"no operation {operation}"))
-        try:
-            parts = await self._operations.run(operation, args, connection)
-        except UnknownSession:
-            return self._invalid(operation)
-        return HttpResponse(body=self._writer.finish(xml.reply(operation, parts)))
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """For the host: answer a request."""
+        return await self._endpoint.answer(request)
 
-    def _invalid(self, operation: str) -> HttpResponse:
-        """Which of the three a real PBX does is not known (wire reference 23.2)."""
-        if self._options.invalid_session == "http":
-            return HttpResponse(500, HTML)
-        if self._options.invalid_session == "empty":
-            parts = [self._writer.any_info([], [])] if operation == "Poll" else []
-            return HttpResponse(body=xml.reply(operation, parts))
-        return HttpResponse(500, xml.fault("invalid handle"))
-
-    async def _early(self, fault: Fault) -> HttpResponse | None:  # noqa: C901, PLR0911  (a table of kinds)
-        """The faults that need no answer to spoil."""
-        match fault.kind:
-            case "http":
-                return HttpResponse(int(fault.value), HTML)
-            case "html":
-                return HttpResponse(body=HTML)
-            case "reset":
-                return HttpResponse(reset=True)
-            case "redirect":
-                return HttpResponse(307, b"", [("Location", fault.text or self.soap_url)])
-            case "endless":
-                return HttpResponse(endless=True)
-            case "big":
-                return HttpResponse(body=b"<a>" + b" " * int(fault.value) + b"</a>")
-            case "gzip":
-                return HttpResponse(
-                    body=gzip.compress(bytes(BOMB_BYTES)), headers=[("Content-Encoding", "gzip")]
-                )
-            case "fault":
-                return HttpResponse(500, xml.fault(fault.text or "trouble"))
-            case "unauthorised":
-                self._gate.new_nonce()
-                return HttpResponse(401, HTML, self._gate.challenges())
-            case "hang":
-                await asyncio.sleep(fault.value or 3600)
-            case "slow":
-                await asyncio.sleep(fault.value)
-        return None
-
-    def _disconnected(self, connection: int) -> None:
+    def disconnected(self, connection: int) -> None:
+        """For the host: a TCP connection closed; its sessions live on for a moment (wire reference 7)."""
         for session in self.sessions.disconnected(connection):
-            asyncio.get_running_loop().call_later(self._options.session_linger_s, self._linger, session)
+            self._timers.later(self._options.session_linger_s, partial(self._linger, session))
+
+    def lose_power(self) -> None:
+        """For the host: forget sessions and calls, and what was to happen by itself."""
+        self._timers.call_off()
+        self.sessions.forget_all()
+        self.exchange.forget_all()
+        self._gate.new_nonce()
+
+    def _wire(self) -> Endpoint:
+        """Now that the port is known."""
+        options, writer = self._options, xml.Writer(self._options.decoration)
+        desk = Desk(
+            self.exchange, self.sessions, writer, options.box, options.call_guard_s, own_url=self.soap_url
+        )
+        return Endpoint(
+            self._gate, Operations(desk), writer, self.faults, self._seen, options.invalid_session
+        )
+
+    def _seen(self, operation: str, args: dict[str, object]) -> None:
+        """Keep the request, and of old ones not more than an office makes in days."""
+        self.log.append(Request(operation, args, asyncio.get_running_loop().time()))
+        if len(self.log) > LOG_CAP:
+            del self.log[: LOG_CAP // 2]
 
     def _linger(self, session: Session) -> None:
-        """After its last connection closed a session lives on for a moment (wire reference 7)."""
         if not session.connections and self.sessions.get(session.handle) is session:
             self.sessions.close(session, guard_s=self._options.call_guard_s)
 
     def _abort(self, leg: Leg) -> None:
-        call = self.exchange.call_of(leg)
+        call = call_of(self.exchange, leg)
         if call is not None:
             call.hang_up()
-
-
-def _spoiled(response: HttpResponse, fault: Fault) -> HttpResponse:
-    """A good answer made bad."""
-    body = response.body
-    match fault.kind:
-        case "cut":
-            return replace(response, break_after=len(body) // 2)
-        case "truncated":
-            return replace(response, body=body[: len(body) // 2])
-        case "dtd":
-            return replace(response, body=body.replace(b"?>", b'?><!DOCTYPE e [<!ENTITY x "y">]>', 1))
-        case "drip":
-            return replace(response, drip_s=fault.value)
-        case "empty":
-            return replace(response, body=b"")
-        case _:
-            return response

@@ -8,6 +8,8 @@ from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.scenario import Scene, play
 
 FAR_END_ANSWERS_S = 1.0
+PAUSE_S = 0.5
+"""Between two rounds, so that a scene without any time in it does not fill the log."""
 
 
 async def serve(host: str, port: int, scene: Scene, dynamic_pbx: str, say: Callable[[str], object]) -> None:
@@ -20,4 +22,5 @@ async def serve(host: str, port: int, scene: Scene, dynamic_pbx: str, say: Calla
         say(f"simulated PBX at {pbx.soap_url} (user admin, password secret, session user API)")
         while scene.steps:
             await play(pbx, scene)
+            await asyncio.sleep(PAUSE_S)
         await asyncio.Event().wait()

@@ -35,6 +35,11 @@ _NAMED = {
     "email": "inno:EmailArray",
     "devices": "inno:DeviceArray",
 }
+_OLD_ORDER = (
+    *("guid", "active", "state", "channel", "alert", "cn", "dn", "type", "e164", "h323", "presence"),
+    *("loc", "node", "nodenum", "object", "cfg", "groups", "email"),
+)
+"""UserInfo in the order of the older edition of the WSDL (wire reference 3); only the order is old here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,15 @@ class BadRequestError(Exception):
 
 def read_request(body: bytes) -> tuple[str, dict[str, object]]:
     """Operation and arguments, matched by local name whatever the namespace (wire reference 2.2)."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
     if b"<!DOCTYPE" in body:
-        raise BadRequestError("DTD")
+        raise BadRequestError("a DTD is refused")
     try:
-        root = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True))
+        root = etree.fromstring(body, parser)
     except etree.XMLSyntaxError as error:
         raise BadRequestError(str(error)) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise BadRequestError("a DTD is refused")
     for element in root:
         if _local(element) == "Body" and len(element):
             return _local(element[0]), {_local(part): _value(part) for part in element[0]}
@@ -150,20 +158,21 @@ class Writer:
             "alert": news.alert,
             "guid": user.id,
         }
-        fields = {name: self.scalar(name, value) for name, value in values.items()}
-        if self._how.old_order:
-            names = ("guid", "active", "state", "channel", "alert", "cn", "dn", "type", "e164", "h323")
-            fields = {name: fields[name] for name in names}
-        groups = [self.scalar("group", name) + self.scalar("active", active) for name, active in user.groups]
-        return "".join(fields.values()) + self.array("groups", groups) + self._rest(user)
+        fields = {name: self.scalar(name, value) for name, value in values.items()} | self._optional(news)
+        order = _OLD_ORDER if self._how.old_order else tuple(fields)
+        return "".join(fields[name] for name in order) + ("<colour>blue</colour>" if self._how.extra else "")
 
-    def _rest(self, user: SimUser) -> str:
+    def _optional(self, news: UserNews) -> dict[str, str]:
+        user = news.user
+        groups = [self.scalar("group", name) + self.scalar("active", active) for name, active in user.groups]
         texts = {"loc": user.loc, "node": user.node, "object": user.object, "nodenum": ""}
-        rest = "".join(self.scalar(name, text) for name, text in texts.items())
-        rest += self.scalar("cfg", False)  # noqa: FBT003  (the value of a field)
-        rest += self._presence(user) * (2 if self._how.two_presences else 1)
-        rest += self.array("email", [escape(email) for email in user.emails])
-        return rest + ("<colour>blue</colour>" if self._how.extra else "")
+        return {
+            "groups": self.array("groups", groups),
+            **{name: self.scalar(name, text) for name, text in texts.items()},
+            "cfg": self.scalar("cfg", news.cfg),
+            "presence": self._presence(user) * (2 if self._how.two_presences else 1),
+            "email": self.array("email", [escape(email) for email in user.emails]),
+        }
 
     def _presence(self, user: SimUser) -> str:
         if not user.presence:

@@ -196,14 +196,18 @@ async def test_calls_have_all_their_forms(pbx: SimPbx) -> None:
     heard: list[tuple[int, str]] = []
 
     class Ear:
-        """Hears legs."""
+        """Hears legs; the names of arguments are the listener's."""
 
-        def user_changed(self, user: SimUser, channel: int, alert: int, *, gone: bool) -> None:
+        def user_changed(self, user: SimUser, channel: int, alert: int, *, gone: bool, cfg: bool) -> None:
             """Users are not of interest."""
 
-        def leg_changed(self, leg: Any, message: str) -> None:
+        def leg_changed(self, leg: Any, message: str, *, xfer: bool | None) -> None:  # noqa: ARG002
             """A leg."""
             heard.append((leg.word, message))
+
+        def wishes(self, guid: str) -> frozenset[str]:  # noqa: ARG002
+            """None."""
+            return frozenset()
 
     pbx.exchange.listeners.append(Ear())
     pbx.ring("Anna Müller", "0123").divert("Anna Müller", "Bert O'Neil")

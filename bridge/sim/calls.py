@@ -1,0 +1,200 @@
+"""One call at a simulated PBX: how it rings, is answered, held and ends, leg by leg. No network, no clock.
+
+States and messages as in wire reference 10.2, 10.4 and 10.7, where the order is partly inferred.
+"""
+
+import uuid
+from collections.abc import Callable
+
+from bridge.sim.exchange import Exchange
+from bridge.sim.model import (
+    ALERT,
+    CALL_PROC,
+    CONNECT,
+    DISC_RECEIVED,
+    DISC_SENT,
+    HELD,
+    HELD_BY_PEER,
+    SETUP,
+    TO_USER,
+    Leg,
+    No,
+    SimUser,
+)
+
+TAKEN_ELSEWHERE, NORMAL = 26, 16
+
+
+class BasicCall:
+    """One conversation: at most one calling leg, one or more called ones, or an outside end instead.
+
+    Users are named by their long names; without one, the first leg's user is meant.
+    """
+
+    def __init__(self, exchange: Exchange, *, conf: str | None = None) -> None:
+        self._exchange = exchange
+        self.conf = conf or uuid.uuid4().hex
+        self.caller: Leg | None = None
+        self.called: list[Leg] = []
+        exchange.calls.append(self)
+
+    @property
+    def legs(self) -> list[Leg]:
+        """All legs that run."""
+        legs = ([self.caller] if self.caller else []) + self.called
+        return [leg for leg in legs if not leg.over]
+
+    def leg_of(self, cn: str) -> Leg:
+        """The leg of a user in this call. Raises KeyError when there is none."""
+        guid = self._exchange.users[cn].id
+        for leg in self.legs:
+            if leg.guid == guid and not leg.xfer_only:
+                return leg
+        raise KeyError(f"'{cn}' has no part in this call")
+
+    def ring(self, user: SimUser, peer: No, *more: No) -> Leg:
+        """The call arrives at a user: state 129, r-setup. A call that rings at several is forked."""
+        leg = self._exchange.new_leg(user, SETUP, TO_USER, peer, self.conf)
+        leg.numbers.extend(more)
+        self.called.append(leg)
+        self._exchange.tell(leg, "r-setup")
+        return leg
+
+    def dial(self, user: SimUser, peer: No) -> Leg:
+        """A user starts the call: state 1, x-setup."""
+        self.caller = self._exchange.new_leg(user, SETUP, 0, peer, self.conf)
+        self._exchange.tell(self.caller, "x-setup")
+        return self.caller
+
+    def proceed(self) -> None:
+        """The caller's number is complete: state 3; the message's name is not documented (10.4)."""
+        self._caller_to(CALL_PROC, "r-call-proc")
+
+    def alert(self) -> None:
+        """The called phones ring, and the caller hears it."""
+        for leg in self.legs:
+            if leg is not self.caller and leg.state == SETUP:
+                self._to(leg, ALERT, "x-alert")
+        self._caller_to(ALERT, "r-alert")
+
+    def answer(self, by: str | None = None) -> None:
+        """Somebody answers, the first phone that rings if nobody is named, or the outside end."""
+        ringing = self._ringing()
+        taker = self.leg_of(by) if by else next(iter(ringing), None)
+        if taker is not None:
+            self.answer_leg(taker)
+        else:
+            self._caller_to(CONNECT, "r-conn")
+
+    def answer_leg(self, taker: Leg) -> None:
+        """A phone that rings is answered, the others are released with cause 26; any other is left alone."""
+        ringing = self._ringing()
+        if taker not in ringing:
+            return
+        for leg in ringing:
+            if leg is not taker:
+                self.release(leg, by_user=False, cause=TAKEN_ELSEWHERE)
+        self._to(taker, CONNECT, "x-conn")
+        self._caller_to(CONNECT, "r-conn")
+
+    def hang_up(self, by: str = "", cause: int = NORMAL, *, tone: bool = False) -> None:
+        """The end of the call, by a user (long name, or "user"), else by the outside end (or "remote").
+
+        `tone`: the phones of the others stay off hook and hear it: 6 or 134, r-disc. So they do where
+        they are connected and their handle was opened with disc (wire reference 11).
+        """
+        guid = self._guid(by)
+        for leg in self.legs:
+            mine = leg.guid == guid
+            waits = tone or (leg.state == CONNECT and self._exchange.wished(leg, "disc"))
+            if waits and not mine and not leg.xfer_only:
+                self.disconnect(leg, cause)
+            elif not leg.over:
+                self.release(leg, by_user=mine, cause=cause)
+
+    def drop(self, cn: str = "", cause: int = TAKEN_ELSEWHERE) -> None:
+        """One leg of several is released, as the losers of a forked call are."""
+        self.release(self._mine(cn), by_user=False, cause=cause)
+
+    def release(self, leg: Leg, *, by_user: bool, cause: int | None) -> None:
+        """One leg ends: released by its user or by the far side, then always `del`."""
+        leg.state = DISC_RECEIVED if by_user else DISC_SENT
+        leg.cause = cause
+        self._exchange.tell(leg, "x-rel" if by_user else "r-rel")
+        self.delete(leg)
+
+    def disconnect(self, leg: Leg, cause: int) -> None:
+        """The far side is gone but the phone is off hook: state 6 or 134, and `del` at on-hook."""
+        leg.state, leg.cause = DISC_SENT, cause
+        self._exchange.tell(leg, "r-disc")
+        self._exchange.later(self._exchange.on_hook_s, lambda: self._on_hook(leg))
+
+    def delete(self, leg: Leg) -> None:
+        """The last that is heard of a leg, once."""
+        if not leg.over:
+            leg.over = True
+            self._exchange.tell(leg, "del")
+        rest = self.legs
+        if rest and all(other.xfer_only for other in rest):
+            self.delete(rest[0])
+        elif not rest and self in self._exchange.calls:
+            self._exchange.calls.remove(self)
+
+    def hold(self, cn: str = "") -> None:
+        """A user puts the other on hold."""
+        self._mark(self._mine(cn).guid, lambda bits, mine: bits | (HELD if mine else HELD_BY_PEER), "r-held")
+
+    def retrieve(self, cn: str = "") -> None:
+        """The user takes the other back."""
+        guid = self._mine(cn).guid
+        self._mark(guid, lambda bits, mine: bits & ~(HELD if mine else HELD_BY_PEER), "r-retrieved")
+
+    def hold_remote(self) -> None:
+        """The outside end puts us on hold."""
+        self._mark("", lambda bits, _mine: bits | HELD_BY_PEER, "r-held")
+
+    def retrieve_remote(self) -> None:
+        """The outside end takes us back."""
+        self._mark("", lambda bits, _mine: bits & ~HELD_BY_PEER, "r-retrieved")
+
+    def _ringing(self) -> list[Leg]:
+        return [leg for leg in self.legs if leg is not self.caller and leg.state in {SETUP, ALERT}]
+
+    def _mine(self, cn: str) -> Leg:
+        """The leg of a user, or the first one. Raises KeyError when the call is over."""
+        if cn:
+            return self.leg_of(cn)
+        for leg in self.legs:
+            if not leg.xfer_only:
+                return leg
+        raise KeyError("the call is over")
+
+    def _guid(self, by: str) -> str:
+        if by in self._exchange.users:
+            return self._exchange.users[by].id
+        if by in {"", "remote"} or not self.legs:
+            return ""
+        if by == "user":
+            return self.legs[0].guid
+        raise KeyError(by)
+
+    def _on_hook(self, leg: Leg) -> None:
+        if not leg.over:
+            leg.state = DISC_RECEIVED
+            self._exchange.tell(leg, "x-rel")
+            self.delete(leg)
+
+    def _mark(self, guid: str, change: Callable[[int, bool], int], message: str) -> None:
+        for leg in [leg for leg in self.legs if not leg.xfer_only]:
+            mine = leg.guid == guid
+            leg.bits = change(leg.bits, mine)
+            self._exchange.tell(leg, "update" if mine else message)
+
+    def _to(self, leg: Leg, state: int, message: str) -> None:
+        leg.state = state
+        self._exchange.tell(leg, message)
+
+    def _caller_to(self, state: int, message: str) -> None:
+        caller = self.caller
+        if caller is not None and not caller.over and caller.state < state <= CONNECT:
+            self._to(caller, state, message)

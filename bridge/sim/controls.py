@@ -1,0 +1,176 @@
+"""Call control at a simulated PBX (wire reference 12). Success shows in later events, not in the answer."""
+
+import asyncio
+
+from bridge.sim.arguments import Args, text, true, whole
+from bridge.sim.calls import NORMAL, TAKEN_ELSEWHERE
+from bridge.sim.desk import Desk
+from bridge.sim.model import ALERT, PARKED, SETUP, TO_USER, Leg, No, SimUser, party
+from bridge.sim.moves import SimCall, call_of
+
+ABSENT = 20
+
+
+async def user_call(desk: Desk, args: Args) -> list[str]:
+    """Place a call; the leg's number at once, 0 for no. A number that is nobody's is outside."""
+    session, user = desk.followed(args)
+    number, name = text(args, "e164"), text(args, "cn") or text(args, "h323")
+    callee = desk.exchange.find(name or number)
+    if (name and callee is None) or not (name or number) or not user.registered:
+        return desk.answer(0)
+    call = SimCall(desk.exchange)
+    leg = call.dial(user, party("peer", callee) if callee else No("peer", e164=number))
+    session.fresh_calls = [(placed, old) for placed, old in session.fresh_calls if not old.over]
+    session.fresh_calls.append((asyncio.get_running_loop().time(), leg))
+    caller = _caller(user, text(args, "srce164"))
+    desk.exchange.later(desk.box.call_step_s, lambda: _proceed(desk, call, callee, caller))
+    return desk.answer(leg.number)
+
+
+def _proceed(desk: Desk, call: SimCall, callee: SimUser | None, caller: No) -> None:
+    leg = call.caller
+    if leg is None or leg.over or leg.state != SETUP:
+        return
+    call.proceed()
+    if callee is not None and not callee.registered:
+        call.disconnect(leg, ABSENT)
+        return
+    if callee is not None:
+        call.ring(callee, caller)
+    call.alert()
+    if callee is None and desk.box.far_end_answers_s is not None:
+        desk.exchange.later(desk.box.far_end_answers_s, call.answer)
+
+
+def _caller(user: SimUser, shown: str) -> No:
+    """The calling party as the callee sees it; srce164 overrides the number, a leading r withholds it."""
+    if shown[:1] in {"r", "R"}:
+        return No("peer")
+    seen = party("peer", user)
+    return No("peer", seen.cn, seen.dn, shown or seen.e164, seen.h323)
+
+
+async def user_clear(desk: Desk, args: Args) -> list[str]:
+    """Cause 26 frees the phone at once; others leave it with a tone until it is on hook."""
+    leg, call = desk.leg(args)
+    cause = whole(args, "cause")
+    others = [other for other in call.legs if other is not leg]
+    if cause == TAKEN_ELSEWHERE or leg.state == PARKED:
+        call.release(leg, by_user=False, cause=cause)
+    else:
+        call.disconnect(leg, cause)
+    for other in others:
+        if not other.over:
+            call.release(other, by_user=False, cause=NORMAL if cause == TAKEN_ELSEWHERE else cause)
+    return []
+
+
+async def user_connect(desk: Desk, args: Args) -> list[str]:
+    """Answer a phone that rings."""
+    leg, call = desk.leg(args)
+    call.answer_leg(leg)
+    return []
+
+
+async def user_hold(desk: Desk, args: Args) -> list[str]:
+    """Put the other end on hold."""
+    leg, call = desk.leg(args)
+    call.hold(desk.user_of(leg).cn)
+    return []
+
+
+async def user_retrieve(desk: Desk, args: Args) -> list[str]:
+    """Take the other end back."""
+    leg, call = desk.leg(args)
+    call.retrieve(desk.user_of(leg).cn)
+    return []
+
+
+async def user_transfer(desk: Desk, args: Args) -> list[str]:
+    """Join two calls of one user; anything else changes nothing."""
+    mine, one = desk.leg(args, "a")
+    theirs, other = desk.leg(args, "b")
+    if one is not other and mine.guid == theirs.guid:
+        one.transfer_legs(desk.user_of(mine), mine, other, theirs)
+    return []
+
+
+async def user_redirect(desk: Desk, args: Args) -> list[str]:
+    """Send a call that came to a user elsewhere; false for a name that nobody has, or another call."""
+    leg, call = desk.leg(args)
+    number, name = text(args, "e164"), text(args, "cn") or text(args, "h323")
+    to = desk.exchange.find(name or number)
+    if not leg.bits & TO_USER or (name and to is None) or not (name or number):
+        return desk.answer(value=False)
+    if to is None:
+        call.divert_outside(leg, number)
+    else:
+        call.divert_leg(leg, desk.user_of(leg), to)
+    return desk.answer(value=True)
+
+
+async def user_pickup(desk: Desk, args: Args) -> list[str]:
+    """Take a call that rings or is parked: by its leg, a name, a group, or any in an own active group."""
+    _, user = desk.followed(args)
+    old = _to_pick_up(desk, user, args)
+    call = call_of(desk.exchange, old) if old else None
+    if old is None or call is None:
+        return desk.answer(0)
+    return desk.answer(call.take(old, party("ct", desk.user_of(old)), user).number)
+
+
+def _to_pick_up(desk: Desk, user: SimUser, args: Args) -> Leg | None:
+    number, name, group = whole(args, "call"), text(args, "cn"), text(args, "group")
+    legs = [leg for leg in desk.exchange.legs.values() if _takeable(leg) and leg.guid != user.id]
+    if number:
+        parked = desk.exchange.legs.get(number)
+        return parked if parked is not None and _takeable(parked) else None
+    if name:
+        wanted = desk.exchange.users.get(name)
+        return next((leg for leg in legs if wanted is not None and leg.guid == wanted.id), None)
+    groups = {group} if group else {name for name, active in user.groups if active}
+    return next((leg for leg in legs if groups & {name for name, _ in desk.user_of(leg).groups}), None)
+
+
+def _takeable(leg: Leg) -> bool:
+    return bool(leg.bits & TO_USER) and leg.state in {SETUP, ALERT, PARKED}
+
+
+async def user_park(desk: Desk, args: Args) -> list[str]:
+    """Park a call at a user or, unnamed, at its own; the number of the parked leg, to be picked up by."""
+    leg, call = desk.leg(args)
+    at = desk.exchange.users.get(text(args, "cn")) if text(args, "cn") else desk.user_of(leg)
+    return desk.answer(0 if at is None else call.park_leg(leg, at).number)
+
+
+async def user_uui(desk: Desk, args: Args) -> list[str]:
+    """Text with the call, towards the user or the other end (Info uui)."""
+    leg, call = desk.leg(args)
+    for heard in [leg] if true(args, "recv") else [other for other in call.legs if other is not leg]:
+        heard.uui = text(args, "uui")
+        desk.exchange.tell(heard, "update")
+    return []
+
+
+async def user_message(desk: Desk, args: Args) -> list[str]:
+    """A text message; the answer is a number for it, its success an event msg-sent."""
+    session, user = desk.followed(args)
+    to = desk.exchange.find(text(args, "h323") or text(args, "e164"))
+    if to is None or not user.registered:
+        return desk.answer(0)
+    number = desk.sessions.new_handle()
+    session.message_sent(whole(args, "user"), number)
+    return desk.answer(number)
+
+
+async def acknowledge(desk: Desk, args: Args) -> list[str]:
+    """What has no effect on state here (tones, facilities, displays); the leg must be right all the same."""
+    desk.leg(args)
+    return []
+
+
+async def acknowledge_both(desk: Desk, args: Args) -> list[str]:
+    """The same for two legs."""
+    desk.leg(args, "a")
+    desk.leg(args, "b")
+    return []

@@ -1,0 +1,77 @@
+"""What the operations of a simulated PBX work with: its users, calls, sessions and habits. No SOAP names."""
+
+from dataclasses import dataclass
+
+from bridge.sim.arguments import Args, whole
+from bridge.sim.exchange import Exchange
+from bridge.sim.model import Leg, SimUser
+from bridge.sim.moves import SimCall, call_of
+from bridge.sim.sessions import Session, Sessions
+from bridge.sim.xml import Writer
+
+
+class UnknownSession(Exception):  # noqa: N818  (a state of affairs)
+    """The request names a session, user or call that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What a PBX says of itself and how it lets calls proceed. Seconds; None: never by itself.
+
+    `crash_count`: a FindUser for more than so many fails, as the vendor warns of (wire reference 14).
+    """
+
+    firmware: str = "14r2 simulated  "
+    serial: str = "00-90-33-00-00-2a"
+    location: str = "sim"
+    url: str = ""
+    call_step_s: float = 0.05
+    far_end_answers_s: float | None = None
+    on_hook_s: float = 0.2
+    crash_count: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One PBX as its operations see it. `guard_s`: a call dies with its session for so long (12)."""
+
+    exchange: Exchange
+    sessions: Sessions
+    writer: Writer
+    box: Box
+    guard_s: float
+    own_url: str
+
+    def session(self, args: Args) -> Session:
+        """The session that is named. Raises UnknownSession."""
+        session = self.sessions.get(whole(args, "session"))
+        if session is None:
+            raise UnknownSession
+        return session
+
+    def followed(self, args: Args) -> tuple[Session, SimUser]:
+        """The session and the user of a user handle. Raises UnknownSession."""
+        found = self.sessions.following(whole(args, "user"))
+        user = self.exchange.by_guid(found[1]) if found else None
+        if found is None or user is None:
+            raise UnknownSession
+        return found[0], user
+
+    def leg(self, args: Args, name: str = "call") -> tuple[Leg, SimCall]:
+        """The leg that is named, and its call. Raises UnknownSession."""
+        leg = self.exchange.legs.get(whole(args, name))
+        call = call_of(self.exchange, leg) if leg else None
+        if leg is None or call is None:
+            raise UnknownSession
+        return leg, call
+
+    def user_of(self, leg: Leg) -> SimUser:
+        """Whose leg it is. Raises UnknownSession."""
+        user = self.exchange.by_guid(leg.guid)
+        if user is None:
+            raise UnknownSession
+        return user
+
+    def answer(self, value: object) -> list[str]:
+        """An answer of one value."""
+        return [self.writer.scalar("return", value)]

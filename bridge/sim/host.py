@@ -1,0 +1,80 @@
+"""One address on which one or more simulated PBXs answer, each on its path. Knows HTTP, no SOAP."""
+
+import ssl
+from importlib.resources import files
+from typing import Protocol
+
+from bridge.sim.http import HttpRequest, HttpResponse, HttpServer
+
+HTML = b"<!DOCTYPE html><html><head><title>Login</title></head><body>Please log in</body></html>"
+
+
+def page(status: int, headers: list[tuple[str, str]] | None = None) -> HttpResponse:
+    """A page for people, as boxes send it where a program wanted SOAP."""
+    return HttpResponse(status, HTML, headers or [], content_type="text/html")
+
+
+class Site(Protocol):
+    """A PBX as its host sees it."""
+
+    @property
+    def path(self) -> str:
+        """Where it answers."""
+        ...
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request for its path."""
+        ...
+
+    def disconnected(self, connection: int) -> None:
+        """A TCP connection closed, whoever it was for."""
+        ...
+
+    def lose_power(self) -> None:
+        """Forget all sessions and calls."""
+        ...
+
+
+class Host:
+    """A box: its PBXs share the port, and its power."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._name = host
+        self._scheme = "http" if tls is None else "https"
+        self.sites: list[Site] = []
+        self._server = HttpServer(self._answer, self._disconnected, host=host, port=port, tls=tls)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a path."""
+        return f"{self._scheme}://{self._name}:{self._server.port}"
+
+    async def listen(self) -> None:
+        """Accept connections, on the same port as before if there was one. Raises OSError."""
+        await self._server.listen()
+
+    def stop_listening(self) -> None:
+        """Refuse new connections; those that are open stay."""
+        self._server.stop_listening()
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._server.refuse(reset=False)
+
+    async def crash(self) -> None:
+        """Power is lost: connections reset, calls and sessions gone, connections refused."""
+        for site in self.sites:
+            site.lose_power()
+        await self._server.refuse(reset=True)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        if request.path == "/pbx10_00.wsdl":
+            return HttpResponse(body=(files("bridge") / "pbx" / "pbx.wsdl").read_bytes())
+        for site in self.sites:
+            if request.path == site.path:
+                return await site.answer(request)
+        return page(404)
+
+    def _disconnected(self, connection: int) -> None:
+        for site in self.sites:
+            site.disconnected(connection)

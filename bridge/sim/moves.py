@@ -1,0 +1,104 @@
+"""A call that changes hands at a simulated PBX: diverted, picked up, parked, transferred. No network here."""
+
+from dataclasses import replace
+
+from bridge.sim.calls import NORMAL, TAKEN_ELSEWHERE, BasicCall
+from bridge.sim.exchange import Exchange
+from bridge.sim.model import CONNECT, DISC_SENT, HELD, HELD_BY_PEER, PARKED, TO_USER, Leg, No, SimUser, party
+
+FORWARDED = None
+"""No cause is documented for a leg that a diversion took."""
+
+
+class SimCall(BasicCall):
+    """A call with everything that can become of it; users are named by their long names."""
+
+    def divert(self, cn: str, to: str) -> Leg:
+        """A diversion takes the call from a user to another (leg2, wire reference 10.3)."""
+        user = self._exchange.users[cn]
+        return self.divert_leg(self.leg_of(cn), user, self._exchange.users[to])
+
+    def divert_leg(self, old: Leg, user: SimUser, to: SimUser) -> Leg:
+        """The same for a leg; the caller sees a new far end."""
+        first = next((number for number in old.numbers if number.type == "leg2orig"), None)
+        origin = replace(first or party("leg2", user), type="leg2orig")
+        leg = self.ring(to, old.peer, party("leg2", user), origin)
+        self._show_caller(party("peer", to))
+        self.release(old, by_user=False, cause=FORWARDED)
+        self.alert()
+        return leg
+
+    def divert_outside(self, old: Leg, number: str) -> None:
+        """The call goes to a number outside: the leg ends, a caller of ours goes on with a new far end."""
+        self._show_caller(No("peer", e164=number))
+        self.release(old, by_user=False, cause=FORWARDED)
+
+    def pick_up(self, by: str, cn: str) -> Leg:
+        """Somebody takes the call that rings at a user: No picking and ct at the new leg."""
+        user = self._exchange.users[cn]
+        return self.take(self.leg_of(cn), party("ct", user), self._exchange.users[by])
+
+    def take(self, old: Leg, origin: No, by: SimUser) -> Leg:
+        """The same for a leg that rings or is parked."""
+        leg = self.ring(by, old.peer, No("picking"), origin)
+        self.release(old, by_user=False, cause=NORMAL if old.state == PARKED else TAKEN_ELSEWHERE)
+        self._show_caller(party("peer", by))
+        self._to(leg, CONNECT, "x-conn")
+        self._caller_to(CONNECT, "r-conn")
+        return leg
+
+    def park(self, cn: str, at: str) -> Leg:
+        """A user's leg is cleared with No parked-to; a leg in state 8 waits at the place."""
+        return self.park_leg(self.leg_of(cn), self._exchange.users[at])
+
+    def park_leg(self, old: Leg, at: SimUser) -> Leg:
+        """The same for a leg."""
+        parked = self._exchange.new_leg(at, PARKED, TO_USER, old.peer, self.conf)
+        self.called.append(parked)
+        self._exchange.tell(parked, "update")
+        old.put(party("parked-to", at))
+        self.release(old, by_user=False, cause=NORMAL)
+        return parked
+
+    def transfer(self, cn: str, other: "SimCall") -> None:
+        """A user joins this call with another one and drops out: the rest get r-ct with No ct."""
+        self.transfer_legs(self._exchange.users[cn], self.leg_of(cn), other, other.leg_of(cn))
+
+    def transfer_legs(self, user: SimUser, mine: Leg, other: "SimCall", theirs: Leg) -> None:
+        """The same for the two legs of the user."""
+        ends = ((self, theirs.peer), (other, mine.peer))
+        rest = [(leg, far) for call, far in ends for leg in call.legs if leg not in {mine, theirs}]
+        for leg, far in rest:
+            leg.put(replace(far, type="peer"))
+            leg.put(party("ct", user))
+            leg.conf, leg.bits = self.conf, leg.bits & ~(HELD | HELD_BY_PEER)
+            self._exchange.tell(leg, "r-ct")
+        self.called.extend(leg for leg in other.legs if leg is not theirs)
+        self._leave(mine, theirs.peer)
+        other.release(theirs, by_user=False, cause=NORMAL)
+        other.caller, other.called = None, []
+        if other in self._exchange.calls:
+            self._exchange.calls.remove(other)
+
+    def _leave(self, leg: Leg, to: No) -> None:
+        """The leg of a user who transferred: it ends, unless a handle with xfer goes on with it."""
+        if not self._exchange.wished(leg, "xfer"):
+            self.release(leg, by_user=False, cause=NORMAL)
+            return
+        ended = replace(leg, state=DISC_SENT, cause=NORMAL)
+        self._exchange.tell_plain(ended, "r-rel")
+        self._exchange.tell_plain(replace(ended, over=True), "del")
+        leg.xfer_only = True
+        leg.bits &= ~(HELD | HELD_BY_PEER)
+        leg.put(replace(to, type="xfer"))
+        self._exchange.tell(leg, "r-ct")
+
+    def _show_caller(self, far: No) -> None:
+        if self.caller is not None and not self.caller.over:
+            self.caller.put(far)
+            self._exchange.tell(self.caller, "r-ct" if self.caller.state == CONNECT else "update")
+
+
+def call_of(exchange: Exchange, leg: Leg) -> SimCall | None:
+    """The call a leg belongs to."""
+    return next((call for call in exchange.calls if isinstance(call, SimCall) and leg in call.legs), None)

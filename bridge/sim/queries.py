@@ -1,0 +1,118 @@
+"""What a simulated PBX tells about users without a session, and about calls and devices with one."""
+
+from bridge.sim.arguments import Args, text, true, whole
+from bridge.sim.desk import Desk, UnknownSession
+from bridge.sim.model import Entry, LegNews, SimUser, UserNews
+
+ESCAPE = "0"
+"""The prefix that leads outside (UserLocalNum)."""
+
+
+async def version(desk: Desk, _args: Args) -> list[str]:
+    """Firmware and the like."""
+    scalar, box = desk.writer.scalar, desk.box
+    return [
+        scalar("WSDLVersion", 501),
+        scalar("GatekeeperID", box.location),
+        scalar("Location", box.location),
+        scalar("FirmwareVersion", box.firmware),
+        scalar("SerialNumber", box.serial),
+    ]
+
+
+async def find_user(desk: Desk, args: Args) -> list[str]:
+    """A search string is a place in the sorted list, not a filter (wire reference 14)."""
+    count = whole(args, "count")
+    if count > desk.box.crash_count:
+        raise UnknownSession
+    found = _from_place(desk, args)[: max(0, count)]
+    fields = [_user(desk, user) for user in found]
+    return [desk.writer.array("user", fields, outer="return")]
+
+
+def _from_place(desk: Desk, args: Args) -> list[SimUser]:
+    """Users from the place on; from the first where nothing follows, but never when paging on."""
+    key = next((name for name in ("e164", "h323", "cn") if text(args, name)), "cn")
+    wanted, paging = text(args, key), whole(args, "next") != 0
+    place = (wanted.casefold(), wanted)
+    users = [user for user in desk.exchange.users.values() if true(args, "nohide") or not user.hidden]
+    keyed = sorted(((_key(user, key), user) for user in users if _key(user, key)[1]), key=lambda one: one[0])
+    found = [user for own, user in keyed if own > place or (own == place and not paging)]
+    return found if found or paging else [user for _, user in keyed]
+
+
+def _key(user: SimUser, attribute: str) -> tuple[str, str]:
+    name = str(getattr(user, attribute))
+    return name.casefold(), name
+
+
+async def calls(desk: Desk, args: Args) -> list[str]:
+    """The calls of a user as they stand."""
+    desk.session(args)
+    user = desk.exchange.users.get(text(args, "user"))
+    legs = [leg for leg in desk.exchange.legs.values() if user and leg.guid == user.id and not leg.xfer_only]
+    news = [LegNews(0, leg.number, leg.word, tuple(leg.numbers), "", leg.conf, leg.cause) for leg in legs]
+    fields = [desk.writer.leg_fields(one) for one in news]
+    return [desk.writer.array("call", fields, outer="return")]
+
+
+async def devices(desk: Desk, args: Args) -> list[str]:
+    """The devices of a user."""
+    desk.session(args)
+    user = desk.exchange.users.get(text(args, "user"))
+    scalar = desk.writer.scalar
+    fields = [scalar("hw", hw) + scalar("text", words) for hw, words in (user.devices if user else ())]
+    return [desk.writer.array("devices", fields, outer="return")]
+
+
+async def location_url(desk: Desk, args: Args) -> list[str]:
+    """Our own address for our own location; empty for others."""
+    own = text(args, "loc") == desk.box.location
+    return desk.answer((desk.box.url or desk.own_url) if own else "")
+
+
+async def find_destination(desk: Desk, args: Args) -> list[str]:
+    """True for a number that may go on; the user when it is somebody's."""
+    desk.followed(args)
+    wanted = text(args, "h323") or text(args, "e164")
+    user = desk.exchange.find(wanted)
+    numbers = [other.e164 for other in desk.exchange.users.values()]
+    incomplete = user is None and any(number.startswith(wanted) for number in numbers if wanted)
+    found = f"<user>{_user(desk, user)}</user>" if user else '<user xsi:nil="true"/>'
+    return [*desk.answer(incomplete), found]
+
+
+async def local_number(desk: Desk, args: Args) -> list[str]:
+    """A number as it is dialled here: our own as they are, others with the prefix that leads outside."""
+    desk.followed(args)
+    number = text(args, "num")
+    return desk.answer(number if not number or desk.exchange.find(number) else ESCAPE + number)
+
+
+async def set_presence(desk: Desk, args: Args) -> list[str]:
+    """Set the presence of one contact of a user, by guid or, with guid "*", by short name (13)."""
+    guid, short = text(args, "guid"), text(args, "h323")
+    user = desk.exchange.by_guid(guid) if guid != "*" else None
+    if user is None and short:
+        user = next((user for user in desk.exchange.users.values() if user.h323 == short), None)
+    presence = args.get("presence")
+    if user is None or not isinstance(presence, dict):
+        return desk.answer(0)
+    entry = Entry(text(args, "contact"), *(text(presence, name) for name in ("activity", "note", "status")))
+    desk.exchange.set_presence(user.cn, entry)
+    return desk.answer(1)
+
+
+async def license_text(desk: Desk, args: Args) -> list[str]:
+    """There are no licences here."""
+    desk.session(args)
+    return desk.answer("")
+
+
+async def user_license(desk: Desk, _args: Args) -> list[str]:
+    """There are no licences here."""
+    return desk.answer(value=False)
+
+
+def _user(desk: Desk, user: SimUser) -> str:
+    return desk.writer.user_fields(UserNews(user, *desk.exchange.counts(user.id)))
