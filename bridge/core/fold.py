@@ -45,7 +45,7 @@ def fold(
         _see_user(draft, record)
     for leg in batch.legs:
         guid = follows.get(leg.follow, "")
-        if guid in draft.users:
+        if guid in draft.users and scope.follows(draft.users[guid].record):
             _see_leg(draft, guid, leg)
     if batch.list_complete:
         _complete(draft)
@@ -71,6 +71,7 @@ def place(
     known = next((call for call in draft.calls.get(guid, ()) if call.handle == handle), None)
     if known is not None:
         draft.put_call(replace(known, command_id=command_id))
+        draft.put_user(draft.users[guid])
         return *draft.finish(), known.id
     call_id = draft.new_call_id()
     draft.placed[guid, handle] = call_id, command_id

@@ -28,6 +28,10 @@ from bridge.core.model import (
 
 Word = TypeVar("Word", bound=StrEnum)
 CALLS_KEPT = 64
+LARGEST = 2**53
+"""The largest whole number that every JSON reader and writer keeps."""
+YEARS = range(1971, 9999)
+"""After the epoch and before the last year, whatever the zone."""
 
 
 def restore(
@@ -160,23 +164,27 @@ class _Fields:
 
     def number(self, key: str) -> int:
         value = self.fields.get(key)
-        return value if isinstance(value, int) and not isinstance(value, bool) else 0
+        if isinstance(value, bool) or not isinstance(value, int):
+            return 0
+        return value if abs(value) <= LARGEST else 0
 
     def seconds(self, key: str) -> float | None:
         value = self.fields.get(key)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if abs(value) <= LARGEST else None
 
     def word(self, key: str, words: type[Word]) -> Word | None:
         value = self.text(key)
         return words(value) if value in set(words) else None
 
     def moment(self, key: str) -> int | None:
-        """Unix milliseconds of an RFC 3339 time with a zone, not before 1970."""
+        """Unix milliseconds of an RFC 3339 time with a zone, of a year that is told the same in any zone."""
         try:
             moment = datetime.fromisoformat(self.text(key))
         except ValueError:
             return None
-        if moment.tzinfo is None or moment.year < 1971:  # noqa: PLR2004  (the epoch, whatever the zone)
+        if moment.tzinfo is None or moment.year not in YEARS:
             return None
         return round(moment.timestamp() * 1000)
 

@@ -16,6 +16,7 @@ Fields = Mapping[str, object]
 _DIALABLE = re.compile(r"\+?[0-9*#]{1,64}")
 _DECORATION = str.maketrans("", "", " -()./")
 _ACTIVITY = re.compile(r"[a-z][a-z-]{0,39}|")
+_NOT_IN_XML = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 GUESSED_AMONG = 500
 
 
@@ -80,7 +81,7 @@ class Text:
             return f"is longer than {self.longest} characters"
         if self.words and value not in self.words:
             return f"must be one of {', '.join(self.words)}"
-        return "holds a control character" if any(ord(char) < ord(" ") for char in value) else None
+        return "holds a character that the PBX cannot take" if _NOT_IN_XML.search(value) else None
 
 
 @dataclass(frozen=True, slots=True)

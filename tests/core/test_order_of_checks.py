@@ -1,0 +1,115 @@
+"""A request with several faults: the code that comes first in the contract is the one that is told."""
+
+import pytest
+
+from bridge.core import commands
+from bridge.core.commands import LONGEST_ID, LONGEST_PAYLOAD, Permissions, Refusal, Request
+from bridge.core.message import Incoming
+from bridge.core.topics import Topics
+from bridge.core.verbs import VERBS
+
+TOPICS = Topics("b", "hq")
+NOW = 1_795_000_000_000
+PAST = b'"expires_at":"2020-01-01T00:00:00Z"'
+
+
+def verdict(verb: str, payload: bytes, permissions: Permissions, *, retain: bool = False) -> str:
+    """The code of the first check that fails, in the order in which they are made."""
+    parsed = commands.parse(Incoming(f"b/hq/command/{verb}", payload, retain=retain), TOPICS, NOW)
+    if isinstance(parsed, Request):
+        refusal = commands.expired(parsed, NOW) or commands.forbidden(parsed, permissions)
+        return refusal.code if refusal else "ok"
+    return parsed.code
+
+
+NOTHING = Permissions(allow=frozenset())
+NO_NUMBER = Permissions(numbers_deny=("*",))
+CALL = b'{"user":"anna","number":"1"}'
+LATE_CALL = b'{"user":"anna","number":"1",' + PAST + b"}"
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload", "permissions", "retain", "code"),
+    [
+        ("zzz", b"{", NOTHING, True, "retained"),
+        ("zzz", b"{", NOTHING, False, "malformed"),
+        ("zzz", b'{"id":5,' + PAST + b"}", NOTHING, False, "unknown_verb"),
+        ("call", b'{"number":"1",' + PAST + b"}", NOTHING, False, "invalid"),
+        ("call", LATE_CALL, NOTHING, False, "expired"),
+        ("call", CALL, Permissions(frozenset(), numbers_deny=("*",)), False, "not_permitted"),
+        ("call", CALL, NO_NUMBER, False, "number_not_allowed"),
+        ("call", CALL, Permissions(), False, "ok"),
+    ],
+)
+def test_the_first_fault_counts(
+    verb: str,
+    payload: bytes,
+    permissions: Permissions,
+    retain: bool,  # noqa: FBT001  (a case)
+    code: str,
+) -> None:
+    """Each row has all the faults of the rows below it."""
+    assert verdict(verb, payload, permissions, retain=retain) == code
+
+
+def refused(verb: str, payload: bytes, *, user: str | None = None) -> Refusal:
+    """The refusal of a request."""
+    place = "" if user is None else f"user/{user}/"
+    parsed = commands.parse(Incoming(f"b/hq/{place}command/{verb}", payload), TOPICS, NOW)
+    assert isinstance(parsed, Refusal)
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload", "message"),
+    [
+        ("cal", b"{}", "no verb 'cal' (did you mean 'call'?)"),
+        ("zzz", b"{}", f"no verb 'zzz'; known: {', '.join(VERBS)}"),
+        ("call", b'{"user":"a","numbr":"1"}', "'numbr' is not a field of it (did you mean 'number'?)"),
+        ("call", b'{"user":"a","zzz":"1"}', "'zzz' is not a field of it"),
+        ("call", b'{"user":"a","number":1}', "'number' must be a string"),
+        ("clear", b"{}", "give 'call' or 'user'"),
+        ("call", b"123", "the payload must be a JSON object"),
+        ("call", b"\xff", "the payload is not UTF-8"),
+    ],
+)
+def test_a_refusal_shows_the_way_out(verb: str, payload: bytes, message: str) -> None:
+    """The place, the problem, and where there is one the likely right word."""
+    assert refused(verb, payload).message == message
+
+
+def test_the_id_is_told_back_where_it_can_be_used() -> None:
+    """A refusal for another reason names the request; an id that is no id is left out."""
+    assert refused("clear", b'{"id":"c-1"}').id == "c-1"
+    assert refused("clear", b'{"id":7}').id is None
+    assert refused("clear", b'{"id":"' + b"x" * (LONGEST_ID + 1) + b'"}').id is None
+
+
+def test_sizes_are_bounded_before_anything_is_read() -> None:
+    """The largest payload is read, one byte more is not; a long verb is not repeated in full."""
+    padding = b" " * (LONGEST_PAYLOAD - len(CALL))
+    longest = commands.parse(Incoming("b/hq/command/call", CALL + padding), TOPICS, NOW)
+
+    assert isinstance(longest, Request)
+    assert refused("call", CALL + padding + b" ").code == "malformed"
+    assert len(refused("z" * 60_000, b"{}").address.topic) < 200
+    assert len(refused("z" * 60_000, b"{}").message) < 300
+
+
+def test_a_topic_that_is_no_command_is_refused_too() -> None:
+    """Total: the subscription should not bring it, but if it does nothing breaks."""
+    parsed = commands.parse(Incoming("b/hq/state", b"online"), TOPICS, NOW)
+
+    assert isinstance(parsed, Refusal)
+    assert parsed.code == "unknown_verb"
+
+
+def test_a_bare_value_needs_a_user_and_a_verb_that_takes_one() -> None:
+    """`clear` takes anything, also nothing; `ping` nothing but an empty payload, without a user."""
+    assert isinstance(commands.parse(Incoming("b/hq/command/ping", b""), TOPICS, NOW), Request)
+    assert refused("ping", b"", user="anna").code == "malformed"
+    assert refused("call", b"", user="anna").message == "give exactly one of 'number', 'to_user', 'name'"
+    for payload in (b"", b"0", b"press"):
+        parsed = commands.parse(Incoming("b/hq/user/anna/command/clear", payload), TOPICS, NOW)
+        assert isinstance(parsed, Request)
+        assert parsed.fields == {"user": "anna"}

@@ -1,0 +1,223 @@
+"""What the PBX tells of typical calls (wire reference 10.7), row by row: all events, and every end."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridge.core.draft import Scope
+from bridge.core.model import Batch, CallState, EventType, LegRecord, Party, Side
+from bridge.core.rules import Rule
+from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
+
+S = CallState
+TERMINAL = {EventType.ENDED, EventType.MISSED}
+AS_ANNA = Party("21", "Anna Ex", "", "anna")
+AS_BERT = Party("22", "Bert Ypsilon", "", "bert")
+
+
+def path(first: LegRecord, *states: CallState) -> list[LegRecord]:
+    """One leg through these states."""
+    return [replace(first, state=state) for state in states]
+
+
+def released(record: LegRecord, by: Side | None, cause: int | None = 16, **more: Any) -> list[LegRecord]:
+    """The release, and the record that says that the leg is gone."""
+    last = replace(record, state=S.DISCONNECTING, released_by=by, cause=cause, **more)
+    return [last, replace(last, ended=True)]
+
+
+IN, OUT = leg(1), leg(1, to_user=False)
+SECOND = leg(2, conference="c2", to_user=False, remote=AS_BERT)
+AT_BERT = leg(3, follow=2, conference="c2", remote=AS_ANNA)
+TRUNK = leg(4, follow=3)
+TALK = replace(IN, state=S.CONNECTED)
+
+ROWS = {
+    "incoming, answered, the far end hangs up": (
+        [*path(IN, S.SETUP, S.RINGING, S.CONNECTED), *released(TALK, Side.REMOTE)],
+        "incoming ringing answered updated ended",
+        ["answered"],
+    ),
+    "incoming, not answered": (
+        [*path(IN, S.SETUP, S.RINGING), *released(IN, Side.REMOTE)],
+        "incoming ringing updated missed",
+        ["missed"],
+    ),
+    "incoming, another device of the user takes it": (
+        [
+            *path(IN, S.SETUP, S.RINGING),
+            *path(replace(IN, leg=2), S.SETUP, S.RINGING),
+            replace(IN, leg=2, state=S.CONNECTED),
+            replace(IN, state=S.DISCONNECTING, cause=26, ended=True),
+            replace(IN, leg=2, state=S.DISCONNECTING, cause=16, ended=True),
+        ],
+        "incoming ringing incoming ringing answered ended ended",
+        ["answered_elsewhere", "answered"],
+    ),
+    "outgoing, answered, the user hangs up": (
+        [
+            *path(OUT, S.SETUP, S.SETUP, S.RINGING, S.CONNECTED),
+            *released(replace(OUT, state=S.CONNECTED), Side.USER),
+        ],
+        "outgoing ringing answered updated ended",
+        ["answered"],
+    ),
+    "outgoing to a wrong number": (
+        [
+            *path(OUT, S.SETUP, S.SETUP),
+            replace(OUT, state=S.DISCONNECTING, cause=1, released_by=Side.REMOTE),
+            *released(OUT, Side.USER, None),
+        ],
+        "outgoing updated ended",
+        ["failed"],
+    ),
+    "the far end leaves, the phone stays off the hook for a while": (
+        [*path(IN, S.SETUP, S.CONNECTED, S.DISCONNECTING, S.DISCONNECTING), *released(IN, Side.REMOTE)],
+        "incoming answered updated updated ended",
+        ["answered"],
+    ),
+    "hold by the user and by the far end": (
+        [
+            TALK,
+            replace(TALK, held=True),
+            TALK,
+            replace(TALK, held_by_remote=True),
+            TALK,
+            *released(TALK, Side.REMOTE)[1:],
+        ],
+        "incoming answered held retrieved held retrieved ended",
+        ["answered"],
+    ),
+    "transfer that is reported on": (
+        [TALK, replace(TALK, transferred_to=AS_BERT), *released(TALK, Side.REMOTE)[1:]],
+        "incoming answered transferred ended",
+        ["transferred"],
+    ),
+    "park": (
+        [TALK, *released(TALK, Side.REMOTE, parked_at=AS_BERT)],
+        "incoming answered updated ended",
+        ["answered"],
+    ),
+    "a leg that is parked and fetched again": (
+        [*path(IN, S.CONNECTED, S.PARKED, S.CONNECTED), *released(IN, Side.USER)[1:]],
+        "incoming answered updated updated ended",
+        ["answered"],
+    ),
+    "three in a conference on the phone": (
+        [
+            replace(TALK, held=True),
+            replace(SECOND, state=S.CONNECTED),
+            TALK,
+            *released(SECOND, Side.REMOTE)[1:],
+            *released(TALK, Side.REMOTE)[1:],
+        ],
+        "incoming answered held outgoing answered retrieved ended ended",
+        ["answered", "answered"],
+    ),
+    "only the end is ever seen": (released(IN, Side.REMOTE)[1:], "", []),
+    "the end comes twice": (
+        [IN, *released(IN, Side.REMOTE)[1:], *released(IN, Side.REMOTE)[1:]],
+        "incoming missed",
+        ["missed"],
+    ),
+}
+
+
+def outcomes(history: History, guid: str = ANNA) -> list[str | None]:
+    """How the legs of a user ended, in order."""
+    ends = [event.call for event in history.events if event.user == guid and event.type in TERMINAL]
+    return [call.outcome.value if call and call.outcome else None for call in ends]
+
+
+def assert_each_leg_ended_once(history: History) -> None:
+    """Whatever was announced has one terminal event, as its last one."""
+    legs: dict[str, list[EventType]] = {}
+    for event in history.events:
+        assert event.call is not None
+        legs.setdefault(event.call.id, []).append(event.type)
+    for kinds in legs.values():
+        assert [kind in TERMINAL for kind in kinds] == [*[False] * (len(kinds) - 1), True]
+
+
+@pytest.mark.parametrize(("records", "types", "wanted"), ROWS.values(), ids=ROWS)
+def test_a_sequence_of_one_user(records: Sequence[LegRecord], types: str, wanted: list[str]) -> None:
+    """All events in order, one terminal event for each leg, nothing left over."""
+    history = History().start().see(*records)
+
+    assert history.types() == types.split()
+    assert outcomes(history) == wanted
+    assert_each_leg_ended_once(history)
+    assert history.state.calls == {}
+
+
+def test_a_trunk_that_never_alerts() -> None:
+    """The gateway's outbound bit is outbound; connected comes straight after proceeding."""
+    record = replace(TRUNK, state=S.CONNECTED)
+    history = History().start().see(*path(TRUNK, S.SETUP, S.SETUP, S.CONNECTED), *released(record, None)[1:])
+
+    assert history.types(GATE) == ["outgoing", "answered", "ended"]
+    assert outcomes(history, GATE) == ["answered"]
+
+
+def test_a_call_in_a_queue() -> None:
+    """The announcement connects it; it came in, as for anybody but a gateway."""
+    queue = replace(PEOPLE[0], type="waiting")
+    history = History().start(queue).see(*path(IN, S.SETUP, S.CONNECTED), *released(TALK, Side.REMOTE)[1:])
+
+    assert history.types() == ["incoming", "answered", "ended"]
+
+
+def test_a_consultation_and_transfer() -> None:
+    """Both legs of who transfers end as transferred; who stays gets the new far end and goes on."""
+    joined = replace(AT_BERT, state=S.CONNECTED, remote=OUTSIDE, transferred_by=AS_ANNA)
+    history = History().start()
+    history.see(TALK, replace(TALK, held=True), *path(SECOND, S.SETUP, S.CONNECTED))
+    history.see(*path(AT_BERT, S.SETUP, S.CONNECTED), joined)
+    history.see(*released(SECOND, Side.REMOTE)[1:], *released(TALK, Side.REMOTE)[1:])
+
+    assert history.types() == ["incoming", "answered", "held", "outgoing", "answered", "ended", "ended"]
+    assert outcomes(history) == ["transferred", "transferred"]
+    assert history.types(BERT) == ["incoming", "answered", "transferred"]
+    assert history.state.calls[BERT][0].remote.number == OUTSIDE.number
+
+
+@pytest.mark.parametrize("which", ["diverted_from", "first_diverted_from"])
+def test_a_diversion(which: str) -> None:
+    """The first user was passed over, not missed; the second simply has a call."""
+    named: dict[str, Any] = {which: AS_ANNA}
+    target = replace(IN, follow=2, leg=9, **named)
+    history = History().start().see(IN, target, *released(IN, None, None)[1:])
+    history.see(*released(target, Side.REMOTE)[1:])
+
+    assert (history.types(), outcomes(history)) == (["incoming", "ended"], ["forwarded"])
+    assert (history.types(BERT), outcomes(history, BERT)) == (["incoming", "missed"], ["missed"])
+    assert (history.state.users[ANNA].missed, history.state.users[BERT].missed) == (0, 1)
+
+
+def test_a_pickup() -> None:
+    """Who picks up has the call, who was called did not miss it."""
+    taken = replace(IN, follow=2, leg=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
+    history = History().start().see(*path(IN, S.SETUP, S.RINGING), taken, *released(IN, Side.REMOTE)[1:])
+
+    assert (history.types()[-1], outcomes(history)) == ("ended", ["answered_elsewhere"])
+    assert history.types(BERT) == ["incoming", "answered"]
+
+
+def test_a_leg_that_comes_with_the_news_that_nobody_follows_it_is_not_told() -> None:
+    """Its end would never be reported, and the configuration does not want it."""
+    history = History(Scope(calls=(Rule(number="2*"),))).start()
+    history.take(Batch(users=(replace(PEOPLE[0], number="9"),), legs=(IN,)))
+
+    assert history.types() == []
+    assert history.state.calls == {}
+
+
+def test_a_command_that_is_answered_after_its_leg_was_seen_is_published() -> None:
+    """The retained state names the command at once, without waiting for the next record."""
+    history = History().start().see(OUT)
+    history.place(ANNA, OUT.leg, "c-1")
+
+    assert (history.changes.users, history.changes.events) == ((ANNA,), ())
+    assert history.state.calls[ANNA][0].command_id == "c-1"
