@@ -37,7 +37,8 @@ class CommandSettings:
 class Commander:
     """Takes requests in and sees to it that each gets exactly one reply.
 
-    `session` gives the open PBX session, if any; `told` hears of every reply, for the log and metrics.
+    `session` gives the open PBX session, if any; `told` hears of every reply, for the log and metrics;
+    `crashed` of a bug that a request brought to light: it costs that request, never the process.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Commander:
         session: Callable[[], PbxSession | None],
         clock: Callable[[], Instant],
         told: Told,
+        crashed: Callable[[Exception], None],
     ) -> None:
         self._publisher = publisher
         self._settings = settings
         self._session = session
         self._clock = clock
         self._told = told
+        self._crashed = crashed
         self._ledger = Ledger()
         self._allowance = Allowance(settings.per_minute)
         self._allowances: dict[str, Allowance] = {}
@@ -150,6 +153,9 @@ class Commander:
             return self._refused(request, CommandError("timeout", "the PBX did not answer in time"))
         except LinkError as error:
             return self._refused(request, CommandError("pbx_error", error.reason))
+        except Exception as bug:  # noqa: BLE001  (requests come from anybody: a bug must not end all links)
+            self._crashed(bug)
+            return self._refused(request, CommandError("pbx_error", "a bug in the bridge, see its log"))
         return commands.accepted(request, result, self._clock().unix_ms), "ok"
 
     def _refused(self, request: Request, error: CommandError) -> tuple[Json, str]:

@@ -71,6 +71,7 @@ class Link:
             session=lambda: self._pbx,
             clock=clock,
             told=observer.replied,
+            crashed=observer.crashed,
         )
 
     @property

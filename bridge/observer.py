@@ -90,6 +90,10 @@ class Observer:
         self._metrics.command_seconds.labels(self._pbx).observe(seconds)
         self.log.info("command", verb=verb, code=code, id=request_id, seconds=round(seconds, 3))
 
+    def crashed(self, bug: Exception) -> None:
+        """A request brought a bug to light."""
+        self.log.error("bug", exc_info=bug)
+
     def acknowledged(self, seconds: float) -> None:
         """The broker has a message."""
         self._metrics.publish_seconds.labels(self._pbx).observe(seconds)

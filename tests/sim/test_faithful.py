@@ -201,11 +201,11 @@ async def test_calls_have_all_their_forms(pbx: SimPbx) -> None:
         def user_changed(self, user: SimUser, channel: int, alert: int, *, gone: bool, cfg: bool) -> None:
             """Users are not of interest."""
 
-        def leg_changed(self, leg: Any, message: str, *, xfer: bool | None) -> None:  # noqa: ARG002
+        def leg_changed(self, leg: Any, message: str, *, xfer: bool | None) -> None:
             """A leg."""
             heard.append((leg.word, message))
 
-        def wishes(self, guid: str) -> frozenset[str]:  # noqa: ARG002
+        def wishes(self, guid: str) -> frozenset[str]:
             """None."""
             return frozenset()
 

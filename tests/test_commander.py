@@ -1,0 +1,114 @@
+"""Requests carried out: every one gets its reply, whatever the PBX side does."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+
+from bridge.commander import Commander, CommandSettings
+from bridge.core.draft import Scope
+from bridge.core.message import Incoming, Message
+from bridge.core.model import Batch, Instant
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.topics import Topics
+from bridge.core.verbs import PlaceCall, SetPresence
+from bridge.errors import CommandError, SessionLost, Unreachable
+from bridge.ports import About, PbxEvents
+from bridge.publisher import Publisher
+from tests.core.builders import PEOPLE
+
+TOPICS = Topics("innovaphone", "hq")
+
+
+class FailingPbx:
+    """A PBX session that answers everything with one error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def serve(self, events: PbxEvents) -> None:
+        """Nothing to serve."""
+
+    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+        """Nobody is followed."""
+
+    def unwant(self, guid: str) -> None:
+        """Nobody is followed."""
+
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None]) -> None:
+        """Fail."""
+        raise self._error
+
+    async def clear(self, leg: int, cause: int) -> None:
+        """Fail."""
+        raise self._error
+
+    async def set_presence(self, wanted: SetPresence) -> None:
+        """Fail."""
+        raise self._error
+
+    async def ping(self) -> None:
+        """Fail."""
+        raise self._error
+
+    def resync(self) -> None:
+        """Nothing happens."""
+
+    async def rest(self) -> None:
+        """At once."""
+
+
+def clock() -> Instant:
+    """A clock that stands."""
+    return Instant(1_795_000_000_000, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "bugs"),
+    [
+        (CommandError("refused", "no"), "refused", 0),
+        (Unreachable("slow"), "timeout", 0),
+        (SessionLost("gone"), "pbx_error", 0),
+        (ValueError("oops"), "pbx_error", 1),
+        (KeyError("oops"), "pbx_error", 1),
+    ],
+)
+async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
+    error: Exception, code: str, bugs: int
+) -> None:
+    """A bug too: it is logged, its words do not go onto the bus, and the worker lives on."""
+    outbox = Outbox(Limits())
+    publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=clock, wake=lambda: None)
+    publisher.began(About())
+    publisher.reported(Batch(users=PEOPLE, list_complete=True), {})
+    crashed: list[Exception] = []
+    answered = asyncio.Semaphore(0)
+    commander = Commander(
+        publisher,
+        CommandSettings(),
+        session=lambda: FailingPbx(error),
+        clock=clock,
+        told=lambda *_: answered.release(),
+        crashed=crashed.append,
+    )
+    worker = asyncio.create_task(commander.run())
+    for request_id in ("a", "b"):
+        payload = json.dumps({"id": request_id, "user": "anna", "activity": "away"}).encode()
+        commander.offer(Incoming("innovaphone/hq/command/presence", payload), hears_itself=False)
+        async with asyncio.timeout(5):
+            await answered.acquire()
+    worker.cancel()
+
+    replies = [message for message in _all(outbox) if message.topic.endswith("/response/presence")]
+    payloads = [message.payload for message in replies]
+    assert [payload["code"] for payload in payloads if isinstance(payload, dict)] == [code, code]
+    assert len(crashed) == 2 * bugs
+    assert "oops" not in str(payloads)
+
+
+def _all(outbox: Outbox) -> list[Message]:
+    taken = []
+    while (item := outbox.take(1.0)) is not None:
+        taken.append(item[1])
+    return taken
