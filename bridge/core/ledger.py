@@ -31,6 +31,8 @@ class Ledger:
         self._forget(now_s)
         known = self._entries.get(request_id)
         if known is None:
+            if len(self._entries) >= REMEMBERED_AT_MOST:
+                self._entries.popitem(last=False)
             self._entries[request_id] = Entry(now_s)
         return known
 
@@ -46,7 +48,7 @@ class Ledger:
     def _forget(self, now_s: float) -> None:
         while self._entries:
             oldest = next(iter(self._entries.values()))
-            if now_s - oldest.at_s < REMEMBERED_S and len(self._entries) < REMEMBERED_AT_MOST:
+            if now_s - oldest.at_s < REMEMBERED_S:
                 return
             self._entries.popitem(last=False)
 

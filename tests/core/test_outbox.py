@@ -121,6 +121,15 @@ def test_the_ledger_is_bounded() -> None:
     assert ledger.open("5", 0) is not None
 
 
+def test_a_full_ledger_still_knows_its_oldest_id() -> None:
+    """Asking for it must not be what makes it forgotten: the command would run twice."""
+    ledger = Ledger()
+    for number in range(REMEMBERED_AT_MOST):
+        ledger.open(str(number), 0)
+
+    assert ledger.open("0", 0) is not None
+
+
 def test_an_allowance_is_of_any_minute() -> None:
     """Used up, and back when the minute has passed."""
     allowance = Allowance(2)
