@@ -77,9 +77,14 @@ def demo(
     for_s: Annotated[float, typer.Option("--for", help="End after so many seconds; 0: at Ctrl-C.")] = 0,
 ) -> None:
     """Show a simulated PBX, a broker and the bridge at work, in words."""
-    from bridge.demo.show import demo as show  # noqa: PLC0415  (only those who want the demo load it)
+    from bridge.demo.broker import NoBrokerError  # noqa: PLC0415  (only for those who want the demo)
+    from bridge.demo.show import demo as show  # noqa: PLC0415  (same)
 
-    raise typer.Exit(asyncio.run(show(for_s, typer.echo)))
+    try:
+        code = asyncio.run(show(for_s, typer.echo))
+    except NoBrokerError as error:
+        raise ConfigError((f"demo: {error}",)) from None
+    raise typer.Exit(code)
 
 
 @cli.command()

@@ -151,6 +151,20 @@ async def test_the_demo_proves_the_loop() -> None:
     assert any("is called by ACME" in line for line in lines)
 
 
+def test_a_demo_without_any_broker_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No Mosquitto and no amqtt, as after a plain installation: exit 78 and the way out, no trace."""
+    monkeypatch.setattr("bridge.demo.broker.find_mosquitto", lambda: None)
+    monkeypatch.setitem(sys.modules, "amqtt.broker", None)
+    monkeypatch.setattr(sys, "argv", ["innovaphone-mqtt", "demo", "--for", "1"])
+    with pytest.raises(SystemExit) as end:
+        main()
+
+    assert end.value.code == 78
+    assert "install Mosquitto, or innovaphone-mqtt[demo]" in capsys.readouterr().err
+
+
 @amqtt_leaks
 async def test_a_demo_that_is_too_short_fails() -> None:
     """It says what was not seen."""

@@ -13,6 +13,10 @@ START_S = 10.0
 _ELSEWHERE = "/usr/sbin/mosquitto"
 
 
+class NoBrokerError(Exception):
+    """There is no broker for the demo; the message says what to install."""
+
+
 def find_mosquitto() -> str | None:
     """The path of Mosquitto, which Debian keeps outside the PATH of ordinary users."""
     return shutil.which("mosquitto") or (_ELSEWHERE if Path(_ELSEWHERE).exists() else None)
@@ -20,7 +24,7 @@ def find_mosquitto() -> str | None:
 
 @asynccontextmanager
 async def broker() -> AsyncIterator[tuple[str, int]]:
-    """A running broker: what it is, and its port on 127.0.0.1. Raises TimeoutError if it does not start."""
+    """A running broker: what it is, and its port on 127.0.0.1. Raises NoBrokerError, TimeoutError."""
     port = _free_port()
     path = find_mosquitto()
     if path is not None:
@@ -49,7 +53,10 @@ async def _mosquitto(path: str, port: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _amqtt(port: int) -> AsyncIterator[None]:
-    from amqtt.broker import Broker  # noqa: PLC0415  (an optional extra)
+    try:
+        from amqtt.broker import Broker  # noqa: PLC0415  (an optional extra)
+    except ImportError:
+        raise NoBrokerError("the demo needs a broker: install Mosquitto, or innovaphone-mqtt[demo]") from None
 
     settings = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
