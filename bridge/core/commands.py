@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from bridge.core import render
 from bridge.core.message import Incoming, Json, Message
-from bridge.core.topics import Topics
+from bridge.core.topics import Topics, decode
 from bridge.core.verbs import VERBS, Fields, dialable
 
 LONGEST_PAYLOAD = 65_536
@@ -206,7 +206,7 @@ def _fields(verb: str, body: dict[str, object], user: str | None) -> tuple[str |
         if problem:
             _fail("invalid", f"'{name[:LONGEST_ID]}' {problem}", body)
     if user is not None and "user" in spec.fields:
-        if fields.setdefault("user", user) != user:
+        if fields.setdefault("user", user) not in {user, decode(user)}:
             _fail("invalid", "'user' contradicts the topic", body)
     elif user is not None:
         _fail("invalid", f"'{verb}' is not a command of a user", body)

@@ -121,8 +121,12 @@ class Verb:
 
 
 def dialable(number: str) -> str | None:
-    """The number without spaces, dashes, dots, slashes and brackets; None if it is no number then."""
-    digits = number.translate(_DECORATION)
+    """The number without spaces, dashes, dots, slashes and brackets; None if it is no number then.
+
+    The (0) of an international number is only dialled within the country: it goes too.
+    """
+    bare = number.replace("(0)", "") if number.lstrip().startswith("+") else number
+    digits = bare.translate(_DECORATION)
     return digits if _DIALABLE.fullmatch(digits) else None
 
 

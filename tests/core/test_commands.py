@@ -11,7 +11,7 @@ from bridge.core import commands
 from bridge.core.commands import Permissions, Refusal, Request
 from bridge.core.message import Incoming
 from bridge.core.topics import Topics
-from bridge.core.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence
+from bridge.core.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence, dialable
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, PEOPLE, History, leg, user
 
@@ -122,6 +122,22 @@ def test_a_response_topic_cannot_reach_our_own(topic: str) -> None:
     assert refusal.address.topic == f"{ROOT}/response/ping"
 
 
+def test_a_user_may_be_named_as_in_the_topic_or_plainly() -> None:
+    """Both are the same user."""
+    for name in ("a%2Fb", "a/b"):
+        payload = json.dumps({"user": name, "number": "1"}).encode()
+        assert fields(of_user("call", payload, "a%2Fb"))["user"] == name
+
+
+@pytest.mark.parametrize(
+    ("written", "dialled"),
+    [("+49 (0)7031/73-009", "+49703173009"), ("(0)7031", "07031"), ("0 (0) 1", "001"), ("+(0)", None)],
+)
+def test_numbers_as_people_write_them(written: str, dialled: str | None) -> None:
+    """The (0) of an international number is not dialled from abroad; elsewhere it is a digit."""
+    assert dialable(written) == dialled
+
+
 def test_a_reply_goes_where_the_request_wants_it() -> None:
     """MQTT 5 response topic and correlation data, QoS of the request."""
     parsed = request("ping", {"id": "a"}, response_topic="home/r", correlation=b"7", qos=0)
@@ -180,7 +196,7 @@ def test_plans() -> None:
 
     place = plan("call", user="anna", number="+49 (0)1", anonymous=True, from_number="5", facility=3)
     assert isinstance(place, PlaceCall)
-    assert (place.number, place.anonymous, place.from_number, place.facility) == ("+4901", True, "5", 3)
+    assert (place.number, place.anonymous, place.from_number, place.facility) == ("+491", True, "5", 3)
     assert isinstance(plan("call", user="anna", to_user="bert"), PlaceCall)
     by_name = plan("call", user="anna", to_user="g-x")
     assert isinstance(by_name, PlaceCall)
