@@ -45,7 +45,7 @@ async def supervise(
             cause: LinkError = SessionLost("the session ended")
         except LinkError as error:
             cause = error
-        except Exception as bug:  # noqa: BLE001  (isolated, counted and shown; the one place for it)
+        except Exception as bug:  # noqa: BLE001  (isolated, counted and shown: other links live on)
             cause = Crashed(f"a bug in the bridge: {type(bug).__name__}")
             cause.__cause__ = bug
         attempts += 1
