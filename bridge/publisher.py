@@ -142,9 +142,14 @@ class Publisher:
         if batch.list_complete:
             self.followed.intersection_update(state.users)
 
-    def _counts(self) -> tuple[int, int, int]:
+    @property
+    def all_settled(self) -> bool:
+        """The running calls of everybody are known, not only the users."""
+        return self.online and not self.state.unsettled
+
+    def _counts(self) -> tuple[int, int, int, bool]:
         calls = sum(len(calls) for calls in self.state.calls.values())
-        return len(self.state.users), len(self.followed), calls
+        return len(self.state.users), len(self.followed), calls, self.all_settled
 
     def _put_state(self, message: Message, now: Instant) -> None:
         self.outbox.put_state(message, now.monotonic_s)
@@ -161,7 +166,7 @@ class Publisher:
 
     def info(self, now: Instant) -> Json:
         """The payload of the info topic."""
-        users, monitored, calls = self._counts()
+        users, monitored, calls, settled = self._counts()
         return {
             "schema": render.SCHEMA,
             "pbx": self.topics.pbx,
@@ -174,6 +179,7 @@ class Publisher:
             "users": users,
             "monitored": monitored,
             "calls": calls,
+            "settled": settled,
             "bridge": __version__,
             "time": render.rfc3339(now.unix_ms),
         }

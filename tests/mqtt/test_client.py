@@ -99,7 +99,11 @@ async def test_nobody_there_and_nobody_answering() -> None:
         async with connect(settings(free_port()), WILL):
             pass
 
+    asked = asyncio.Event()
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        asked.set()
         await reader.read()
         writer.close()
 
@@ -109,8 +113,9 @@ async def test_nobody_there_and_nobody_answering() -> None:
         with pytest.raises(Unreachable, match="did not answer in time"):
             async with connect(settings(port, protocol="5", connect_timeout_s=0.3), WILL):
                 pass
+        asked.clear()
         task = asyncio.create_task(connect(settings(port, connect_timeout_s=9), WILL).__aenter__())
-        await asyncio.sleep(0.1)
+        await asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
