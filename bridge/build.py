@@ -13,7 +13,7 @@ from bridge.core.draft import Scope
 from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
 from bridge.link import Link, LinkSettings, OpenBroker
-from bridge.mqtt.client import Door
+from bridge.mqtt.door import Door
 from bridge.mqtt.settings import BrokerSettings
 from bridge.observer import Observer
 from bridge.pbx.client import Client, Following

@@ -3,24 +3,17 @@
 The names are part of the topic contract. Durations are numbers with the unit in the name.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    SecretStr,
-    ValidationInfo,
     model_validator,
 )
 
+from bridge.config_types import ExistingFile, OnOff, PlainPath, Section, WithPassword, split_url
 from bridge.core.rules import Rule
 from bridge.core.verbs import VERBS
-from bridge.secret_files import read_secret
 
 LATER_VERBS = (
     *("answer", "hold", "retrieve", "transfer", "redirect", "reroute", "pickup", "park", "dtmf", "uui"),
@@ -33,77 +26,6 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _SHA256_LENGTH = 64
 
 
-def _inside(path: Path, info: ValidationInfo) -> Path:
-    """A path that is not absolute starts at the folder of the configuration file."""
-    folder: Path = (info.context or {}).get("folder", Path())
-    return folder / path
-
-
-def _existing(path: Path, info: ValidationInfo) -> Path:
-    found = _inside(path, info)
-    if not found.is_file():
-        raise ValueError(f"there is no file '{found}'")
-    return found
-
-
-def _secret_from(path: Path, info: ValidationInfo) -> SecretStr:
-    found = _inside(path, info)
-    try:
-        return SecretStr(read_secret(found))
-    except ValueError as error:
-        raise ValueError(f"'{found}' {error}") from None
-
-
-def _path(value: object) -> object:
-    return Path(value) if isinstance(value, str) else value
-
-
-def _no_credentials(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        named = parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        named = None
-        parts = urlsplit("")
-    if not named:
-        raise ValueError("expected a URL with a host, like https://pbx.example")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("no user name or password here: use username and password_file")
-    return parts
-
-
-def _listen(value: object) -> object:
-    return "off" if value is False else value
-
-
-ExistingFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_existing)]
-PasswordFile = Annotated[Any, BeforeValidator(_path), AfterValidator(_secret_from)]
-OnOff = BeforeValidator(_listen)
-
-
-class Section(BaseModel):
-    """Every section: frozen, exact types, unknown keys refused, input never quoted in errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, strict=True)
-
-
-class _WithPassword(Section):
-    password: SecretStr | None = None
-    password_file: PasswordFile | None = None
-
-    @property
-    def secret(self) -> str | None:
-        """The password, whichever way it came."""
-        given = self.password or self.password_file
-        return given.get_secret_value() if isinstance(given, SecretStr) else None
-
-    @model_validator(mode="after")
-    def _one_password(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("give password or password_file, not both")
-        return self
-
-
 class MqttTls(Section):
     """TLS towards the broker. Without a CA file the system's CAs are used."""
 
@@ -113,7 +35,7 @@ class MqttTls(Section):
     key_file: ExistingFile | None = None
 
 
-class Mqtt(_WithPassword):
+class Mqtt(WithPassword):
     """The broker."""
 
     url: str = "mqtt://127.0.0.1:1883"
@@ -126,7 +48,7 @@ class Mqtt(_WithPassword):
 
     @model_validator(mode="after")
     def _url(self) -> Self:
-        parts = _no_credentials(self.url)
+        parts = split_url(self.url)
         if parts.scheme not in _PORTS:
             raise ValueError("url: expected mqtt://, mqtts://, ws:// or wss://")
         if parts.path not in {"", "/"} and parts.scheme in {"mqtt", "mqtts"}:
@@ -199,7 +121,7 @@ class RuleSection(Section):
         return Rule(**self.model_dump())
 
 
-class Pbx(_WithPassword):
+class Pbx(WithPassword):
     """One PBX or dynamic PBX."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,27}$")
@@ -228,7 +150,7 @@ class Pbx(_WithPassword):
         if self.secret is None:
             raise ValueError("give password_file (or password, for a trial)")
         for url in self.urls or (self.url or "",):
-            parts = _no_credentials(url)
+            parts = split_url(url)
             if parts.scheme not in {"http", "https"}:
                 raise ValueError("url: expected http:// or https://")
             if parts.path not in {"", "/"} and not parts.path.endswith(".soap"):
@@ -312,7 +234,7 @@ class Config(Section):
     homeassistant: HomeAssistant = HomeAssistant()
     http: Http = Http()
     log: Log = Log()
-    state_dir: Annotated[Path, BeforeValidator(_path)] | None = None
+    state_dir: PlainPath | None = None
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:

@@ -15,8 +15,9 @@ from bridge.commander import Commander, CommandSettings
 from bridge.core.backoff import delays
 from bridge.core.draft import Scope
 from bridge.core.message import Incoming, Message
-from bridge.core.model import Batch, Instant
+from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
+from bridge.core.reports import Batch
 from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back

@@ -16,68 +16,26 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.pbx_up = Gauge(
-            f"{PREFIX}_pbx_up",
-            "1 while the PBX session is up and the list complete.",
-            ["pbx"],
-            registry=registry,
+        self.pbx_up = self._gauge("pbx_up", "1 while the PBX session is up and the list complete.")
+        self.mqtt_up = self._gauge("mqtt_up", "1 while the MQTT session of a PBX is up.")
+        self.calls = self._gauge("active_calls", "Calls that run now.")
+        self.users = self._gauge("users", "Users that are published.")
+        self.outbox = self._gauge("outbox_messages", "Messages the broker has not acknowledged.")
+        self.dropped = self._gauge("dropped_messages", "Messages dropped since the start.", "reason")
+        self.last_poll = self._gauge("poll_last_success_timestamp_seconds", "When a Poll last came back.")
+        self.sessions = self._counter(
+            "session_ends", "Sessions that ended or did not come about.", "side", "error"
         )
-        self.mqtt_up = Gauge(
-            f"{PREFIX}_mqtt_up", "1 while the MQTT session of a PBX is up.", ["pbx"], registry=registry
+        self.events = self._counter("events", "Call events, by type.", "type")
+        self.commands = self._counter("commands", "Commands answered.", "verb", "code")
+        self.command_seconds = self._histogram(
+            "command_duration_seconds", "From the receipt of a command to its reply.", _LATENCY_S
         )
-        self.sessions = Counter(
-            f"{PREFIX}_session_ends",
-            "Sessions that ended or did not come about, by side and kind of error.",
-            ["pbx", "side", "error"],
-            registry=registry,
+        self.publish_seconds = self._histogram(
+            "publish_latency_seconds", "From a change to the broker's acknowledgement.", _LATENCY_S
         )
-        self.events = Counter(f"{PREFIX}_events", "Call events, by type.", ["pbx", "type"], registry=registry)
-        self.dropped = Gauge(
-            f"{PREFIX}_dropped_messages",
-            "Messages dropped since the start, by reason.",
-            ["pbx", "reason"],
-            registry=registry,
-        )
-        self.commands = Counter(
-            f"{PREFIX}_commands",
-            "Commands answered, by verb and code.",
-            ["pbx", "verb", "code"],
-            registry=registry,
-        )
-        self.command_seconds = Histogram(
-            f"{PREFIX}_command_duration_seconds",
-            "From the receipt of a command to its reply.",
-            ["pbx"],
-            buckets=_LATENCY_S,
-            registry=registry,
-        )
-        self.publish_seconds = Histogram(
-            f"{PREFIX}_publish_latency_seconds",
-            "From a change to the broker's acknowledgement.",
-            ["pbx"],
-            buckets=_LATENCY_S,
-            registry=registry,
-        )
-        self.poll_seconds = Histogram(
-            f"{PREFIX}_poll_duration_seconds",
-            "How long a Poll took, by what it brought.",
-            ["pbx", "outcome"],
-            buckets=_POLL_S,
-            registry=registry,
-        )
-        self.last_poll = Gauge(
-            f"{PREFIX}_poll_last_success_timestamp_seconds",
-            "When a Poll last came back.",
-            ["pbx"],
-            registry=registry,
-        )
-        self.calls = Gauge(f"{PREFIX}_active_calls", "Calls that run now.", ["pbx"], registry=registry)
-        self.users = Gauge(f"{PREFIX}_users", "Users that are published.", ["pbx"], registry=registry)
-        self.outbox = Gauge(
-            f"{PREFIX}_outbox_messages",
-            "Messages the broker has not acknowledged.",
-            ["pbx"],
-            registry=registry,
+        self.poll_seconds = self._histogram(
+            "poll_duration_seconds", "How long a Poll took, by what it brought.", _POLL_S, "outcome"
         )
         self.beat = Gauge(
             f"{PREFIX}_loop_beat_timestamp_seconds", "When the event loop last turned.", registry=registry
@@ -99,3 +57,12 @@ class Metrics:
             self.poll_seconds.labels(pbx, outcome)
         self.publish_seconds.labels(pbx)
         self.command_seconds.labels(pbx)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry)
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry)
+
+    def _histogram(self, name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry, buckets=buckets)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.core.model import Batch
+from bridge.core.reports import Batch
 from bridge.core.verbs import PlaceCall, SetPresence
 
 

@@ -7,8 +7,9 @@ from bridge import __version__
 from bridge.core import fold, render
 from bridge.core.draft import Scope
 from bridge.core.message import Json, Message
-from bridge.core.model import Batch, Call, Changes, Instant, PbxState
+from bridge.core.model import Call, Changes, Instant, PbxState
 from bridge.core.outbox import Outbox
+from bridge.core.reports import Batch
 from bridge.core.restore import restore
 from bridge.core.topics import Topics
 from bridge.ports import About

@@ -9,8 +9,9 @@ import pytest
 from bridge.commander import Commander, CommandSettings
 from bridge.core.draft import Scope
 from bridge.core.message import Incoming, Message
-from bridge.core.model import Batch, Instant
+from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
+from bridge.core.reports import Batch
 from bridge.core.topics import Topics
 from bridge.core.verbs import PlaceCall, SetPresence
 from bridge.errors import CommandError, SessionLost, Unreachable

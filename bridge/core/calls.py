@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from bridge.core.model import Call, CallState, Direction, EventType, Far, Instant, LegRecord, Party
+from bridge.core.model import Call, Direction, EventType, Far, Instant
+from bridge.core.reports import CallState, LegRecord, Party
 
 Resolve = Callable[[Party], Far]
 GATEWAY = "gw"

@@ -4,19 +4,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bridge.core import topics
-from bridge.core.model import (
-    Call,
-    Changes,
-    Event,
-    EventType,
-    Far,
-    Instant,
-    Party,
-    PbxState,
-    Switch,
-    User,
-    UserRecord,
-)
+from bridge.core.model import Call, Changes, Event, EventType, Far, Instant, PbxState, Switch, User
+from bridge.core.reports import Party, UserRecord
 from bridge.core.rules import Rule, selects
 
 Key = TypeVar("Key")

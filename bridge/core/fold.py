@@ -6,21 +6,9 @@ from dataclasses import replace
 
 from bridge.core import calls as legs
 from bridge.core.draft import Draft, Scope
-from bridge.core.model import (
-    Batch,
-    Call,
-    CallState,
-    Changes,
-    EventType,
-    Instant,
-    LegRecord,
-    Outcome,
-    PbxState,
-    Switch,
-    User,
-    UserRecord,
-)
+from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxState, Switch, User
 from bridge.core.outcome import judge, terminal_event
+from bridge.core.reports import Batch, CallState, LegRecord, UserRecord
 
 Follows = Mapping[int, str]
 PLACED_KEPT = 256

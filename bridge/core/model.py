@@ -1,20 +1,11 @@
-"""The words of this project: what a PBX reports (records) and what we know (users, calls). Values only."""
+"""What we know of a PBX and tell of it: users, calls, events, and the state of it all. Values only."""
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-
-class CallState(enum.StrEnum):
-    """Where a leg stands; the values are those of the topic contract."""
-
-    SETUP = "setup"
-    RINGING = "ringing"
-    CONNECTED = "connected"
-    DISCONNECTING = "disconnecting"
-    PARKED = "parked"
-    ENDED = "ended"
+from bridge.core.reports import CallState, Side, UserRecord
 
 
 class Direction(enum.StrEnum):
@@ -22,13 +13,6 @@ class Direction(enum.StrEnum):
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
-
-
-class Side(enum.StrEnum):
-    """Who let go of a leg."""
-
-    USER = "user"
-    REMOTE = "remote"
 
 
 class Outcome(enum.StrEnum):
@@ -68,101 +52,6 @@ class Instant:
 
     unix_ms: int
     monotonic_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """One end of a leg as the PBX names it; any field may be empty."""
-
-    number: str = ""
-    name: str = ""
-    display_name: str = ""
-    short_name: str = ""
-
-    @property
-    def anonymous(self) -> bool:
-        """Nothing at all is known of this end."""
-        return not (self.number or self.name or self.display_name or self.short_name)
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """What a user lets others know; activity "" means available."""
-
-    activity: str = ""
-    status: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A membership; active members see the others."""
-
-    name: str
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UserRecord:
-    """One user as the PBX reports it now. `active` False: it left our view."""
-
-    guid: str
-    name: str
-    display_name: str = ""
-    short_name: str = ""
-    number: str = ""
-    type: str = ""
-    active: bool = True
-    registered: bool = False
-    channels: int = 0
-    alerting: int = 0
-    presence: Presence = Presence()
-    groups: tuple[Group, ...] = ()
-    emails: tuple[str, ...] = ()
-    location: str = ""
-    node: str = ""
-    is_switch: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LegRecord:
-    """One leg of one followed user as the PBX reports it now.
-
-    `follow` and `leg` are handles, valid in one PBX session only. `to_user` is the PBX's view:
-    the leg goes from the PBX to the user. `ended` comes once and is the last of the leg.
-    """
-
-    follow: int
-    leg: int
-    state: CallState = CallState.SETUP
-    ended: bool = False
-    to_user: bool = False
-    held: bool = False
-    held_by_remote: bool = False
-    remote: Party = Party()
-    local: Party = Party()
-    diverted_from: Party | None = None
-    first_diverted_from: Party | None = None
-    transferred_by: Party | None = None
-    transferred_to: Party | None = None
-    parked_at: Party | None = None
-    picked_up_from: Party | None = None
-    conference: str = ""
-    cause: int | None = None
-    uui: str | None = None
-    released_by: Side | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one Poll reply, or a slice of it, holds. `list_complete`: the first list ended here."""
-
-    users: tuple[UserRecord, ...] = ()
-    legs: tuple[LegRecord, ...] = ()
-    list_complete: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.users or self.legs or self.list_complete)
 
 
 @dataclass(frozen=True, slots=True)

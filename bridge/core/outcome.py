@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from bridge.core import causes
-from bridge.core.model import Call, Direction, EventType, Far, Outcome, Side
+from bridge.core.model import Call, Direction, EventType, Far, Outcome
+from bridge.core.reports import Side
 
 _NOT_MISSED = frozenset({Outcome.ANSWERED_ELSEWHERE, Outcome.FORWARDED, Outcome.LOST})
 _QUIET_CAUSES = frozenset({causes.NORMAL_CLEARING, causes.TAKEN_ELSEWHERE, causes.NORMAL_UNSPECIFIED})

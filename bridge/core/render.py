@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from bridge.core import causes
 from bridge.core.message import Json
-from bridge.core.model import Call, CallState, Direction, Event, Far, PbxState, Switch, User
+from bridge.core.model import Call, Direction, Event, Far, PbxState, Switch, User
+from bridge.core.reports import CallState
 
 SCHEMA = 1
 _ALERTING = frozenset({CallState.SETUP, CallState.RINGING})
@@ -15,7 +16,7 @@ def user_state(state: PbxState, pbx: str, guid: str) -> Json:
     user = state.users[guid]
     record = user.record
     calls = state.calls.get(guid, ())
-    payload: dict[str, object] = {
+    return {
         "schema": SCHEMA,
         "pbx": pbx,
         "user": state.topics[guid],
@@ -39,10 +40,8 @@ def user_state(state: PbxState, pbx: str, guid: str) -> Json:
         "missed": user.missed,
         "since": rfc3339(user.since_ms),
         "time": rfc3339(user.changed_ms),
+        **_switched(user.switch),
     }
-    if user.switch is not None:
-        payload["switch"] = _switch(user.switch)
-    return payload
 
 
 def call_state(calls: tuple[Call, ...]) -> str:
@@ -100,9 +99,8 @@ def event(one: Event, epoch: str, pbx: str) -> Json:
         "call": call(one.call) if one.call else None,
         "queued": False,
         "age_ms": 0,
+        **_switched(one.switch),
     }
-    if one.switch is not None:
-        payload["switch"] = _switch(one.switch)
     if one.resync:
         payload["reason"] = "resync"
     return payload
@@ -125,8 +123,11 @@ def _presence(user: User) -> Json:
     }
 
 
-def _switch(switch: Switch) -> Json:
-    return {"mode": "manual" if switch.manual else "auto", "on": switch.on}
+def _switched(switch: Switch | None) -> Json:
+    """The field that only Boolean objects have."""
+    if switch is None:
+        return {}
+    return {"switch": {"mode": "manual" if switch.manual else "auto", "on": switch.on}}
 
 
 def _far(far: Far) -> Json:

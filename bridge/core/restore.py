@@ -4,27 +4,15 @@ The broker is not trusted: what does not look like ours is left out, and the cal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from bridge.core import topics
 from bridge.core.draft import Draft, Scope
-from bridge.core.model import (
-    Call,
-    CallState,
-    Direction,
-    Far,
-    Group,
-    Instant,
-    Outcome,
-    PbxState,
-    Presence,
-    Switch,
-    User,
-    UserRecord,
-)
+from bridge.core.model import Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
+from bridge.core.reports import CallState, Group, Presence, UserRecord
 
 Word = TypeVar("Word", bound=StrEnum)
 CALLS_KEPT = 64
@@ -57,10 +45,21 @@ def _user(topic: str, fields: "_Fields", user_id: str) -> User | None:
     since = fields.moment("since")
     if not guid or since is None:
         return None
+    switch = fields.sub("switch")
+    return User(
+        _record(topic, guid, fields, user_id),
+        since_ms=since,
+        changed_ms=fields.moment("time") or since,
+        missed=max(0, fields.number("missed")),
+        last_call=_call(fields.sub("last_call"), guid, Instant(0, 0.0)),
+        switch=Switch(switch.text("mode") == "manual", switch.flag("on")) if switch.fields else None,
+    )
+
+
+def _record(topic: str, guid: str, fields: "_Fields", user_id: str) -> UserRecord:
     presence = fields.sub("presence")
     activity = presence.text("activity")
-    switch = fields.sub("switch")
-    record = UserRecord(
+    return UserRecord(
         guid=guid,
         name=fields.text("name"),
         display_name=fields.text("display_name"),
@@ -77,16 +76,7 @@ def _user(topic: str, fields: "_Fields", user_id: str) -> User | None:
         emails=tuple(email for email in fields.values("emails") if isinstance(email, str)),
         location=fields.text("location"),
         node=fields.text("node"),
-        is_switch=bool(switch.fields),
-    )
-    last = _call(fields.sub("last_call"), guid, Instant(0, 0.0))
-    return User(
-        record,
-        since_ms=since,
-        changed_ms=fields.moment("time") or since,
-        missed=max(0, fields.number("missed")),
-        last_call=last,
-        switch=Switch(switch.text("mode") == "manual", switch.flag("on")) if switch.fields else None,
+        is_switch=bool(fields.sub("switch").fields),
     )
 
 
@@ -100,9 +90,7 @@ def _call(fields: "_Fields", guid: str, now: Instant) -> Call | None:
     direction, state = fields.word("direction", Direction), fields.word("state", CallState)
     if not call_id or started is None or direction is None or state is None:
         return None
-    answered = fields.moment("answered_at")
-    cause = fields.sub("cause")
-    return Call(
+    began = Call(
         id=call_id,
         user=guid,
         handle=None,
@@ -110,6 +98,13 @@ def _call(fields: "_Fields", guid: str, now: Instant) -> Call | None:
         state=state,
         started_ms=started,
         started_s=_on_monotonic_clock(started, now),
+    )
+    return _with_progress(_with_ends(began, fields), fields, now)
+
+
+def _with_ends(call: Call, fields: "_Fields") -> Call:
+    return replace(
+        call,
         conference=fields.text("conference"),
         remote=_far(fields.sub("remote")) or Far(),
         diverted_from=_far(fields.sub("diverted_from")),
@@ -118,9 +113,17 @@ def _call(fields: "_Fields", guid: str, now: Instant) -> Call | None:
         transferred_to=_far(fields.sub("transferred_to")),
         parked_at=_far(fields.sub("parked_at")),
         picked_up_from=_far(fields.sub("picked_up_from")),
+    )
+
+
+def _with_progress(call: Call, fields: "_Fields", now: Instant) -> Call:
+    answered = fields.moment("answered_at")
+    cause = fields.sub("cause")
+    return replace(
+        call,
         held=fields.flag("held"),
         held_by_remote=fields.flag("held_by_remote"),
-        rang=state is CallState.RINGING,
+        rang=call.state is CallState.RINGING,
         answered_ms=answered,
         answered_s=None if answered is None else _on_monotonic_clock(answered, now),
         ended_ms=fields.moment("ended_at"),

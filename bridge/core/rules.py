@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bridge.core.model import UserRecord
+from bridge.core.reports import UserRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from bridge.core import topics
+from bridge.core.fields import FieldKind, Flag, Number, Text
 from bridge.core.model import Call, PbxState, User
 from bridge.errors import CommandError
 
@@ -16,7 +17,6 @@ Fields = Mapping[str, object]
 _DIALABLE = re.compile(r"\+?[0-9*#]{1,64}")
 _DECORATION = str.maketrans("", "", " -()./")
 _ACTIVITY = re.compile(r"[a-z][a-z-]{0,39}|")
-_NOT_IN_XML = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 GUESSED_AMONG = 500
 
 
@@ -64,50 +64,6 @@ class Ping:
 
 
 Action = PlaceCall | ClearCall | SetPresence | Resync | Ping
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A string field of at most `longest` characters, one of `words` when there are any."""
-
-    longest: int = 128
-    words: tuple[str, ...] = ()
-
-    def problem(self, value: object) -> str | None:
-        """Say what is wrong with a value, if anything."""
-        if not isinstance(value, str):
-            return "must be a string"
-        if len(value) > self.longest:
-            return f"is longer than {self.longest} characters"
-        if self.words and value not in self.words:
-            return f"must be one of {', '.join(self.words)}"
-        return "holds a character that the PBX cannot take" if _NOT_IN_XML.search(value) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A field that is true or false."""
-
-    def problem(self, value: object) -> str | None:
-        """Say what is wrong with a value, if anything."""
-        return None if isinstance(value, bool) else "must be true or false"
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A whole number from `least` to `most`."""
-
-    least: int
-    most: int
-
-    def problem(self, value: object) -> str | None:
-        """Say what is wrong with a value, if anything."""
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        fits = whole and isinstance(value, int) and self.least <= value <= self.most
-        return None if fits else f"must be a whole number from {self.least} to {self.most}"
-
-
-FieldKind = Text | Flag | Number
 
 
 @dataclass(frozen=True, slots=True)

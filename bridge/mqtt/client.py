@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -63,23 +62,6 @@ async def _open(settings: BrokerSettings, will: Message, protocol: str) -> "Conn
     return connection
 
 
-class Door:
-    """Opens connections to one broker and remembers which protocol it took, so that none is tried in vain."""
-
-    def __init__(self, settings: BrokerSettings) -> None:
-        self._settings = settings
-        self._protocol = settings.protocol
-
-    @asynccontextmanager
-    async def open(self, will: Message) -> "AsyncIterator[Connection]":
-        """See `connect`."""
-        settings = replace(self._settings, protocol=self._protocol)
-        self._protocol = self._settings.protocol
-        async with connect(settings, will) as connection:
-            self._protocol = connection.protocol
-            yield connection
-
-
 class Connection:
     """An open connection. `lost` gets the LinkError that ended it."""
 
@@ -107,7 +89,7 @@ class Connection:
         place = self._settings.place
         try:
             async with asyncio.timeout(PATHS * self._settings.connect_timeout_s):
-                await _connect_in_thread(self._client, self._settings, self.protocol)
+                await translate.connect_in_thread(self._client, self._settings, self.protocol)
             self._driver.attach()
             await self._await_acceptance()
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
@@ -261,13 +243,3 @@ class Connection:
             future.set_result(None)
         else:
             future.set_exception(Rejected(f"the broker refuses the subscription: {refused}"))
-
-
-async def _connect_in_thread(client: translate.Client, settings: BrokerSettings, protocol: str) -> None:
-    handover = translate.Handover()
-    loop = asyncio.get_running_loop()
-    try:
-        await loop.run_in_executor(None, translate.connect_blocking, client, settings, protocol, handover)
-    except asyncio.CancelledError:
-        handover.leave()
-        raise

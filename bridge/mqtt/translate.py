@@ -1,5 +1,6 @@
-"""Our values ↔ paho's: client set-up, properties, options, messages. No connection is used here."""
+"""Our values ↔ paho's: set-up, properties, options, messages; and connecting, which blocks, in a thread."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -121,6 +122,17 @@ class Handover:
         """The receiver does not wait any more."""
         with self._lock:
             self._left = True
+
+
+async def connect_in_thread(client: Client, settings: BrokerSettings, protocol: str) -> None:
+    """Connect without holding the loop; who is cancelled meanwhile leaves no socket behind."""
+    handover = Handover()
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.run_in_executor(None, connect_blocking, client, settings, protocol, handover)
+    except asyncio.CancelledError:
+        handover.leave()
+        raise
 
 
 def publish_properties(message: Message, protocol: str) -> Properties | None:

@@ -6,7 +6,7 @@ over different connections: such legs wait here.
 
 from collections.abc import Iterable
 
-from bridge.core.model import LegRecord
+from bridge.core.reports import LegRecord
 
 EARLY_AT_MOST = 1000
 

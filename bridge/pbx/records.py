@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from lxml import etree
 
-from bridge.core.model import CallState, Group, LegRecord, Party, Presence, Side, UserRecord
+from bridge.core.reports import CallState, Group, LegRecord, Party, Presence, Side, UserRecord
 
 _STATE_MASK, _TO_USER, _HELD, _HELD_BY_REMOTE = 0x00F, 0x080, 0x100, 0x200
 _DISC_SENT, _DISC_RECEIVED = 6, 7

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from bridge.core.model import Batch
+from bridge.core.reports import Batch
 from bridge.core.verbs import PlaceCall, SetPresence
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
 from bridge.pbx.client import Client, Following, Ticket

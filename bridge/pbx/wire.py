@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from bridge.core.model import Batch
+from bridge.core.reports import Batch
 from bridge.errors import ProtocolError, SessionLost
 from bridge.pbx.records import leg_record, user_record
 

@@ -5,17 +5,8 @@ from typing import Any
 
 from bridge.core import fold
 from bridge.core.draft import Scope
-from bridge.core.model import (
-    Batch,
-    CallState,
-    Changes,
-    Event,
-    Instant,
-    LegRecord,
-    Party,
-    PbxState,
-    UserRecord,
-)
+from bridge.core.model import Changes, Event, Instant, PbxState
+from bridge.core.reports import Batch, CallState, LegRecord, Party, UserRecord
 
 SCOPE = Scope()
 ANNA, BERT, GATE = "g-anna", "g-bert", "g-gate"

@@ -7,17 +7,8 @@ from hypothesis import strategies as st
 
 from bridge.core import render
 from bridge.core.draft import Scope
-from bridge.core.model import (
-    Batch,
-    CallState,
-    Changes,
-    EventType,
-    Instant,
-    LegRecord,
-    Party,
-    PbxState,
-    UserRecord,
-)
+from bridge.core.model import Changes, EventType, Instant, PbxState
+from bridge.core.reports import Batch, CallState, LegRecord, Party, UserRecord
 from bridge.core.rules import Rule
 from tests.core.builders import FOLLOWS, History
 

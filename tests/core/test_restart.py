@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bridge.core import render
 from bridge.core.draft import Scope
-from bridge.core.model import Batch, CallState, Instant, Party, PbxState, UserRecord
+from bridge.core.model import Instant, PbxState
+from bridge.core.reports import Batch, CallState, Party, UserRecord
 from bridge.core.restore import CALLS_KEPT, restore
 from tests.core.builders import ANNA, PEOPLE, History, leg, user
 

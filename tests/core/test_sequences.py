@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.core.draft import Scope
-from bridge.core.model import Batch, CallState, EventType, LegRecord, Party, Side
+from bridge.core.model import EventType
+from bridge.core.reports import Batch, CallState, LegRecord, Party, Side
 from bridge.core.rules import Rule
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 

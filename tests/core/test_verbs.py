@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from bridge.core.fields import Flag, Number, Text
 from bridge.core.model import PbxState
-from bridge.core.verbs import VERBS, Flag, Number, SetPresence, Text, dialable, find_user
+from bridge.core.verbs import VERBS, SetPresence, dialable, find_user
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, History, leg, user
 

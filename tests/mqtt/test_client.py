@@ -11,7 +11,8 @@ import trustme
 from bridge.core.message import Message, Subscription
 from bridge.demo.broker import _amqtt
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
-from bridge.mqtt.client import Door, connect
+from bridge.mqtt.client import connect
+from bridge.mqtt.door import Door
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port

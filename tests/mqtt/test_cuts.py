@@ -14,7 +14,8 @@ import pytest
 from bridge.core.message import Message
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost, Unreachable
-from bridge.mqtt.client import Connection, Door, connect
+from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.door import Door
 from bridge.mqtt.session import read_back
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually
