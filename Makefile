@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-all check lock clean
+.PHONY: demo test test-newer check lock clean
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -18,9 +18,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(ARGS)
 
-# The tests on newer Pythons too, those that are found.
-test-all: test
-	for version in 3.12 3.13; do \
+# The same tests on newer Pythons, those that are found.
+test-newer:
+	@for version in 3.12 3.13; do \
 		if python$$version --version >/dev/null 2>&1; then \
 			$(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 		else echo "python$$version is not here: left out"; fi; \
