@@ -1,13 +1,17 @@
-"""`check --connect`: log in at PBX and broker once and say what is there. Changes nothing."""
+"""`check --connect`: log in at PBX and broker once and say what is there. Starts and changes nothing."""
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.core.message import Message
+from bridge.core.topics import Topics
 from bridge.errors import LinkError
 from bridge.mqtt.client import connect
+from bridge.mqtt.session import command_subscriptions
+from bridge.pbx.client import Client, Following, Ticket
 from bridge.pbx.wire import decode_poll
 
 LIST_S = 20.0
@@ -35,25 +39,46 @@ async def _check_pbx(builder: Builder, pbx: Pbx) -> tuple[bool, str]:
                     False,
                     f"{pbx.name}: PBX: no session for '{pbx.session_user}': no such user, or no right",
                 )
-            users, complete = 0, False
-            while not complete:
-                for batch in decode_poll(await client.poll(ticket)):
-                    users += len(batch.users)
-                    complete = complete or batch.list_complete
-            await client.end(ticket)
+            try:
+                seen = await _see(client, ticket, pbx.session_user)
+            finally:
+                await client.end(ticket)
     except LinkError as error:
         return False, f"{pbx.name}: PBX: {error.reason}"
     except TimeoutError:
         return False, f"{pbx.name}: PBX: the list of users did not come within {LIST_S:g} s"
-    return True, f"{pbx.name}: PBX: firmware {about.firmware or 'unknown'}, {users} visible users"
+    return True, f"{pbx.name}: PBX: firmware {about.firmware or 'unknown'}, {seen}"
+
+
+async def _see(client: Client, ticket: Ticket, session_user: str) -> str:
+    """Whom the session sees, and whether it may follow and control their calls: asked for one of them."""
+    names: list[str] = []
+    complete = False
+    while not complete:
+        for batch in decode_poll(await client.poll(ticket)):
+            names += (record.name for record in batch.users)
+            complete = complete or batch.list_complete
+    others = [name for name in names if name != session_user]
+    if not others:
+        return f"sees no user but itself: make '{session_user}' an active member of a group"
+    may = await client.follow(ticket, others[0], Following()) > 0
+    right = "may follow and control their calls" if may else "no right to follow and control their calls"
+    return f"{len(names)} visible users, {right}"
 
 
 async def _check_broker(builder: Builder, pbx: Pbx, config: Config) -> tuple[bool, str]:
     """With a client id of its own: a bridge that runs must not be thrown out."""
     settings = builder.broker(pbx)
-    will = Message(f"{config.mqtt.base_topic}/{pbx.name}/response/check", "gone")
+    topics = Topics(config.mqtt.base_topic, pbx.name)
+    note = Message(f"{config.mqtt.base_topic}/{pbx.name}/response/check", "gone")
     try:
-        async with connect(settings.with_client_id(f"{settings.client_id}-check"), will) as connection:
-            return True, f"{pbx.name}: broker {settings.place}: MQTT {connection.protocol}"
+        async with connect(settings.with_client_id(f"{settings.client_id}-check"), note) as connection:
+            await connection.subscribe(command_subscriptions(topics))
+            async with asyncio.timeout(settings.connect_timeout_s):
+                await connection.publish(replace(note, payload="here"))
+            rights = "may publish and hear commands"
+            return True, f"{pbx.name}: broker {settings.place}: MQTT {connection.protocol}, {rights}"
     except LinkError as error:
         return False, f"{pbx.name}: {error.reason}"
+    except TimeoutError:
+        return False, f"{pbx.name}: the broker {settings.place} acknowledges no message"

@@ -373,6 +373,39 @@ async def test_rules_decide_who_is_seen(broker: Mosquitto, bus: Observer, pbx: S
         assert bus.now(INFO)["monitored"] == 1
 
 
+async def test_who_leaves_the_rules_is_not_followed_any_more(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """UserEnd at the PBX; the user stays on the bus, its running call is closed there."""
+    section = pbx_section(pbx, calls=[{"group": "sales"}])
+    async with bridge(configuration(broker.port, section)):
+        await settled(bus)
+        pbx.ring("Anna Müller", "0123")
+        await eventually(lambda: "ringing" in bus.types("anna"), "anna rings")
+        pbx.change_user("Anna Müller", groups=(("all", False),))
+        await eventually(lambda: pbx.requests("UserEnd"), "the handle is given back")
+        await eventually(lambda: bus.now(INFO)["monitored"] == 0, "nobody is followed")
+        assert [event["call"]["outcome"] for event in bus.events("anna")][-1] == "lost"
+        assert bus.now(ANNA)["calls"] == []
+
+
+async def test_a_standby_takes_over(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Two addresses: when one dies, the next attempt goes to the other, and back when that one dies."""
+    async with SimPbx(STAFF, FAST) as standby:
+        section = {**pbx_section(pbx), "urls": [pbx.soap_url, standby.soap_url]}
+        del section["url"]
+        async with bridge(configuration(broker.port, section)):
+            await settled(bus)
+            assert not standby.log
+            await pbx.crash()
+            await settled(bus, sessions=2)
+            standby.ring("Anna Müller", "0123")
+            await eventually(lambda: "ringing" in bus.types("anna"), "anna rings at the standby")
+            await pbx.start_again()
+            await standby.crash()
+            await settled(bus, sessions=3)
+
+
 async def test_a_switch_is_no_call(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """A Boolean object's leg is its switch (wire reference 10.6)."""
     async with bridge(configuration(broker.port, pbx_section(pbx))):

@@ -19,6 +19,7 @@ class Box:
     """What a PBX says of itself and how it lets calls proceed. Seconds; None: never by itself.
 
     `crash_count`: a FindUser for more than so many fails, as the vendor warns of (wire reference 14).
+    `gives_control`: UserInitialize gives handles; else it answers 0, as without the right.
     """
 
     firmware: str = "14r2 simulated  "
@@ -29,6 +30,7 @@ class Box:
     far_end_answers_s: float | None = None
     on_hook_s: float = 0.2
     crash_count: int = 200
+    gives_control: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ async def user_initialize(desk: Desk, args: Args) -> list[str]:
     """Follow a user, by long name only; an unknown device gives a handle that stays silent (11)."""
     session = desk.session(args)
     user = desk.exchange.users.get(text(args, "user"))
-    if user is None or not session.visible(user):
+    if user is None or not session.visible(user) or not desk.box.gives_control:
         return desk.answer(0)
     device = text(args, "hw")
     silent = bool(device) and device not in dict(user.devices)

@@ -1,0 +1,53 @@
+"""`check --connect` in this process: what it says of PBXs and brokers of many kinds."""
+
+from dataclasses import replace
+
+from bridge.check import check
+from bridge.config import Config
+from bridge.sim.faults import Fault
+from bridge.sim.operations import Box
+from bridge.sim.pbx import SimPbx
+from tests.bus import Mosquitto, free_port
+from tests.running import FAST, STAFF, configuration, pbx_section
+
+
+async def said(port: int, pbx: SimPbx, **changes: object) -> list[tuple[bool, str]]:
+    """What the check says of a PBX and of its broker."""
+    return await check(Config.model_validate(configuration(port, pbx_section(pbx, **changes))))
+
+
+async def test_it_tells_firmware_users_and_rights(broker: Mosquitto, pbx: SimPbx) -> None:
+    """And leaves no session behind."""
+    (pbx_good, pbx_line), (broker_good, broker_line) = await said(broker.port, pbx)
+    assert (pbx_good, broker_good) == (True, True)
+    rights = "may follow and control their calls"
+    assert pbx_line == f"hq: PBX: firmware 14r2 simulated, 5 visible users, {rights}"
+    assert broker_line.endswith("MQTT 5, may publish and hear commands")
+    assert len(pbx.requests("End")) == 1
+
+
+async def test_it_tells_that_a_session_sees_only_itself(pbx: SimPbx) -> None:
+    """A user that is active in no group: the usual mistake (wire reference 7)."""
+    good, line = (await said(free_port(), pbx, session_user="Bert O'Neil"))[0]
+    assert good
+    assert line.endswith("sees no user but itself: make 'Bert O'Neil' an active member of a group")
+
+
+async def test_it_tells_a_missing_right() -> None:
+    """The PBX lists users and gives no handle of them; and there is no broker."""
+    options = replace(FAST, box=Box(gives_control=False))
+    async with SimPbx(STAFF, options) as pbx:
+        (_, line), (broker_good, broker_line) = await said(free_port(), pbx)
+    assert line.endswith("no right to follow and control their calls")
+    assert not broker_good
+    assert "cannot be reached" in broker_line
+
+
+async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:
+    """A wrong password, an unknown user, a page instead of SOAP."""
+    port = free_port()
+    assert "password" in (await said(port, pbx, password="wrong"))[0][1]
+    assert "no session for 'Nobody'" in (await said(port, pbx, session_user="Nobody"))[0][1]
+    pbx.faults.add(Fault("html"))
+    good, line = (await said(port, pbx))[0]
+    assert (good, "hq: PBX: " in line) == (False, True)
