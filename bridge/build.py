@@ -10,6 +10,7 @@ from bridge.commander import CommandSettings
 from bridge.config import Config, Pbx
 from bridge.core.commands import Permissions
 from bridge.core.draft import Scope
+from bridge.core.journal import Journal
 from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
 from bridge.link import Link, LinkSettings, OpenBroker
@@ -22,6 +23,7 @@ from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
 from bridge.pbx.tls import TlsSettings, context
 from bridge.ports import OpenPbx, PbxSession
+from bridge.store import Store
 
 
 class Builder:
@@ -42,6 +44,7 @@ class Builder:
             observer=observer,
             epoch=clock.new_epoch(secrets.randbits(32)),
             clock=clock.now,
+            journal=self._journal(pbx, observer),
         )
 
     def client(self, pbx: Pbx, attempt: int = 0) -> Client:
@@ -67,6 +70,10 @@ class Builder:
             keepalive_s=mqtt.keepalive_s,
             protocol=mqtt.protocol,
         )
+
+    def _journal(self, pbx: Pbx, observer: Observer) -> Journal:
+        folder = self._config.state_dir
+        return Journal() if folder is None else Store(folder / f"{pbx.name}.sqlite3", observer.stored)
 
     def _open_pbx(self, pbx: Pbx) -> OpenPbx:
         settings = SessionSettings(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from bridge.core import commands
 from bridge.core.commands import Address, Permissions, Refusal, Request
+from bridge.core.journal import Journal, Kept, KeptCommand
 from bridge.core.ledger import Allowance, Ledger
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
@@ -21,6 +22,7 @@ from bridge.publisher import Publisher
 WAITING_AT_MOST = 64
 COMMAND_S = 10.0
 USERS_REMEMBERED = 1000
+CRASHED = "the bridge was restarted meanwhile: whether this was done is not known"
 Told = Callable[[Address, str | None, str, float], None]
 
 
@@ -50,6 +52,7 @@ class Commander:
         clock: Callable[[], Instant],
         told: Told,
         crashed: Callable[[Exception], None],
+        journal: Journal | None = None,
     ) -> None:
         self._publisher = publisher
         self._settings = settings
@@ -57,6 +60,7 @@ class Commander:
         self._clock = clock
         self._told = told
         self._crashed = crashed
+        self._journal = journal or Journal()
         self._ledger = Ledger()
         self._allowance = Allowance(settings.per_minute)
         self._allowances: dict[str, Allowance] = {}
@@ -81,6 +85,14 @@ class Commander:
             else:
                 self._waiting.put_nowait((request, now))
 
+    def restore(self, kept: Kept) -> None:
+        """Know the ids of an earlier run; what was not answered then may be done already: no repetition."""
+        now = self._clock()
+        for command in kept.commands:
+            unknown = Refusal(Address("", command.verb), command.id, "timeout", CRASHED)
+            reply = command.reply or commands.refused(unknown, now.unix_ms)
+            self._ledger.put_back(command.id, now.seconds_at(command.unix_ms), reply)
+
     async def run(self) -> None:
         """Carry out what was let through, in the order in which it came."""
         while True:
@@ -103,6 +115,7 @@ class Commander:
             return False
         entry = self._ledger.open(request.id, now.monotonic_s)
         if entry is None:
+            self._note(request, now.unix_ms, None)
             return False
         if entry.reply is None:
             entry.waiting.append(request.address)
@@ -200,8 +213,15 @@ class Commander:
     def _finish(self, request: Request, payload: Json, code: str, since: Instant) -> None:
         self._send(request.address, request.id, payload, code, since)
         if request.id is not None and code != "expired":
+            self._note(request, self._clock().unix_ms, payload)
             for address in self._ledger.close(request.id, payload):
                 self._send(address, request.id, {**payload, "duplicate": True}, "duplicate", since)
+
+    def _note(self, request: Request, unix_ms: int, reply: Json | None) -> None:
+        """Before it is carried out, and with its reply: a repetition after a crash must not run it again."""
+        if request.id is not None:
+            self._journal.command(KeptCommand(request.id, request.address.verb, unix_ms, reply))
+            self._journal.commit()
 
     def _send(
         self, address: Address, request_id: str | None, payload: Json, code: str, since: Instant

@@ -1,5 +1,6 @@
 """A configuration file → Config, or every problem in it as `file:line: path: problem`. Quotes no secret."""
 
+import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,7 +35,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def load(path: Path) -> schema.Config:
-    """Read and check a configuration file. Raises ConfigError with all problems at once."""
+    """Read and check a configuration file. Raises ConfigError with all problems at once.
+
+    A state directory that systemd gives ($STATE_DIRECTORY) is used where the file names none.
+    """
     text = _read(path)
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -50,11 +54,15 @@ def load(path: Path) -> schema.Config:
         raise ConfigError(tuple(twice))
     try:
         values = yaml.load(text, Loader=_Loader)  # noqa: S506  (derived from SafeLoader)
-        return schema.Config.model_validate(values, context={"folder": path.parent})
+        config = schema.Config.model_validate(values, context={"folder": path.parent})
     except (yaml.YAMLError, ValueError) as error:
         if isinstance(error, ValidationError):
             raise ConfigError(tuple(_problems(path, error, values, lines))) from None
         raise ConfigError((f"{path}: a value cannot be read",)) from None
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if config.state_dir is None and given:
+        return config.model_copy(update={"state_dir": Path(given)})
+    return config
 
 
 def masked(config: schema.Config) -> str:

@@ -14,10 +14,12 @@ from random import random
 from bridge.commander import Commander, CommandSettings
 from bridge.core.backoff import delays
 from bridge.core.draft import Scope
+from bridge.core.journal import Journal
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.reports import Batch
+from bridge.core.restore import newest
 from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back
@@ -52,6 +54,7 @@ class Link:
         observer: Observer,
         epoch: str,
         clock: Callable[[], Instant],
+        journal: Journal,
     ) -> None:
         self._open_pbx = open_pbx
         self._open_broker = open_broker
@@ -62,9 +65,16 @@ class Link:
         self._remembers = asyncio.Event()
         self._up: Up = lambda: None
         self._inbound_dropped = 0
-        self.outbox = Outbox(settings.outbox)
+        self._journal = journal
+        self.outbox = Outbox(settings.outbox, journal.event_done)
         self.publisher = Publisher(
-            settings.topics, settings.scope, self.outbox, epoch=epoch, clock=clock, wake=self._wake
+            settings.topics,
+            settings.scope,
+            self.outbox,
+            epoch=epoch,
+            clock=clock,
+            wake=self._wake,
+            journal=journal,
         )
         self._commander = Commander(
             self.publisher,
@@ -73,7 +83,9 @@ class Link:
             clock=clock,
             told=observer.replied,
             crashed=observer.crashed,
+            journal=journal,
         )
+        self._kept = self._restore()
 
     @property
     def ready(self) -> bool:
@@ -95,9 +107,11 @@ class Link:
             await asyncio.wait({pbx})
             await self._flush()
             mqtt.cancel()
+        self._journal.close()
 
     def measure(self) -> None:
-        """Bring the gauges up to date."""
+        """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
+        self._journal.commit()
         self._observer.measure(self.publisher, self.outbox, self._inbound_dropped)
 
     def began(self, about: About) -> None:
@@ -121,6 +135,14 @@ class Link:
     def polled(self, seconds: float, *, events: bool) -> None:
         """A poll came back (PbxEvents)."""
         self._observer.polled(seconds, events=events)
+
+    def _restore(self) -> Mapping[str, object]:
+        """Take over what an earlier run kept; its user states wait for those of the broker."""
+        now, kept = self._clock(), self._journal.kept()
+        for event in kept.events:
+            self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
+        self._commander.restore(kept)
+        return kept.users
 
     def _follow(self, batch: Batch) -> None:
         """Have the calls of the right users reported, those first whose calls are in doubt."""
@@ -154,7 +176,7 @@ class Link:
         will = Message(topics.state, "offline", retain=True)
         async with self._open_broker(will) as connection:
             if not self._remembers.is_set():
-                self.publisher.restore(await read_back(connection, topics))
+                self.publisher.restore(newest(await read_back(connection, topics), self._kept))
                 self._remembers.set()
             broker = self._broker = self._broker_session(connection)
             self.outbox.refresh(self.publisher.tree(), self._clock().monotonic_s)

@@ -21,6 +21,9 @@ class Metrics:
         self.calls = self._gauge("active_calls", "Calls that run now.")
         self.users = self._gauge("users", "Users that are published.")
         self.outbox = self._gauge("outbox_messages", "Messages the broker has not acknowledged.")
+        self.store_up = self._gauge(
+            "state_store_up", "1 while events are kept for a crash; no series without."
+        )
         self.dropped = self._gauge("dropped_messages", "Messages dropped since the start.", "reason")
         self.last_poll = self._gauge("poll_last_success_timestamp_seconds", "When a Poll last came back.")
         self.sessions = self._counter(

@@ -57,6 +57,7 @@ class Observer:
         self.log = log.bind(pbx=pbx)
         self._troubles = {side: Trouble(side, self.log) for side in ("pbx", "mqtt")}
         self._refused = 0
+        self._store_down = False
         metrics.announce(pbx)
 
     def up(self, side: str, **facts: object) -> None:
@@ -103,6 +104,15 @@ class Observer:
         self._refused += 1
         say = self.log.warning if self._refused == 1 else self.log.debug
         say("publish refused", topic=topic, reason=error.reason, refused=self._refused)
+
+    def stored(self, problem: str | None) -> None:
+        """The file of the state directory cannot be written (why), or can again."""
+        self._metrics.store_up.labels(self._pbx).set(problem is None)
+        if problem is not None:
+            self.log.error("state directory down", reason=problem)
+        elif self._store_down:
+            self.log.info("state directory up")
+        self._store_down = problem is not None
 
     def measure(self, publisher: Publisher, outbox: Outbox, inbound_dropped: int) -> None:
         """Set the gauges; for whenever metrics are asked for."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from bridge import __version__
 from bridge.core import fold, render
 from bridge.core.draft import Scope
+from bridge.core.journal import Journal, KeptEvent
 from bridge.core.message import Json, Message
-from bridge.core.model import Call, Changes, Instant, PbxState
+from bridge.core.model import Call, Changes, Event, Instant, PbxState
 from bridge.core.outbox import Outbox
 from bridge.core.reports import Batch
 from bridge.core.restore import restore
@@ -42,6 +43,7 @@ class Publisher:
         epoch: str,
         clock: Callable[[], Instant],
         wake: Callable[[], None],
+        journal: Journal | None = None,
     ) -> None:
         self.topics = topics
         self.scope = scope
@@ -52,6 +54,7 @@ class Publisher:
         self._epoch = epoch
         self._clock = clock
         self._wake = wake
+        self._journal = journal or Journal()
         self.status = Status(CONNECTING, "", clock().unix_ms)
 
     @property
@@ -64,7 +67,10 @@ class Publisher:
         now = self._clock()
         self.state, strange = restore(self._epoch, payloads, self.scope, now)
         for topic in strange:
-            self._put_state(Message(self.topics.user_state(topic), None, retain=True), now)
+            self._clear_user(topic, now)
+        for guid in self.state.users:
+            self._journal.user(self.state.topics[guid], self._user_payload(guid))
+        self._journal.commit()
 
     def tree(self) -> list[Message]:
         """All that is retained, in the order in which a new broker session must hear it."""
@@ -123,12 +129,14 @@ class Publisher:
         self.state, changes = transition
         now = self._clock()
         for topic in changes.gone:
-            self._put_state(Message(self.topics.user_state(topic), None, retain=True), now)
+            self._clear_user(topic, now)
         for guid in changes.users:
-            self._put_state(self._user_message(guid), now)
+            topic_id, payload = self.state.topics[guid], self._user_payload(guid)
+            self._journal.user(topic_id, payload)
+            self._put_state(Message(self.topics.user_state(topic_id), payload, retain=True), now)
         for event in changes.events:
-            payload = render.event(event, self._epoch, self.topics.pbx)
-            self.outbox.put_event(Message(self.topics.user_event(event.user_topic), payload), now.monotonic_s)
+            self._put_event(event, now)
+        self._journal.commit()
         if self._counts() != before:
             self._put_state(self._info_message(now), now)
         self._wake()
@@ -152,12 +160,24 @@ class Publisher:
         calls = sum(len(calls) for calls in self.state.calls.values())
         return len(self.state.users), len(self.followed), calls, self.all_settled
 
+    def _clear_user(self, topic_id: str, now: Instant) -> None:
+        self._journal.user(topic_id, None)
+        self._put_state(Message(self.topics.user_state(topic_id), None, retain=True), now)
+
+    def _put_event(self, event: Event, now: Instant) -> None:
+        payload = render.event(event, self._epoch, self.topics.pbx)
+        message = Message(self.topics.user_event(event.user_topic), payload)
+        self._journal.event(KeptEvent(self.outbox.put_event(message, now.monotonic_s), message, now.unix_ms))
+
     def _put_state(self, message: Message, now: Instant) -> None:
         self.outbox.put_state(message, now.monotonic_s)
 
     def _user_message(self, guid: str) -> Message:
         topic = self.topics.user_state(self.state.topics[guid])
-        return Message(topic, render.user_state(self.state, self.topics.pbx, guid), retain=True)
+        return Message(topic, self._user_payload(guid), retain=True)
+
+    def _user_payload(self, guid: str) -> Json:
+        return render.user_state(self.state, self.topics.pbx, guid)
 
     def _state_message(self) -> Message:
         return Message(self.topics.state, "online" if self.online else "offline", retain=True)

@@ -36,6 +36,10 @@ class Ledger:
             self._entries[request_id] = Entry(now_s)
         return known
 
+    def put_back(self, request_id: str, at_s: float, reply: Json) -> None:
+        """Remember an id of an earlier run, with its reply."""
+        self._entries[request_id] = Entry(at_s, reply)
+
     def close(self, request_id: str, reply: Json) -> tuple[Address, ...]:
         """Store the reply of an id; return the addresses of the duplicates that wait for it."""
         entry = self._entries.get(request_id)

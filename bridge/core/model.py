@@ -53,6 +53,10 @@ class Instant:
     unix_ms: int
     monotonic_s: float
 
+    def seconds_at(self, unix_ms: int) -> float:
+        """An earlier moment, known by the wall clock only, on the monotonic clock; never in the future."""
+        return self.monotonic_s - max(0, self.unix_ms - unix_ms) / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Far:

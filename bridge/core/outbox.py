@@ -5,7 +5,7 @@ events keep their order, are bounded in number and age, and what is dropped is c
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from bridge.core.message import Message
@@ -21,19 +21,24 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message on its way. `ages`: an event, late ones say so. `queued`: it waited for a broker."""
+    """A message on its way. Events have a `number`: late ones say so. `queued`: it waited for a broker."""
 
     message: Message
     since_s: float
-    ages: bool = False
+    number: int | None = None
     queued: bool = False
 
 
 class Outbox:
-    """Pending and unacknowledged messages of one link."""
+    """Pending and unacknowledged messages of one link.
 
-    def __init__(self, limits: Limits) -> None:
+    `event_done` hears the number of each event that need not be kept any more: acknowledged or dropped.
+    """
+
+    def __init__(self, limits: Limits, event_done: Callable[[int], None] = lambda _: None) -> None:
         self._limits = limits
+        self._event_done = event_done
+        self._events = 0
         self._states: dict[str, Parcel] = {}
         self._line: deque[Parcel] = deque()
         self._flying: dict[int, Parcel] = {}
@@ -58,9 +63,16 @@ class Outbox:
         """Let a retained message wait; it takes the place of an older one of its topic."""
         self._states[message.topic] = Parcel(message, now_s)
 
-    def put_event(self, message: Message, now_s: float) -> None:
-        """Let an event wait its turn; the oldest one in line goes when there are too many."""
-        self._queue(Parcel(message, now_s, ages=True, queued=not self.connected))
+    def put_event(self, message: Message, now_s: float) -> int:
+        """Let an event wait its turn, and number it; the oldest one in line goes when there are too many."""
+        self._events += 1
+        self._queue(Parcel(message, now_s, self._events, queued=not self.connected))
+        return self._events
+
+    def put_back(self, number: int, message: Message, since_s: float) -> None:
+        """Let an event of an earlier run wait, under its number; before all new ones."""
+        self._events = max(self._events, number)
+        self._queue(Parcel(message, since_s, number, queued=True))
 
     def put_reply(self, message: Message, now_s: float) -> None:
         """Let a reply wait its turn."""
@@ -84,7 +96,10 @@ class Outbox:
     def done(self, ticket: int) -> float | None:
         """The broker has it: forget it and tell since when it waited."""
         parcel = self._flying.pop(ticket, None)
-        return None if parcel is None else parcel.since_s
+        if parcel is None:
+            return None
+        self._forget(parcel)
+        return parcel.since_s
 
     def disconnected(self) -> None:
         """The broker session is gone: what it did not acknowledge waits again, in its old order."""
@@ -99,7 +114,7 @@ class Outbox:
     def _queue(self, parcel: Parcel) -> None:
         self._line.append(parcel)
         if len(self._line) > self._limits.most:
-            self._line.popleft()
+            self._forget(self._line.popleft())
             self.dropped["overflow"] += 1
 
     def _next(self, now_s: float) -> Parcel | None:
@@ -107,16 +122,21 @@ class Outbox:
             return self._states.pop(next(iter(self._states)))
         while self._line:
             parcel = self._line.popleft()
-            if not parcel.ages or now_s - parcel.since_s <= self._limits.event_age_s:
+            if parcel.number is None or now_s - parcel.since_s <= self._limits.event_age_s:
                 return parcel
+            self._forget(parcel)
             self.dropped["age"] += 1
         return None
+
+    def _forget(self, parcel: Parcel) -> None:
+        if parcel.number is not None:
+            self._event_done(parcel.number)
 
 
 def _dated(parcel: Parcel, now_s: float) -> Message:
     """The message to send; a late event says that it is late and how late."""
     payload = parcel.message.payload
-    if not (parcel.ages and parcel.queued) or payload is None or isinstance(payload, str):
+    if parcel.number is None or not parcel.queued or payload is None or isinstance(payload, str):
         return parcel.message
     age_ms = round((now_s - parcel.since_s) * 1000)
     return replace(parcel.message, payload={**payload, "queued": True, "age_ms": age_ms})

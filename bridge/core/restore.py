@@ -40,6 +40,20 @@ def restore(
     return state, tuple(topic for topic in payloads if topic not in kept)
 
 
+def newest(retained: Mapping[str, object], kept: Mapping[str, object]) -> dict[str, object]:
+    """Of what the broker and our own file remember of each user, the one that was told last.
+
+    They differ when we were killed between keeping and publishing, when the broker lost its memory, or
+    when the bridge ran elsewhere for a while.
+    """
+
+    def told(payload: object) -> int:
+        return _Fields(payload).moment("time") or 0
+
+    ours = {topic: payload for topic, payload in kept.items() if told(payload) >= told(retained.get(topic))}
+    return {**retained, **ours}
+
+
 def _user(topic: str, fields: "_Fields", user_id: str) -> User | None:
     guid = fields.text("guid")
     since = fields.moment("since")
@@ -97,7 +111,7 @@ def _call(fields: "_Fields", guid: str, now: Instant) -> Call | None:
         direction=direction,
         state=state,
         started_ms=started,
-        started_s=_on_monotonic_clock(started, now),
+        started_s=now.seconds_at(started),
     )
     return _with_progress(_with_ends(began, fields), fields, now)
 
@@ -125,7 +139,7 @@ def _with_progress(call: Call, fields: "_Fields", now: Instant) -> Call:
         held_by_remote=fields.flag("held_by_remote"),
         rang=call.state is CallState.RINGING,
         answered_ms=answered,
-        answered_s=None if answered is None else _on_monotonic_clock(answered, now),
+        answered_s=None if answered is None else now.seconds_at(answered),
         ended_ms=fields.moment("ended_at"),
         ring_s=fields.seconds("ring_s"),
         talk_s=fields.seconds("talk_s"),
@@ -142,10 +156,6 @@ def _far(fields: "_Fields") -> Far | None:
     return Far(
         fields.text("number"), fields.text("name"), fields.text("user") or None, fields.flag("anonymous")
     )
-
-
-def _on_monotonic_clock(unix_ms: int, now: Instant) -> float:
-    return now.monotonic_s - max(0, now.unix_ms - unix_ms) / 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class Session:
         self.fresh_calls: list[tuple[float, Leg]] = []
         self.connections: set[int] = set()
         self.alive = True
+        self._held = False
         self._own = user.id
         self._exchange = exchange
         self._habits = habits
@@ -55,6 +56,11 @@ class Session:
             exchange.later(habits.list_delay_s, self._list)
         else:
             self._list()
+
+    @property
+    def all_told(self) -> bool:
+        """Nothing waits, and a Poll is held: the client has been told everything and came back for more."""
+        return self._held and not self._news
 
     def visible(self, user: SimUser) -> bool:
         """All members of the groups in which our user is active; without one only the user (6, 7)."""
@@ -100,10 +106,13 @@ class Session:
         try:
             async with asyncio.timeout(self._habits.hold_s):
                 while not self._news and self.alive:
+                    self._held = True
                     self._wake.clear()
                     await self._wake.wait()
         except TimeoutError:
             return [], []
+        finally:
+            self._held = False
         taken = self._take()
         users = [news for news in taken if isinstance(news, UserNews)]
         return users, [news for news in taken if isinstance(news, LegNews)]
@@ -158,6 +167,11 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def all_told(self) -> bool:
+        """There is a session, and each has been told everything."""
+        return bool(self._sessions) and all(session.all_told for session in self._sessions.values())
 
     def open(self, user: SimUser, key: int) -> Session:
         """A new session that sees what a user sees."""
