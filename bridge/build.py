@@ -13,7 +13,7 @@ from bridge.core.draft import Scope
 from bridge.core.journal import Journal
 from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
-from bridge.link import Link, LinkSettings, OpenBroker
+from bridge.link import Link, LinkSettings
 from bridge.mqtt.door import Door
 from bridge.mqtt.settings import BrokerSettings
 from bridge.observer import Observer
@@ -40,7 +40,7 @@ class Builder:
         return Link(
             self._link_settings(pbx),
             self._open_pbx(pbx),
-            self._open_broker(pbx),
+            Door(self.broker(pbx)),
             observer=observer,
             epoch=clock.new_epoch(secrets.randbits(32)),
             clock=clock.now,
@@ -89,9 +89,6 @@ class Builder:
                 yield opened
 
         return open_pbx
-
-    def _open_broker(self, pbx: Pbx) -> OpenBroker:
-        return Door(self.broker(pbx)).open
 
     def _link_settings(self, pbx: Pbx) -> LinkSettings:
         commands, events = self._config.commands, self._config.events

@@ -4,32 +4,27 @@ Shares nothing with another link. Knows neither SOAP nor paho: sessions are open
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from random import random
 
+from bridge.broker_side import BrokerSide, Door
 from bridge.commander import Commander, CommandSettings
 from bridge.core.backoff import delays
 from bridge.core.draft import Scope
 from bridge.core.journal import Journal
-from bridge.core.message import Incoming, Message
+from bridge.core.message import Incoming
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.reports import Batch
-from bridge.core.restore import newest
 from bridge.core.topics import Topics
-from bridge.mqtt.client import Connection
-from bridge.mqtt.session import BrokerSession, hears_itself, read_back
 from bridge.observer import Observer
 from bridge.ports import About, OpenPbx, PbxSession
 from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
 from bridge.supervise import Down, Up, supervise
 
 FLUSH_S = 0.5
-OpenBroker = Callable[[Message], AbstractAsyncContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ class Link:
         self,
         settings: LinkSettings,
         open_pbx: OpenPbx,
-        open_broker: OpenBroker,
+        door: Door,
         *,
         observer: Observer,
         epoch: str,
@@ -57,14 +52,10 @@ class Link:
         journal: Journal,
     ) -> None:
         self._open_pbx = open_pbx
-        self._open_broker = open_broker
         self._observer = observer
         self._clock = clock
         self._pbx: PbxSession | None = None
-        self._broker: BrokerSession | None = None
-        self._remembers = asyncio.Event()
         self._up: Up = lambda: None
-        self._inbound_dropped = 0
         self._journal = journal
         self.outbox = Outbox(settings.outbox, journal.event_done)
         self.publisher = Publisher(
@@ -85,7 +76,9 @@ class Link:
             crashed=observer.crashed,
             journal=journal,
         )
-        self._kept = self._restore()
+        self._broker = BrokerSide(
+            door, self.publisher, self._restore(), observer=observer, clock=clock, arrived=self._arrived
+        )
 
     @property
     def ready(self) -> bool:
@@ -96,7 +89,7 @@ class Link:
         """Serve until `stop`; then say offline, end the PBX session, and be gone within two seconds."""
         async with asyncio.TaskGroup() as tasks:
             pbx = tasks.create_task(self._supervised("pbx", self._pbx_session), name="pbx")
-            mqtt = tasks.create_task(self._supervised("mqtt", self._mqtt_session), name="mqtt")
+            mqtt = tasks.create_task(self._supervised("mqtt", self._broker.session), name="mqtt")
             commands = tasks.create_task(self._commander.run(), name="commands")
             await stop.wait()
             commands.cancel()
@@ -105,14 +98,14 @@ class Link:
                 await self._pbx.rest()
             pbx.cancel()
             await asyncio.wait({pbx})
-            await self._flush()
+            await self._broker.flush(FLUSH_S)
             mqtt.cancel()
         self._journal.close()
 
     def measure(self) -> None:
         """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
         self._journal.commit()
-        self._observer.measure(self.publisher, self.outbox, self._inbound_dropped)
+        self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)
 
     def began(self, about: About) -> None:
         """The PBX session is open (PbxEvents)."""
@@ -144,6 +137,9 @@ class Link:
         self._commander.restore(kept)
         return kept.users
 
+    def _arrived(self, incoming: Incoming, hears_itself: bool) -> None:  # noqa: FBT001  (a callback)
+        self._commander.offer(incoming, hears_itself=hears_itself)
+
     def _follow(self, batch: Batch) -> None:
         """Have the calls of the right users reported, those first whose calls are in doubt."""
         session = self._pbx
@@ -161,7 +157,7 @@ class Link:
         await supervise(session, delays=partial(delays, random), report=partial(self._report, side))
 
     async def _pbx_session(self, attempt: int, up: Up) -> None:
-        await self._remembers.wait()
+        await self._broker.remembers.wait()
         self._up = up
         try:
             async with self._open_pbx(attempt) as session:
@@ -171,50 +167,10 @@ class Link:
             self._pbx = None
             self._observer.left("pbx")
 
-    async def _mqtt_session(self, _attempt: int, up: Up) -> None:
-        topics = self.publisher.topics
-        will = Message(topics.state, "offline", retain=True)
-        async with self._open_broker(will) as connection:
-            if not self._remembers.is_set():
-                self.publisher.restore(newest(await read_back(connection, topics), self._kept))
-                self._remembers.set()
-            broker = self._broker = self._broker_session(connection)
-            self.outbox.refresh(self.publisher.tree(), self._clock().monotonic_s)
-            up()
-            self._observer.up("mqtt", protocol=connection.protocol)
-            try:
-                await broker.serve(topics)
-            finally:
-                self._broker = None
-                self._inbound_dropped += connection.dropped
-                self.outbox.disconnected()
-                self._observer.left("mqtt")
-
-    def _broker_session(self, connection: Connection) -> BrokerSession:
-        def arrived(incoming: Incoming) -> None:
-            self._commander.offer(incoming, hears_itself=hears_itself(connection))
-
-        return BrokerSession(
-            connection,
-            self.outbox,
-            clock=self._clock,
-            arrived=arrived,
-            acknowledged=self._observer.acknowledged,
-            refused=self._observer.refused,
-        )
-
     def _report(self, side: str, down: Down) -> None:
         self._observer.down(side, down)
         if side == "pbx":
             self.publisher.set_status(UNREACHABLE if down.cause.heals else REJECTED, down.cause.reason)
 
     def _wake(self) -> None:
-        if self._broker is not None:
-            self._broker.wake()
-
-    async def _flush(self) -> None:
-        """Wait until the broker has acknowledged the last word, half a second at most."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_S):
-                if self._broker is not None:
-                    await self._broker.drained()
+        self._broker.wake()

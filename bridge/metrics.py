@@ -21,13 +21,28 @@ class Metrics:
         self.calls = self._gauge("active_calls", "Calls that run now.")
         self.users = self._gauge("users", "Users that are published.")
         self.outbox = self._gauge("outbox_messages", "Messages the broker has not acknowledged.")
+        self.taken_over = self._gauge(
+            "taken_over", "1 while another bridge serves the PBX and we stand back."
+        )
         self.store_up = self._gauge(
             "state_store_up", "1 while events are kept for a crash; no series without."
         )
         self.dropped = self._gauge("dropped_messages", "Messages dropped since the start.", "reason")
         self.last_poll = self._gauge("poll_last_success_timestamp_seconds", "When a Poll last came back.")
+        self.beat = Gauge(
+            f"{PREFIX}_loop_beat_timestamp_seconds", "When the event loop last turned.", registry=registry
+        )
+        build = Gauge(f"{PREFIX}_build_info", "What runs here.", ["version"], registry=registry)
+        build.labels(__version__).set(1)
+        self._make_counts()
+
+    def _make_counts(self) -> None:
+        """Counters and histograms."""
         self.sessions = self._counter(
             "session_ends", "Sessions that ended or did not come about.", "side", "error"
+        )
+        self.contradictions = self._counter(
+            "state_contradictions", "How often somebody else's word on our state topic was put right."
         )
         self.events = self._counter("events", "Call events, by type.", "type")
         self.commands = self._counter("commands", "Commands answered.", "verb", "code")
@@ -40,16 +55,13 @@ class Metrics:
         self.poll_seconds = self._histogram(
             "poll_duration_seconds", "How long a Poll took, by what it brought.", _POLL_S, "outcome"
         )
-        self.beat = Gauge(
-            f"{PREFIX}_loop_beat_timestamp_seconds", "When the event loop last turned.", registry=registry
-        )
-        build = Gauge(f"{PREFIX}_build_info", "What runs here.", ["version"], registry=registry)
-        build.labels(__version__).set(1)
 
     def announce(self, pbx: str) -> None:
         """Show zeros for everything that is known in advance of a PBX."""
         for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.outbox, self.last_poll):
             gauge.labels(pbx).set(0)
+        self.taken_over.labels(pbx).set(0)
+        self.contradictions.labels(pbx)
         for kind in EventType:
             self.events.labels(pbx, kind.value)
         for verb in VERBS:

@@ -1,5 +1,6 @@
 """What people see of a link: its log lines and its metrics, from the same few occurrences."""
 
+import logging
 import time
 
 import structlog
@@ -8,7 +9,7 @@ from bridge.core.commands import Address
 from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.verbs import VERBS
-from bridge.errors import Crashed, LinkError
+from bridge.errors import Crashed, LinkError, TakenOver
 from bridge.metrics import Metrics
 from bridge.publisher import Publisher
 from bridge.supervise import Down
@@ -18,24 +19,27 @@ Logger = structlog.typing.FilteringBoundLogger
 
 
 class Trouble:
-    """The first failure is loud, repeats are quiet but for a reminder, the recovery counts them."""
+    """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them."""
 
     def __init__(self, side: str, log: Logger) -> None:
         self._side = side
         self._log = log
         self._failures = 0
         self._said_s = 0.0
+        self._said: set[type[LinkError]] = set()
 
     def down(self, down: Down) -> None:
         """A session ended or did not come about."""
         self._failures += 1
         now = time.monotonic()
-        loud = self._failures == 1 or now - self._said_s >= REMIND_S
+        loud = type(down.cause) not in self._said or now - self._said_s >= REMIND_S
         self._said_s = now if loud else self._said_s
-        say = self._log.warning if loud else self._log.debug
+        self._said.add(type(down.cause))
+        level = logging.ERROR if isinstance(down.cause, TakenOver) else logging.WARNING
         if isinstance(down.cause, Crashed):
             self._log.error("bug", exc_info=down.cause.__cause__)
-        say(
+        self._log.log(
+            level if loud else logging.DEBUG,
             f"{self._side} down",
             reason=down.cause.reason,
             retry_in_s=round(down.retry_s, 1),
@@ -45,7 +49,7 @@ class Trouble:
     def up(self, **facts: object) -> None:
         """A session has proved itself."""
         self._log.info(f"{self._side} up", failures=self._failures, **facts)
-        self._failures = 0
+        self._failures, self._said = 0, set()
 
 
 class Observer:
@@ -64,6 +68,8 @@ class Observer:
         """The PBX's or the broker's session is up."""
         (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(1)
         self._troubles[side].up(**facts)
+        if side == "mqtt":
+            self._metrics.taken_over.labels(self._pbx).set(0)
 
     def left(self, side: str) -> None:
         """The session of a side is over, for whatever reason."""
@@ -72,6 +78,8 @@ class Observer:
     def down(self, side: str, down: Down) -> None:
         """A session of a side failed."""
         self._metrics.sessions.labels(self._pbx, side, type(down.cause).__name__).inc()
+        if side == "mqtt":
+            self._metrics.taken_over.labels(self._pbx).set(isinstance(down.cause, TakenOver))
         self._troubles[side].down(down)
 
     def events(self, events: tuple[Event, ...]) -> None:
@@ -104,6 +112,11 @@ class Observer:
         self._refused += 1
         say = self.log.warning if self._refused == 1 else self.log.debug
         say("publish refused", topic=topic, reason=error.reason, refused=self._refused)
+
+    def contradicted(self) -> None:
+        """Somebody else said of our state what is not true; it was put right."""
+        self._metrics.contradictions.labels(self._pbx).inc()
+        self.log.warning("state put right", hint="is a second bridge running for this PBX?")
 
     def stored(self, problem: str | None) -> None:
         """The file of the state directory cannot be written (why), or can again."""

@@ -51,6 +51,7 @@ class Publisher:
         self.state = PbxState(epoch)
         self.about = About()
         self.followed: set[str] = set()
+        self.takeovers = 0
         self._epoch = epoch
         self._clock = clock
         self._wake = wake
@@ -113,6 +114,18 @@ class Publisher:
     def mark_cleared(self, call: Call, *, cleared: bool) -> None:
         """A command of ours ends a call, or failed to."""
         self.state = fold.mark_cleared(self.state, call, cleared=cleared)
+
+    def contested(self) -> None:
+        """Another bridge, or its late will, was on our topics: count it and say again what is true."""
+        self.takeovers += 1
+        now = self._clock()
+        self._put_state(self._state_message(), now)
+        self._put_state(self._info_message(now), now)
+        self._wake()
+
+    def says(self, payload: bytes) -> bool:
+        """Tell whether this is what our state topic must say now."""
+        return payload.decode(errors="replace") == self._state_word
 
     def reply(self, message: Message) -> None:
         """Send a reply."""
@@ -180,7 +193,11 @@ class Publisher:
         return render.user_state(self.state, self.topics.pbx, guid)
 
     def _state_message(self) -> Message:
-        return Message(self.topics.state, "online" if self.online else "offline", retain=True)
+        return Message(self.topics.state, self._state_word, retain=True)
+
+    @property
+    def _state_word(self) -> str:
+        return "online" if self.online else "offline"
 
     def _info_message(self, now: Instant) -> Message:
         return Message(self.topics.info, self.info(now), retain=True)
@@ -201,6 +218,7 @@ class Publisher:
             "monitored": monitored,
             "calls": calls,
             "settled": settled,
+            "takeovers": self.takeovers,
             "bridge": __version__,
             "time": render.rfc3339(now.unix_ms),
         }

@@ -385,6 +385,7 @@ async def test_who_leaves_the_rules_is_not_followed_any_more(
         pbx.change_user("Anna Müller", groups=(("all", False),))
         await eventually(lambda: pbx.requests("UserEnd"), "the handle is given back")
         await eventually(lambda: bus.now(INFO)["monitored"] == 0, "nobody is followed")
+        await eventually(lambda: "ended" in bus.types("anna"), "the call is closed")
         assert [event["call"]["outcome"] for event in bus.events("anna")][-1] == "lost"
         assert bus.now(ANNA)["calls"] == []
 

@@ -72,7 +72,7 @@ class Connection:
         self.dropped = 0
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[LinkError] = loop.create_future()
-        self._settings = settings
+        self.settings = settings
         self._accepted: asyncio.Future[None] = loop.create_future()
         self._publishing: dict[int, asyncio.Future[None]] = {}
         self._subscribing: dict[int, asyncio.Future[None]] = {}
@@ -86,10 +86,10 @@ class Connection:
 
     async def open(self) -> None:
         """Connect and wait until the broker accepts us."""
-        place = self._settings.place
+        place = self.settings.place
         try:
-            async with asyncio.timeout(PATHS * self._settings.connect_timeout_s):
-                await translate.connect_in_thread(self._client, self._settings, self.protocol)
+            async with asyncio.timeout(PATHS * self.settings.connect_timeout_s):
+                await translate.connect_in_thread(self._client, self.settings, self.protocol)
             self._driver.attach()
             await self._await_acceptance()
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
@@ -97,14 +97,14 @@ class Connection:
 
     async def _await_acceptance(self) -> None:
         """Some old brokers misread a CONNECT of MQTT 5 and wait for more of it: do not wait long for them."""
-        trial = self._settings.protocol == "auto" and self.protocol == MQTT_5
+        trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
         try:
-            async with asyncio.timeout(TRIAL_S if trial else self._settings.connect_timeout_s):
+            async with asyncio.timeout(TRIAL_S if trial else self.settings.connect_timeout_s):
                 await self._accepted
         except TimeoutError:
             if not trial:
                 raise
-            raise NotForThisBroker(f"the broker {self._settings.place} is silent") from None
+            raise NotForThisBroker(f"the broker {self.settings.place} is silent") from None
 
     async def close(self) -> None:
         """Say goodbye, for a third of a second at most, and close."""
@@ -133,13 +133,13 @@ class Connection:
         filters = [(each.topic_filter, translate.options(each, self.protocol)) for each in subscriptions]
         code, mid = self._client.subscribe(filters)  # type: ignore[arg-type]  # paho's types know one form
         if code != paho.MQTT_ERR_SUCCESS or mid is None:
-            raise SessionLost(f"the connection to the broker {self._settings.place} ended")
+            raise SessionLost(f"the connection to the broker {self.settings.place} ended")
         future = self._subscribing[mid] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
+            async with asyncio.timeout(self.settings.connect_timeout_s):
                 await future
         except TimeoutError:
-            raise Unreachable(f"the broker {self._settings.place} answers no subscription") from None
+            raise Unreachable(f"the broker {self.settings.place} answers no subscription") from None
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Stop listening; nobody waits for the answer."""
@@ -166,7 +166,7 @@ class Connection:
             properties=translate.publish_properties(message, self.protocol),
         )
         if info.rc != paho.MQTT_ERR_SUCCESS:
-            future.set_exception(SessionLost(f"the connection to the broker {self._settings.place} ended"))
+            future.set_exception(SessionLost(f"the connection to the broker {self.settings.place} ended"))
         elif qos == 0:
             future.set_result(None)
         else:
@@ -182,25 +182,25 @@ class Connection:
             self.limits = translate.limits(properties)
             self._accepted.set_result(None)
         elif code.value == reasons.UNSUPPORTED_VERSION:
-            self._accepted.set_exception(NotForThisBroker(f"the broker {self._settings.place}: {code}"))
+            self._accepted.set_exception(NotForThisBroker(f"the broker {self.settings.place}: {code}"))
         else:
-            self._accepted.set_exception(reasons.of_connack(code, self._settings.place))
+            self._accepted.set_exception(reasons.of_connack(code, self.settings.place))
 
     def _on_disconnect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
-        self._end(reasons.of_disconnect(code, self._settings.place))
+        self._end(reasons.of_disconnect(code, self.settings.place))
 
     def _broken(self, error: Exception) -> None:
-        place = self._settings.place
+        place = self.settings.place
         self._end(SessionLost(f"the connection to the broker {place} broke: {type(error).__name__}"))
 
     def _end(self, cause: LinkError) -> None:
         """Before CONNACK a cut may mean that the broker does not know MQTT 5; some say nothing else."""
         if not self._accepted.done():
-            trial = self._settings.protocol == "auto" and self.protocol == MQTT_5
-            wants = "a client certificate" if self._settings.tls else "TLS (mqtts)"
-            reason = f"the broker {self._settings.place} closed the connection at once: does it want {wants}?"
+            trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
+            wants = "a client certificate" if self.settings.tls else "TLS (mqtts)"
+            reason = f"the broker {self.settings.place} closed the connection at once: does it want {wants}?"
             old = trial and not isinstance(cause, Rejected)
             self._accepted.set_exception(NotForThisBroker(reason) if old else Unreachable(reason))
         self._lose(cause)

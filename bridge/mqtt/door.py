@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from bridge.core.message import Message
+from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.rival import rival_answers
 from bridge.mqtt.settings import BrokerSettings
 
 
@@ -24,3 +26,7 @@ class Door:
         async with connect(settings, will) as connection:
             self._protocol = connection.protocol
             yield connection
+
+    async def rival_answers(self, topics: Topics) -> bool:
+        """See rival.py."""
+        return await rival_answers(replace(self._settings, protocol=self._protocol), topics)

@@ -16,6 +16,7 @@ from bridge.mqtt.settings import MQTT_5
 
 WINDOW = 50
 READ_BACK_S = 5.0
+WATCH_S = 0.5
 
 
 async def read_back(connection: Connection, topics: Topics) -> dict[str, object]:
@@ -63,6 +64,7 @@ class BrokerSession:
         self._refused = refused
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
+        self._sent_s: dict[int, float] = {}
 
     def wake(self) -> None:
         """There is something to send."""
@@ -75,11 +77,11 @@ class BrokerSession:
             await self._progress.wait()
 
     async def serve(self, topics: Topics) -> None:
-        """Obey commands and send what waits. Raises the LinkError that ended the connection."""
-        await self._connection.subscribe(command_subscriptions(topics))
+        """Route what comes in and send what waits. Raises the LinkError that ended the connection."""
+        await self._connection.subscribe([*command_subscriptions(topics), own_state(topics)])
         tasks = [
             asyncio.create_task(work, name=name)
-            for work, name in ((self._pump(), "pump"), (self._receive(), "receive"))
+            for work, name in ((self._pump(), "pump"), (self._receive(), "receive"), (self._watch(), "watch"))
         ]
         try:
             waiting: list[asyncio.Future[Any]] = [self._connection.lost, *tasks]
@@ -104,7 +106,19 @@ class BrokerSession:
                 self._send(*item)
             await self._work.wait()
 
+    async def _watch(self) -> None:
+        """Some brokers go on answering pings while they acknowledge nothing any more: leave them."""
+        patience_s = self._connection.settings.keepalive_s
+        while True:
+            oldest_s = next(iter(self._sent_s.values()), None)
+            left_s = patience_s if oldest_s is None else oldest_s + patience_s - self._clock().monotonic_s
+            if left_s <= 0:
+                place = self._connection.settings.place
+                raise SessionLost(f"the broker {place} has acknowledged nothing for {patience_s} s")
+            await asyncio.sleep(max(left_s, WATCH_S))
+
     def _send(self, ticket: int, message: Message) -> None:
+        self._sent_s[ticket] = self._clock().monotonic_s
         sent = self._connection.publish(message)
         sent.add_done_callback(lambda done: self._sent(ticket, message.topic, done))
 
@@ -113,6 +127,7 @@ class BrokerSession:
         error = sent.exception()
         if isinstance(error, SessionLost):
             return
+        self._sent_s.pop(ticket, None)
         since = self._outbox.done(ticket)
         if isinstance(error, LinkError):
             self._refused(topic, error)
@@ -132,6 +147,11 @@ def command_subscriptions(topics: Topics) -> list[Subscription]:
         Subscription(each, retain_handling=2, no_local=True, retain_as_published=True)
         for each in topics.commands
     ]
+
+
+def own_state(topics: Topics) -> Subscription:
+    """Whoever else writes our state topic is to be heard; what is retained there is our own."""
+    return Subscription(topics.state, retain_handling=2, no_local=True)
 
 
 def hears_itself(connection: Connection) -> bool:

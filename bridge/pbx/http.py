@@ -4,7 +4,6 @@ No redirect is followed, no proxy or netrc of the environment is used, nothing i
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Self
 import httpx
 
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
+from bridge.tcp import options as tcp_options
 
 BODY_CAP = 8 * 1024 * 1024
 CONNECT_S = 5.0
@@ -40,7 +40,7 @@ class Http:
         transport = httpx.AsyncHTTPTransport(
             verify=endpoint.tls if endpoint.tls is not None else False,
             limits=httpx.Limits(max_connections=1),
-            socket_options=_socket_options(),
+            socket_options=tcp_options(),
             trust_env=False,
         )
         self._client = httpx.AsyncClient(
@@ -175,15 +175,3 @@ def _root(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)[:120] or type(error).__name__
-
-
-def _socket_options() -> list[tuple[int, int, int]]:
-    """A silent cut is found in about 20 s instead of at the Poll's read timeout."""
-    options = [
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    ]
-    for name, value in (("TCP_KEEPIDLE", 8), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
-    return options

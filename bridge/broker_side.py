@@ -1,0 +1,152 @@
+"""The MQTT half of a link: opens sessions, reads back what an earlier run told, guards our own state topic.
+
+Retries nothing: supervise.py runs `session` again and again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from bridge.core.message import Incoming, Message
+from bridge.core.model import Instant
+from bridge.core.restore import newest
+from bridge.core.rivalry import Rivalry
+from bridge.core.topics import Topics
+from bridge.errors import LinkError, SessionLost, TakenOver
+from bridge.mqtt.client import Connection
+from bridge.mqtt.session import BrokerSession, hears_itself, read_back
+from bridge.observer import Observer
+from bridge.publisher import Publisher
+from bridge.supervise import Up
+
+CORRECTION_S = 0.5
+Arrived = Callable[[Incoming, bool], None]
+
+
+class Door(Protocol):
+    """The way to the broker."""
+
+    def open(self, will: Message) -> AbstractAsyncContextManager[Connection]:
+        """A connection that the broker has accepted. Raises a LinkError."""
+        ...
+
+    async def rival_answers(self, topics: Topics) -> bool:
+        """Tell whether another bridge serves this PBX. Raises a LinkError."""
+        ...
+
+
+class BrokerSide:
+    """The MQTT sessions of one link. `arrived` hears commands, and whether we hear what we publish."""
+
+    def __init__(
+        self,
+        door: Door,
+        publisher: Publisher,
+        kept_users: Mapping[str, object],
+        *,
+        observer: Observer,
+        clock: Callable[[], Instant],
+        arrived: Arrived,
+    ) -> None:
+        self.remembers = asyncio.Event()
+        self.inbound_dropped = 0
+        self._door = door
+        self._publisher = publisher
+        self._kept_users = kept_users
+        self._observer = observer
+        self._clock = clock
+        self._arrived = arrived
+        self._rivalry = Rivalry()
+        self._session: BrokerSession | None = None
+        self._correction: asyncio.TimerHandle | None = None
+        self._heard = b""
+
+    def wake(self) -> None:
+        """There is something to send."""
+        if self._session is not None:
+            self._session.wake()
+
+    async def flush(self, within_s: float) -> None:
+        """Wait until the broker has acknowledged the last word, so many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                if self._session is not None:
+                    await self._session.drained()
+
+    async def session(self, _attempt: int, up: Up) -> None:
+        """One session, until it breaks. Raises the LinkError that says why."""
+        topics = self._publisher.topics
+        await self._look_for_rivals(topics)
+        async with self._door.open(Message(topics.state, "offline", retain=True)) as connection:
+            if not self.remembers.is_set():
+                self._publisher.restore(newest(await read_back(connection, topics), self._kept_users))
+                self._kept_users = {}
+                self.remembers.set()
+            session = self._session = self._new_session(connection)
+            self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
+            up()
+            self._observer.up("mqtt", protocol=connection.protocol)
+            try:
+                await session.serve(topics)
+            except LinkError as error:
+                self._note_end(error)
+                raise
+            finally:
+                self._leave(connection)
+
+    async def _look_for_rivals(self, topics: Topics) -> None:
+        if not self._rivalry.suspected:
+            return
+        if await self._door.rival_answers(topics):
+            raise TakenOver(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
+        self._rivalry.nobody_there()
+
+    def _note_end(self, error: LinkError) -> None:
+        taken_over = isinstance(error, TakenOver)
+        if taken_over or isinstance(error, SessionLost):
+            self._rivalry.ended(self._clock().monotonic_s, taken_over=taken_over)
+        if taken_over:
+            self._publisher.contested()
+
+    def _leave(self, connection: Connection) -> None:
+        self._session = None
+        self.inbound_dropped += connection.dropped
+        self._publisher.outbox.disconnected()
+        self._observer.left("mqtt")
+        if self._correction is not None:
+            self._correction.cancel()
+            self._correction = None
+
+    def _new_session(self, connection: Connection) -> BrokerSession:
+        def arrived(incoming: Incoming) -> None:
+            if incoming.topic == self._publisher.topics.state:
+                self._guard_state(incoming)
+            else:
+                self._arrived(incoming, hears_itself(connection))
+
+        return BrokerSession(
+            connection,
+            self._publisher.outbox,
+            clock=self._clock,
+            arrived=arrived,
+            acknowledged=self._observer.acknowledged,
+            refused=self._observer.refused,
+        )
+
+    def _guard_state(self, incoming: Incoming) -> None:
+        """Somebody, or somebody's late will, may say what is not true of us: put it right.
+
+        After a moment only: an MQTT 3.1.1 broker sends us our own words too, older ones first.
+        """
+        self._heard = incoming.payload
+        if self._correction is None and not self._publisher.says(self._heard):
+            loop = asyncio.get_running_loop()
+            self._correction = loop.call_later(CORRECTION_S, self._correct)
+
+    def _correct(self) -> None:
+        self._correction = None
+        if not self._publisher.says(self._heard):
+            self._publisher.contested()
+            self._observer.contradicted()

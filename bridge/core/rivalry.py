@@ -1,0 +1,25 @@
+"""Whether another bridge may be serving our PBX, judged by how our MQTT sessions end. No clock, no I/O.
+
+Brokers of MQTT 5 say "session taken over"; others just close. Two bridges that both come back at once
+would throw each other out for ever, so who lost two sessions within a minute looks before it comes back.
+"""
+
+WINDOW_S = 60.0
+
+
+class Rivalry:
+    """What the ends of our sessions tell."""
+
+    def __init__(self) -> None:
+        self.suspected = False
+        self._last_end_s: float | None = None
+
+    def ended(self, now_s: float, *, taken_over: bool) -> None:
+        """A session that was up has ended."""
+        soon = self._last_end_s is not None and now_s - self._last_end_s < WINDOW_S
+        self._last_end_s = now_s
+        self.suspected = self.suspected or taken_over or soon
+
+    def nobody_there(self) -> None:
+        """We looked: no other bridge answers."""
+        self.suspected = False
