@@ -148,3 +148,8 @@ def test_delays_double_to_a_cap_with_a_spread() -> None:
     """Half the bound without luck, all of it with."""
     assert list(islice(delays(lambda: 0.0, first_s=1, longest_s=4), 4)) == [0.5, 1, 2, 2]
     assert list(islice(delays(lambda: 1.0, first_s=1, longest_s=4), 4)) == [1, 2, 4, 4]
+
+
+def test_a_peer_that_comes_back_is_met_within_four_seconds() -> None:
+    """However long it was away: the tree is to be whole five seconds later."""
+    assert max(islice(delays(lambda: 1.0), 1000)) == 4
