@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import structlog
@@ -13,39 +13,105 @@ from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.daemon_threads import DaemonExecutor
 from bridge.errors import ConfigError
-from bridge.link import Link
+from bridge.fleet import Fleet
 from bridge.metrics import Metrics
 from bridge.observer import Observer
 from bridge.web import Health, Web
 
 BEAT_S = 1.0
+Chosen = tuple[Config, Sequence[Pbx]]
+Reload = Callable[[], Chosen]
 
 
-async def run(config: Config, pbxs: Sequence[Pbx], stop: asyncio.Event | None = None) -> None:
+async def run(
+    config: Config, pbxs: Sequence[Pbx], stop: asyncio.Event | None = None, reload: Reload | None = None
+) -> None:
     """Serve some PBXs of a configuration until SIGTERM, SIGINT or `stop`; a second signal kills.
 
-    Raises ConfigError when the address for metrics cannot be had.
+    At SIGHUP `reload` reads the configuration anew; without it the signal keeps its usual effect.
+    Raises ConfigError when the address for metrics or a certificate cannot be used.
     """
-    log = structlog.get_logger()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DaemonExecutor())
-    stop = stop or asyncio.Event()
-    registry, health = CollectorRegistry(), Health()
-    metrics, builder = Metrics(registry), Builder(config)
-    links = {pbx.name: builder.link(pbx, Observer(pbx.name, metrics, log)) for pbx in pbxs}
+    process = Process(config, pbxs, stop or asyncio.Event(), reload)
     with ExitStack() as stack:
-        _serve_web(config, registry, health, stack)
-        _on_signals(loop, stop, stack)
-        _warn(config, log)
-        log.info("bridge started", version=__version__, pbxs=len(links))
-        beat = asyncio.create_task(_beat(links, metrics, health), name="beat")
+        _serve_web(config, process.registry, process.health, stack)
+        _on_signals(loop, process, stack)
+        await process.run()
+
+
+class Process:
+    """The links of this process, what is told of them, and the reading of a new configuration."""
+
+    def __init__(
+        self, config: Config, pbxs: Sequence[Pbx], stop: asyncio.Event, reload: Reload | None
+    ) -> None:
+        self.stop = stop
+        self.hang_up = asyncio.Event()
+        self.registry, self.health = CollectorRegistry(), Health()
+        self.reload = reload
+        self._chosen: Chosen = (config, pbxs)
+        self._log = structlog.get_logger()
+        self._metrics = Metrics(self.registry)
+        self._observers: dict[str, Observer] = {}
+        self._builder = Builder(config)
+
+    async def run(self) -> None:
+        """Serve until `stop`."""
+        config, pbxs = self._chosen
+        _warn(config, self._log)
+        self._log.info("bridge started", version=__version__, pbxs=len(pbxs))
         try:
             async with asyncio.TaskGroup() as tasks:
-                for name, link in links.items():
-                    tasks.create_task(link.run(stop), name=f"link:{name}")
+                fleet = Fleet(tasks, self._observer)
+                helpers = [
+                    tasks.create_task(self._beat(fleet), name="beat"),
+                    tasks.create_task(self._reload_at_signals(fleet), name="reload"),
+                ]
+                await fleet.apply(config, pbxs, self._builder)
+                await self.stop.wait()
+                for helper in helpers:
+                    helper.cancel()
+                await asyncio.wait(helpers)
+                fleet.stop()
         finally:
-            beat.cancel()
-    log.info("bridge stopped")
+            self._log.info("bridge stopped")
+
+    def _observer(self, pbx: str) -> Observer:
+        return Observer(pbx, self._metrics)
+
+    async def _reload_at_signals(self, fleet: Fleet) -> None:
+        while self.reload is not None:
+            await self.hang_up.wait()
+            self.hang_up.clear()
+            try:
+                chosen = self.reload()
+                self._builder = self._builder.renewed(chosen[0])
+            except ConfigError as error:
+                self._metrics.reloaded.set(0)
+                for problem in error.problems:
+                    self._log.error("configuration not reloaded", problem=problem)
+                continue
+            await self._take_over(fleet, chosen)
+
+    async def _take_over(self, fleet: Fleet, chosen: Chosen) -> None:
+        config, pbxs = chosen
+        if config.http != self._chosen[0].http:
+            self._log.warning("http.listen changes at the next start only")
+        self._chosen = chosen
+        _warn(config, self._log)
+        await fleet.apply(config, pbxs, self._builder)
+        self._metrics.reloaded.set(1)
+        self._log.info("configuration reloaded", pbxs=len(pbxs))
+
+    async def _beat(self, fleet: Fleet) -> None:
+        while True:
+            links = fleet.links
+            self.health.beat({name: link.ready for name, link in links.items()})
+            self._metrics.beat.set_to_current_time()
+            for link in links.values():
+                link.measure()
+            await asyncio.sleep(BEAT_S)
 
 
 def _serve_web(config: Config, registry: CollectorRegistry, health: Health, stack: ExitStack) -> None:
@@ -58,28 +124,22 @@ def _serve_web(config: Config, registry: CollectorRegistry, health: Health, stac
         raise ConfigError((f"http.listen: {config.http.listen} cannot be used: {error.strerror}",)) from None
 
 
-def _on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, stack: ExitStack) -> None:
+def _on_signals(loop: asyncio.AbstractEventLoop, process: Process, stack: ExitStack) -> None:
     """The first signal stops; the next one has the system's own effect again."""
 
     def stopping(number: signal.Signals) -> None:
-        stop.set()
+        process.stop.set()
         loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping, number)
         stack.callback(loop.remove_signal_handler, number)
+    if process.reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, process.hang_up.set)
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
 
 
 def _warn(config: Config, log: structlog.typing.FilteringBoundLogger) -> None:
     for pbx in config.pbxs:
         if not pbx.tls.verify:
             log.warning("certificate is not verified", pbx=pbx.name, hint="set tls.ca_file or tls.sha256")
-
-
-async def _beat(links: dict[str, Link], metrics: Metrics, health: Health) -> None:
-    while True:
-        health.beat({name: link.ready for name, link in links.items()})
-        metrics.beat.set_to_current_time()
-        for link in links.values():
-            link.measure()
-        await asyncio.sleep(BEAT_S)

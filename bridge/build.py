@@ -4,6 +4,7 @@ import secrets
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 from bridge import clock
 from bridge.commander import CommandSettings
@@ -13,6 +14,7 @@ from bridge.core.draft import Scope
 from bridge.core.journal import Journal
 from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
+from bridge.errors import ConfigError
 from bridge.link import Link, LinkSettings
 from bridge.mqtt.door import Door
 from bridge.mqtt.settings import BrokerSettings
@@ -27,15 +29,22 @@ from bridge.store import Store
 
 
 class Builder:
-    """Builds links; what is dear to make (WSDL, TLS contexts) is made once and shared."""
+    """Builds links; what is dear to make (WSDL, TLS contexts) is made once and shared.
 
-    def __init__(self, config: Config) -> None:
+    Raises ConfigError for certificates and keys that cannot be used.
+    """
+
+    def __init__(self, config: Config, soap: Soap | None = None) -> None:
         self._config = config
-        self._soap = Soap()
-        self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
+        self._soap = soap or Soap()
         self._broker_tls = _broker_tls(config)
+        self._contexts = {_tls_settings(pbx): _pbx_tls(pbx) for pbx in config.pbxs}
 
-    def link(self, pbx: Pbx, observer: Observer) -> Link:
+    def renewed(self, config: Config) -> Self:
+        """A builder for another configuration; certificates are read anew. Raises ConfigError."""
+        return type(self)(config, self._soap)
+
+    def link(self, pbx: Pbx, observer: Observer, journal: Journal) -> Link:
         """The link of one PBX."""
         return Link(
             self._link_settings(pbx),
@@ -44,13 +53,13 @@ class Builder:
             observer=observer,
             epoch=clock.new_epoch(secrets.randbits(32)),
             clock=clock.now,
-            journal=self._journal(pbx, observer),
+            journal=journal,
         )
 
     def client(self, pbx: Pbx, attempt: int = 0) -> Client:
         """A client of a PBX; the addresses take turns with the attempts."""
         url = pbx.endpoints[attempt % len(pbx.endpoints)]
-        tls = self._tls(pbx) if url.startswith("https") else None
+        tls = self._contexts[_tls_settings(pbx)] if url.startswith("https") else None
         endpoint = Endpoint(url, pbx.username, pbx.secret or "", pbx.auth, tls)
         return Client(self._soap, endpoint, poll_s=pbx.poll_timeout_s, request_s=pbx.request_timeout_s)
 
@@ -71,9 +80,10 @@ class Builder:
             protocol=mqtt.protocol,
         )
 
-    def _journal(self, pbx: Pbx, observer: Observer) -> Journal:
+    def store(self, pbx: Pbx, observer: Observer) -> Store | None:
+        """The durable journal of a PBX, where a state directory is given."""
         folder = self._config.state_dir
-        return Journal() if folder is None else Store(folder / f"{pbx.name}.sqlite3", observer.stored)
+        return None if folder is None else Store(folder / f"{pbx.name}.sqlite3", observer.stored)
 
     def _open_pbx(self, pbx: Pbx) -> OpenPbx:
         settings = SessionSettings(
@@ -110,23 +120,38 @@ class Builder:
             ),
         )
 
-    def _tls(self, pbx: Pbx) -> ssl.SSLContext:
-        ca_file = str(pbx.tls.ca_file) if pbx.tls.ca_file else None
-        settings = TlsSettings(pbx.tls.verify, ca_file, pbx.tls.pin)
-        if settings not in self._contexts:
-            self._contexts[settings] = context(settings)
-        return self._contexts[settings]
+
+def _tls_settings(pbx: Pbx) -> TlsSettings:
+    return TlsSettings(pbx.tls.verify, str(pbx.tls.ca_file) if pbx.tls.ca_file else None, pbx.tls.pin)
+
+
+def _pbx_tls(pbx: Pbx) -> ssl.SSLContext:
+    try:
+        return context(_tls_settings(pbx))
+    except OSError as error:
+        raise ConfigError((f"pbxs: {pbx.name}: tls.ca_file cannot be used: {_why(error)}",)) from None
 
 
 def _broker_tls(config: Config) -> ssl.SSLContext | None:
-    mqtt = config.mqtt
-    if not mqtt.encrypted:
+    tls = config.mqtt.tls
+    if not config.mqtt.encrypted:
         return None
-    made = ssl.create_default_context(cafile=str(mqtt.tls.ca_file) if mqtt.tls.ca_file else None)
+    try:
+        made = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
+    except OSError as error:
+        raise ConfigError((f"mqtt.tls.ca_file cannot be used: {_why(error)}",)) from None
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not mqtt.tls.verify:
+    if not tls.verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
-    if mqtt.tls.cert_file is not None:
-        made.load_cert_chain(mqtt.tls.cert_file, mqtt.tls.key_file)
+    try:
+        if tls.cert_file is not None:
+            made.load_cert_chain(tls.cert_file, tls.key_file)
+    except OSError as error:
+        raise ConfigError((f"mqtt.tls: cert_file and key_file cannot be used: {_why(error)}",)) from None
     return made
+
+
+def _why(error: OSError) -> str:
+    """Ssl errors are OSErrors with a reason of their own."""
+    return str(getattr(error, "reason", None) or error.strerror or error)

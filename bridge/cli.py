@@ -10,7 +10,7 @@ import typer
 
 from bridge import __version__, app, log
 from bridge.check import check as check_connections
-from bridge.config import Config
+from bridge.config import Config, Pbx
 from bridge.config_file import load, masked
 from bridge.errors import ConfigError
 
@@ -28,14 +28,18 @@ def run(
     config_file: ConfigFile = DEFAULT_FILE,
     pbx: Annotated[str, typer.Option(help="Serve only this PBX of the configuration.")] = "",
 ) -> None:
-    """Serve the PBXs of a configuration until SIGTERM."""
-    config = load(config_file)
-    pbxs = [one for one in config.pbxs if pbx in {"", one.name}]
-    if not pbxs:
-        names = ", ".join(one.name for one in config.pbxs)
-        raise ConfigError((f"{config_file}: there is no PBX '{pbx}'; known: {names}",))
-    log.configure(config.log.level, config.log.format)
-    asyncio.run(app.run(config, pbxs))
+    """Serve the PBXs of a configuration until SIGTERM; SIGHUP reads the configuration anew."""
+
+    def read() -> tuple[Config, list[Pbx]]:
+        config = load(config_file)
+        pbxs = [one for one in config.pbxs if pbx in {"", one.name}]
+        if not pbxs:
+            names = ", ".join(one.name for one in config.pbxs)
+            raise ConfigError((f"{config_file}: there is no PBX '{pbx}'; known: {names}",))
+        log.configure(config.log.level, config.log.format)
+        return config, pbxs
+
+    asyncio.run(app.run(*read(), reload=read))
 
 
 @cli.command()

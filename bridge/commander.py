@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bridge.core import commands
 from bridge.core.commands import Address, Permissions, Refusal, Request
-from bridge.core.journal import Journal, Kept, KeptCommand
+from bridge.core.journal import Journal, Kept, KeptCommand, MemoryJournal
 from bridge.core.ledger import Allowance, Ledger
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
@@ -60,7 +60,7 @@ class Commander:
         self._clock = clock
         self._told = told
         self._crashed = crashed
-        self._journal = journal or Journal()
+        self._journal = journal or MemoryJournal()
         self._ledger = Ledger()
         self._allowance = Allowance(settings.per_minute)
         self._allowances: dict[str, Allowance] = {}

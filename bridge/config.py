@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from bridge.config_types import ExistingFile, OnOff, PlainPath, Section, WithPassword, split_url
+from bridge.config_types import ExistingFile, OnOff, PathInside, Section, WithPassword, split_url
 from bridge.core.rules import Rule
 from bridge.core.verbs import VERBS
 
@@ -44,6 +44,7 @@ class Mqtt(WithPassword):
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: int = Field(30, ge=5, le=3600)
     client_id_prefix: str = Field("innovaphone-mqtt", min_length=1, max_length=64)
+    clear_removed: bool = False
     tls: MqttTls = MqttTls()
 
     @model_validator(mode="after")
@@ -234,7 +235,7 @@ class Config(Section):
     homeassistant: HomeAssistant = HomeAssistant()
     http: Http = Http()
     log: Log = Log()
-    state_dir: PlainPath | None = None
+    state_dir: PathInside | None = None
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:

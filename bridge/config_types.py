@@ -62,7 +62,7 @@ def off_word(value: object) -> object:
     return "off" if value is False else value
 
 
-PlainPath = Annotated[Path, BeforeValidator(_path)]
+PathInside = Annotated[Path, BeforeValidator(_path), AfterValidator(_inside)]
 ExistingFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_existing)]
 PasswordFile = Annotated[Any, BeforeValidator(_path), AfterValidator(_secret_from)]
 OnOff = BeforeValidator(off_word)

@@ -38,7 +38,7 @@ class LinkSettings:
 
 
 class Link:
-    """One PBX on the bus. `run` serves it until `stop` is set."""
+    """One PBX on the bus. `run` serves it until `stop` is called."""
 
     def __init__(
         self,
@@ -57,6 +57,8 @@ class Link:
         self._pbx: PbxSession | None = None
         self._up: Up = lambda: None
         self._journal = journal
+        self._stop = asyncio.Event()
+        self._clear = False
         self.outbox = Outbox(settings.outbox, journal.event_done)
         self.publisher = Publisher(
             settings.topics,
@@ -85,19 +87,26 @@ class Link:
         """The broker hears us."""
         return self.outbox.connected
 
-    async def run(self, stop: asyncio.Event) -> None:
+    def stop(self, *, clear: bool = False) -> None:
+        """Let `run` end; with `clear`, nothing retained is left behind."""
+        self._clear = clear
+        self._stop.set()
+
+    async def run(self) -> None:
         """Serve until `stop`; then say offline, end the PBX session, and be gone within two seconds."""
         async with asyncio.TaskGroup() as tasks:
             pbx = tasks.create_task(self._supervised("pbx", self._pbx_session), name="pbx")
             mqtt = tasks.create_task(self._supervised("mqtt", self._broker.session), name="mqtt")
             commands = tasks.create_task(self._commander.run(), name="commands")
-            await stop.wait()
+            await self._stop.wait()
             commands.cancel()
             self.publisher.set_status(STOPPED, "the bridge was stopped")
             if self._pbx is not None:
                 await self._pbx.rest()
             pbx.cancel()
             await asyncio.wait({pbx})
+            if self._clear:
+                self.publisher.clear_tree()
             await self._broker.flush(FLUSH_S)
             mqtt.cancel()
         self._journal.close()

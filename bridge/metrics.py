@@ -1,11 +1,15 @@
 """Every metric of the project, by name, once. No user, number or call is ever a label."""
 
+from typing import TypeVar
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 from bridge import __version__
 from bridge.core.model import EventType
 from bridge.core.verbs import VERBS
 
+Metric = TypeVar("Metric", bound=MetricWrapperBase)
 PREFIX = "innovaphone_mqtt"
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _POLL_S = (0.01, 0.1, 1, 10, 30, 55, 65, 75)
@@ -16,6 +20,13 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self._of_pbxs: list[MetricWrapperBase] = []
+        self.reloaded = Gauge(
+            f"{PREFIX}_config_last_reload_successful",
+            "1 while what runs is what the configuration file said when it was last read.",
+            registry=registry,
+        )
+        self.reloaded.set(1)
         self.pbx_up = self._gauge("pbx_up", "1 while the PBX session is up and the list complete.")
         self.mqtt_up = self._gauge("mqtt_up", "1 while the MQTT session of a PBX is up.")
         self.calls = self._gauge("active_calls", "Calls that run now.")
@@ -56,6 +67,11 @@ class Metrics:
             "poll_duration_seconds", "How long a Poll took, by what it brought.", _POLL_S, "outcome"
         )
 
+    def forget(self, pbx: str) -> None:
+        """Show nothing more of a PBX."""
+        for metric in self._of_pbxs:
+            metric.remove_by_labels({"pbx": pbx})
+
     def announce(self, pbx: str) -> None:
         """Show zeros for everything that is known in advance of a PBX."""
         for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.outbox, self.last_poll):
@@ -74,10 +90,15 @@ class Metrics:
         self.command_seconds.labels(pbx)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry)
+        return self._kept(Gauge(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry))
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry)
+        return self._kept(Counter(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry))
 
     def _histogram(self, name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry, buckets=buckets)
+        names = ["pbx", *labels]
+        return self._kept(Histogram(f"{PREFIX}_{name}", what, names, registry=self.registry, buckets=buckets))
+
+    def _kept(self, metric: Metric) -> Metric:
+        self._of_pbxs.append(metric)
+        return metric

@@ -55,14 +55,19 @@ class Trouble:
 class Observer:
     """The log lines and metrics of one PBX."""
 
-    def __init__(self, pbx: str, metrics: Metrics, log: Logger) -> None:
+    def __init__(self, pbx: str, metrics: Metrics) -> None:
         self._pbx = pbx
         self._metrics = metrics
-        self.log = log.bind(pbx=pbx)
+        self.log: Logger = structlog.get_logger(pbx=pbx)
         self._troubles = {side: Trouble(side, self.log) for side in ("pbx", "mqtt")}
         self._refused = 0
         self._store_down = False
         metrics.announce(pbx)
+
+    def gone(self) -> None:
+        """The PBX is not of the configuration any more."""
+        self._metrics.forget(self._pbx)
+        self.log.info("removed")
 
     def up(self, side: str, **facts: object) -> None:
         """The PBX's or the broker's session is up."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bridge import __version__
 from bridge.core import fold, render
 from bridge.core.draft import Scope
-from bridge.core.journal import Journal, KeptEvent
+from bridge.core.journal import Journal, KeptEvent, MemoryJournal
 from bridge.core.message import Json, Message
 from bridge.core.model import Call, Changes, Event, Instant, PbxState
 from bridge.core.outbox import Outbox
@@ -55,7 +55,7 @@ class Publisher:
         self._epoch = epoch
         self._clock = clock
         self._wake = wake
-        self._journal = journal or Journal()
+        self._journal = journal or MemoryJournal()
         self.status = Status(CONNECTING, "", clock().unix_ms)
 
     @property
@@ -77,6 +77,16 @@ class Publisher:
         """All that is retained, in the order in which a new broker session must hear it."""
         users = (self._user_message(guid) for guid in self.state.users)
         return [self._state_message(), self._info_message(self._clock()), *users]
+
+    def clear_tree(self) -> None:
+        """Take all that is retained off the broker: this PBX is served no more."""
+        now = self._clock()
+        for topic_id in self.state.topics.values():
+            self._clear_user(topic_id, now)
+        for topic in (self.topics.info, self.topics.state):
+            self._put_state(Message(topic, None, retain=True), now)
+        self._journal.commit()
+        self._wake()
 
     def set_status(self, link: str, reason: str) -> None:
         """Say what the link is doing."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from bridge.core.journal import Journal, Kept, KeptCommand, KeptEvent
+from bridge.core.journal import Kept, KeptCommand, KeptEvent
 from bridge.core.ledger import REMEMBERED_S
 from bridge.core.message import Json, Message
 
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS commands (
 """
 
 
-class Store(Journal):
+class Store:
     """A journal in a file. `told` hears a sentence when it cannot be written, None when it can (again)."""
 
     def __init__(self, path: Path, told: Callable[[str | None], None]) -> None:

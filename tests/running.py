@@ -63,14 +63,14 @@ class Program:
     """The real program with a configuration file."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        self._file = folder / "bridge.yaml"
-        self._file.write_text(json.dumps(settings))
+        self.file = folder / "bridge.yaml"
+        self.file.write_text(json.dumps(settings))
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> asyncio.subprocess.Process:
         """Start it, its log in a pipe."""
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "run", "-c", str(self._file)), stderr=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", "bridge", "run", "-c", str(self.file)), stderr=asyncio.subprocess.PIPE
         )
         return self.process
 

@@ -61,6 +61,23 @@ async def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
     assert (code, "there is no PBX 'branch'; known: hq" in errors) == (78, True)
 
 
+async def test_a_key_that_does_not_fit_starts_nothing(tmp_path: Path) -> None:
+    """Certificates are part of the configuration: exit 78 and a sentence."""
+    file, junk = tmp_path / "b.yaml", tmp_path / "junk.pem"
+    junk.write_text("junk")
+    section = {"name": "hq", "url": "https://127.0.0.1:9", "username": "u", "password": "p"}
+    settings = configuration(1, {**section, "session_user": "A"})
+    settings["mqtt"] = {"url": "mqtts://127.0.0.1:1", "tls": {"cert_file": str(junk)}}
+    file.write_text(json.dumps(settings))
+    code, _, errors = await program("run", "-c", str(file))
+    assert (code, "mqtt.tls: cert_file and key_file cannot be used" in errors) == (78, True)
+    settings["mqtt"] = {"url": "mqtt://127.0.0.1:1"}
+    settings["pbxs"][0]["tls"] = {"ca_file": str(junk)}
+    file.write_text(json.dumps(settings))
+    code, _, errors = await program("run", "-c", str(file))
+    assert (code, "pbxs: hq: tls.ca_file cannot be used" in errors) == (78, True)
+
+
 async def test_check_ends_with_a_code(broker: Mosquitto, pbx: SimPbx, tmp_path: Path) -> None:
     """0 when all is well, 1 when a connection fails; no secret is printed."""
     file = tmp_path / "b.yaml"

@@ -1,4 +1,4 @@
-"""What must survive a crash, as values, and who hears of it. Here it is forgotten; store.py keeps it.
+"""What must survive, as values, and who hears of it: here over a reload, in store.py over a crash.
 
 No I/O here. The journal of a link hears of every change in the order in which it happens; what was
 said since the last `commit` is kept together or not at all.
@@ -6,8 +6,11 @@ said since the last `commit` is kept together or not at all.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bridge.core.message import Json, Message
+
+COMMANDS_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +41,69 @@ class Kept:
     commands: tuple[KeptCommand, ...] = ()
 
 
-class Journal:
-    """Keeps nothing: what a link without a state directory has."""
+class Journal(Protocol):
+    """Hears of everything that must survive."""
 
     def kept(self) -> Kept:
         """What an earlier run left."""
-        return Kept()
+        ...
 
     def user(self, topic_id: str, payload: Json | None) -> None:
         """A user's state was told, or (None) cleared."""
+        ...
 
     def event(self, event: KeptEvent) -> None:
         """An event waits for the broker."""
+        ...
 
     def event_done(self, number: int) -> None:
         """The broker has an event, or it was dropped."""
+        ...
 
     def command(self, command: KeptCommand) -> None:
         """A request was let through, or has got its reply."""
+        ...
 
     def commit(self) -> None:
         """Keep all this, together."""
+        ...
 
     def close(self) -> None:
         """Keep what is left and let go of the file."""
+        ...
+
+
+class MemoryJournal:
+    """What a link without a state directory has: survives a reload of the configuration, not the process."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, KeptEvent] = {}
+        self._commands: dict[str, KeptCommand] = {}
+
+    def kept(self) -> Kept:
+        """See Journal; the states of users are read back from the broker."""
+        return Kept({}, tuple(self._events.values()), tuple(self._commands.values()))
+
+    def user(self, topic_id: str, payload: Json | None) -> None:
+        """See Journal."""
+
+    def event(self, event: KeptEvent) -> None:
+        """See Journal."""
+        self._events[event.number] = event
+
+    def event_done(self, number: int) -> None:
+        """See Journal."""
+        self._events.pop(number, None)
+
+    def command(self, command: KeptCommand) -> None:
+        """See Journal. As many are kept as a ledger knows, the newest."""
+        self._commands.pop(command.id, None)
+        self._commands[command.id] = command
+        if len(self._commands) > COMMANDS_AT_MOST:
+            del self._commands[next(iter(self._commands))]
+
+    def commit(self) -> None:
+        """See Journal: memory needs none."""
+
+    def close(self) -> None:
+        """See Journal."""

@@ -4,10 +4,11 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from bridge.core.commands import Address
+from bridge.core.journal import COMMANDS_AT_MOST
 from bridge.core.message import Json
 
 REMEMBERED_S = 600.0
-REMEMBERED_AT_MOST = 10_000
+REMEMBERED_AT_MOST = COMMANDS_AT_MOST
 WINDOW_S = 60.0
 
 

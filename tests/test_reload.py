@@ -1,0 +1,154 @@
+"""SIGHUP: the configuration is read anew; what did not change is not touched; a broken one is left."""
+
+import json
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.sim.auth import Account
+from bridge.sim.pbx import SimPbx
+from tests.bus import Mosquitto, Observer, eventually
+from tests.running import FAST, STAFF, Program, configuration, pbx_section
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+async def branch() -> AsyncIterator[SimPbx]:
+    """A second PBX."""
+    async with SimPbx(STAFF, FAST) as running:
+        yield running
+
+
+class Reloaded(Program):
+    """The program, and its configuration file rewritten while it runs."""
+
+    async def reload(self, settings: dict[str, Any] | str) -> None:
+        """Write a new configuration and send SIGHUP."""
+        text = settings if isinstance(settings, str) else json.dumps(settings)
+        self.file.write_text(text)
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
+
+async def settled(bus: Observer, *pbxs: str) -> None:
+    """These PBXs are online and their calls known."""
+    infos = [f"innovaphone/{pbx}/info" for pbx in pbxs]
+    await eventually(lambda: all((bus.now(info) or {}).get("settled") for info in infos), f"{pbxs} settled")
+
+
+def told(bus: Observer) -> list[bytes]:
+    """All that was ever said on the state topic of hq."""
+    return [seen.payload for seen in bus.messages if seen.topic == "innovaphone/hq/state"]
+
+
+async def test_only_what_changed_is_touched(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, branch: SimPbx, tmp_path: Path
+) -> None:
+    """One PBX stays, one gets other rules, one more comes; then one goes and its tree stays, offline."""
+    first = [pbx_section(pbx), pbx_section(branch, name="branch")]
+    program = Reloaded(tmp_path, configuration(broker.port, *first))
+    await program.start()
+    await settled(bus, "hq", "branch")
+    before = told(bus)
+
+    changed = pbx_section(branch, name="branch", users=[{"number": "21"}])
+    await program.reload(configuration(broker.port, first[0], changed, pbx_section(branch, name="more")))
+    await settled(bus, "more")
+    await eventually(lambda: len(branch.requests("Initialize")) == 3, "branch was opened anew")
+    await eventually(lambda: bus.now("innovaphone/branch/info")["users"] == 1, "the new rule holds")
+    gone = "innovaphone/branch/user/bert/state"
+    await eventually(lambda: gone not in bus.tree, "who is not published any more is cleared")
+
+    await program.reload(configuration(broker.port, first[0]))
+    await eventually(lambda: bus.now("innovaphone/more/state") == "offline", "the removed one is offline")
+    assert "innovaphone/more/user/anna/state" in bus.tree
+    assert len(pbx.requests("Initialize")) == 1
+    assert told(bus) == before, "nothing was said of what did not change"
+    code, log = await program.end(signal.SIGTERM)
+    assert (code, "configuration reloaded" in log) == (0, True)
+
+
+async def test_a_removed_pbx_can_be_cleared(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, branch: SimPbx, tmp_path: Path
+) -> None:
+    """With mqtt.clear_removed nothing retained is left of it."""
+    both = [pbx_section(pbx), pbx_section(branch, name="branch")]
+    program = Reloaded(tmp_path, configuration(broker.port, *both))
+    await program.start()
+    await settled(bus, "hq", "branch")
+    settings = configuration(broker.port, both[0])
+    settings["mqtt"]["clear_removed"] = True
+    await program.reload(settings)
+    left = "innovaphone/branch/"
+    await eventually(lambda: not [one for one in bus.tree if one.startswith(left)], "all of it is cleared")
+    assert len(pbx.requests("Initialize")) == 1
+    await program.end(signal.SIGTERM)
+    assert not [one for one in bus.tree if one.startswith(left)]
+
+
+@pytest.mark.parametrize("broken", ["pbxs: [", "pbxs: []\nmqtt: {url: 5}\n"])
+async def test_a_broken_file_changes_nothing(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path, broken: str
+) -> None:
+    """It is reported, and the next good one is taken."""
+    good = configuration(broker.port, pbx_section(pbx))
+    program = Reloaded(tmp_path, good)
+    await program.start()
+    await settled(bus, "hq")
+    await program.reload(broken)
+    pbx.ring("Anna M\u00fcller", "1")
+    await eventually(lambda: "ringing" in bus.types("anna"), "the bridge goes on")
+    await program.reload(good)
+    bus.publish("innovaphone/hq/command/ping", {"id": "1"})
+    await eventually(lambda: bus.replies("ping"), "the bridge obeys")
+    code, log = await program.end(signal.SIGTERM)
+    assert (code, "configuration not reloaded" in log) == (0, True)
+    assert len(pbx.requests("Initialize")) == 1
+
+
+async def test_a_new_secret_in_a_file_is_read(broker: Mosquitto, bus: Observer, tmp_path: Path) -> None:
+    """The PBX has a new password, the file too: one SIGHUP mends the link at once."""
+    secret = tmp_path / "hq.secret"
+    secret.write_text("old")
+    secret.chmod(0o600)
+    options = replace(FAST, account=Account("admin", "new"))
+    async with SimPbx(STAFF, options) as pbx:
+        section = pbx_section(pbx, password_file=str(secret))
+        del section["password"]
+        settings = configuration(broker.port, section)
+        program = Reloaded(tmp_path, settings)
+        await program.start()
+        info = "innovaphone/hq/info"
+        await eventually(lambda: (bus.now(info) or {}).get("link") == "rejected", "the password is wrong")
+        secret.write_text("new")
+        await program.reload(settings)
+        await settled(bus, "hq")
+        code, log = await program.end(signal.SIGTERM)
+    assert code == 0
+    assert "new" not in [line.get("password") for line in map(json.loads, log.splitlines())]
+
+
+async def test_nothing_that_waits_is_lost_by_a_reload(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+) -> None:
+    """The broker is away, the link is replaced, without a state directory: the events come all the same."""
+    program = Reloaded(tmp_path, configuration(broker.port, pbx_section(pbx)))
+    await program.start()
+    await settled(bus, "hq")
+    before = len(bus.events("anna"))
+    await broker.kill()
+    pbx.ring("Anna M\u00fcller", "0123")
+    await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
+    await program.reload(configuration(broker.port, pbx_section(pbx, settle_s=0.2)))
+    await eventually(lambda: pbx.requests("End"), "the old link has ended")
+    await broker.start()
+    async with Observer(broker.port) as fresh:
+        await eventually(lambda: "ringing" in fresh.types("anna"), "the events came")
+        first = fresh.events("anna")[0]
+        assert (first["event_type"], first["seq"], first["queued"]) == ("incoming", before + 1, True)
+        await program.end(signal.SIGTERM)
