@@ -107,7 +107,8 @@ class Process:
     async def _beat(self, fleet: Fleet) -> None:
         while True:
             links = fleet.links
-            self.health.beat({name: link.ready for name, link in links.items()})
+            stuck = {name: parts for name, link in links.items() if (parts := link.stuck())}
+            self.health.beat({name: link.ready for name, link in links.items()}, stuck)
             self._metrics.beat.set_to_current_time()
             for link in links.values():
                 link.measure()

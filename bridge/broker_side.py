@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
+from bridge.core.progress import OUTBOX, Progress
 from bridge.core.restore import newest
 from bridge.core.rivalry import Rivalry
 from bridge.core.topics import Topics
@@ -49,6 +50,7 @@ class BrokerSide:
         observer: Observer,
         clock: Callable[[], Instant],
         arrived: Arrived,
+        progress: Progress,
     ) -> None:
         self.remembers = asyncio.Event()
         self.inbound_dropped = 0
@@ -58,10 +60,16 @@ class BrokerSide:
         self._observer = observer
         self._clock = clock
         self._arrived = arrived
+        self._progress = progress
         self._rivalry = Rivalry()
         self._session: BrokerSession | None = None
         self._correction: asyncio.TimerHandle | None = None
         self._heard = b""
+
+    @property
+    def heard_s(self) -> float | None:
+        """When the broker last said anything, in monotonic seconds; None without a session."""
+        return None if self._session is None else self._session.heard_s
 
     def wake(self) -> None:
         """There is something to send."""
@@ -131,9 +139,13 @@ class BrokerSide:
             self._publisher.outbox,
             clock=self._clock,
             arrived=arrived,
-            acknowledged=self._observer.acknowledged,
+            acknowledged=self._acknowledged,
             refused=self._observer.refused,
         )
+
+    def _acknowledged(self, seconds: float) -> None:
+        self._progress.alive(OUTBOX, self._clock().monotonic_s)
+        self._observer.acknowledged(seconds)
 
     def _guard_state(self, incoming: Incoming) -> None:
         """Somebody, or somebody's late will, may say what is not true of us: put it right.

@@ -13,6 +13,7 @@ from bridge.core.commands import Permissions
 from bridge.core.draft import Scope
 from bridge.core.journal import Journal
 from bridge.core.outbox import Limits
+from bridge.core.progress import Pace
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError
 from bridge.link import Link, LinkSettings
@@ -117,6 +118,11 @@ class Builder:
                 per_minute=commands.rate_per_minute,
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,
+            ),
+            pace=Pace(
+                poll_s=3 * pbx.poll_timeout_s + 15,
+                mqtt_s=max(240.0, 3.0 * self._config.mqtt.keepalive_s),
+                outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
         )
 

@@ -17,6 +17,7 @@ from bridge.core.journal import Journal
 from bridge.core.message import Incoming
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
+from bridge.core.progress import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.reports import Batch
 from bridge.core.topics import Topics
 from bridge.observer import Observer
@@ -35,6 +36,7 @@ class LinkSettings:
     scope: Scope
     outbox: Limits
     commands: CommandSettings
+    pace: Pace
 
 
 class Link:
@@ -59,6 +61,7 @@ class Link:
         self._journal = journal
         self._stop = asyncio.Event()
         self._clear = False
+        self._progress = Progress(settings.pace, clock().monotonic_s)
         self.outbox = Outbox(settings.outbox, journal.event_done)
         self.publisher = Publisher(
             settings.topics,
@@ -69,17 +72,29 @@ class Link:
             wake=self._wake,
             journal=journal,
         )
-        self._commander = Commander(
+        self._commander = self._new_commander(settings.commands)
+        self._broker = self._new_broker_side(door)
+
+    def _new_commander(self, settings: CommandSettings) -> Commander:
+        return Commander(
             self.publisher,
-            settings.commands,
+            settings,
             session=lambda: self._pbx,
-            clock=clock,
-            told=observer.replied,
-            crashed=observer.crashed,
-            journal=journal,
+            clock=self._clock,
+            told=self._observer.replied,
+            crashed=self._observer.crashed,
+            journal=self._journal,
         )
-        self._broker = BrokerSide(
-            door, self.publisher, self._restore(), observer=observer, clock=clock, arrived=self._arrived
+
+    def _new_broker_side(self, door: Door) -> BrokerSide:
+        return BrokerSide(
+            door,
+            self.publisher,
+            self._restore(),
+            observer=self._observer,
+            clock=self._clock,
+            arrived=self._arrived,
+            progress=self._progress,
         )
 
     @property
@@ -116,8 +131,22 @@ class Link:
         self._journal.commit()
         self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)
 
+    def stuck(self) -> tuple[str, ...]:
+        """The parts of this link that do not move any more, though nothing they wait for is down."""
+        now_s = self._clock().monotonic_s
+        if self._broker.heard_s is not None:
+            self._progress.alive(MQTT, self._broker.heard_s)
+        if not self._broker.remembers.is_set():
+            self._progress.alive(POLL, now_s)
+        if self.outbox.idle or not self.outbox.connected:
+            self._progress.alive(OUTBOX, now_s)
+        stuck = self._progress.stuck(now_s)
+        self._observer.stuck(stuck)
+        return stuck
+
     def began(self, about: About) -> None:
         """The PBX session is open (PbxEvents)."""
+        self._progress.alive(POLL, self._clock().monotonic_s)
         self.publisher.began(about)
 
     def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
@@ -136,6 +165,7 @@ class Link:
 
     def polled(self, seconds: float, *, events: bool) -> None:
         """A poll came back (PbxEvents)."""
+        self._progress.alive(POLL, self._clock().monotonic_s)
         self._observer.polled(seconds, events=events)
 
     def _restore(self) -> Mapping[str, object]:
@@ -178,6 +208,7 @@ class Link:
 
     def _report(self, side: str, down: Down) -> None:
         self._observer.down(side, down)
+        self._progress.alive(POLL if side == "pbx" else MQTT, self._clock().monotonic_s)
         if side == "pbx":
             self.publisher.set_status(UNREACHABLE if down.cause.heals else REJECTED, down.cause.reason)
 

@@ -35,6 +35,7 @@ class Metrics:
         self.taken_over = self._gauge(
             "taken_over", "1 while another bridge serves the PBX and we stand back."
         )
+        self.stuck = self._gauge("stuck", "1 while a part of a link does not move by our fault.", "part")
         self.store_up = self._gauge(
             "state_store_up", "1 while events are kept for a crash; no series without."
         )

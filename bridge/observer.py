@@ -8,6 +8,7 @@ import structlog
 from bridge.core.commands import Address
 from bridge.core.model import Event
 from bridge.core.outbox import Outbox
+from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
 from bridge.errors import Crashed, LinkError, TakenOver
 from bridge.metrics import Metrics
@@ -62,6 +63,7 @@ class Observer:
         self._troubles = {side: Trouble(side, self.log) for side in ("pbx", "mqtt")}
         self._refused = 0
         self._store_down = False
+        self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
 
     def gone(self) -> None:
@@ -122,6 +124,14 @@ class Observer:
         """Somebody else said of our state what is not true; it was put right."""
         self._metrics.contradictions.labels(self._pbx).inc()
         self.log.warning("state put right", hint="is a second bridge running for this PBX?")
+
+    def stuck(self, parts: tuple[str, ...]) -> None:
+        """These parts of the link do not move any more; said once."""
+        if parts and parts != self._stuck:
+            self.log.error("stuck", parts=parts, hint="a fault of the bridge: restart it, and report this")
+        self._stuck = parts
+        for part in Pace().limits():
+            self._metrics.stuck.labels(self._pbx, part).set(part in parts)
 
     def stored(self, problem: str | None) -> None:
         """The file of the state directory cannot be written (why), or can again."""

@@ -16,16 +16,23 @@ STALE_S = 15.0
 
 
 class Health:
-    """When the loop last turned, and which links are ready. Written by the loop, read by the thread."""
+    """What turns, is ready, is stuck. Written by the loop, read by the thread."""
 
     def __init__(self) -> None:
         self._beat_s = time.monotonic()
         self.links: dict[str, bool] = {}
+        self.stuck: dict[str, tuple[str, ...]] = {}
 
-    def beat(self, links: dict[str, bool]) -> None:
-        """The loop turns."""
+    def beat(self, links: dict[str, bool], stuck: dict[str, tuple[str, ...]]) -> None:
+        """The loop turns; `stuck`: the parts of links that do not move."""
         self._beat_s = time.monotonic()
         self.links = links
+        self.stuck = stuck
+
+    @property
+    def moving(self) -> bool:
+        """Everything moves: the loop, and each part of each link."""
+        return self.beat_age_s < STALE_S and not self.stuck
 
     @property
     def beat_age_s(self) -> float:
@@ -68,8 +75,7 @@ def _metrics(registry: CollectorRegistry) -> tuple[HTTPStatus, str, bytes]:
 
 def _checks(health: Health) -> dict[str, Page]:
     def healthz() -> tuple[HTTPStatus, str, bytes]:
-        age = health.beat_age_s
-        return _answer(age < STALE_S, {"loop_beat_age_s": round(age, 3)})
+        return _answer(health.moving, {"loop_beat_age_s": round(health.beat_age_s, 3), "stuck": health.stuck})
 
     def readyz() -> tuple[HTTPStatus, str, bytes]:
         links = health.links

@@ -84,6 +84,11 @@ class Connection:
         self._client.on_publish = self._on_publish
         self._client.on_subscribe = self._on_subscribe
 
+    @property
+    def heard_s(self) -> float:
+        """When the broker last said anything, in monotonic seconds."""
+        return self._driver.heard_s
+
     async def open(self) -> None:
         """Connect and wait until the broker accepts us."""
         place = self.settings.place

@@ -29,6 +29,7 @@ class LoopDriver:
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
         self._timer: asyncio.TimerHandle | None = None
+        self.heard_s = self._loop.time()
         client.on_socket_register_write = self._want_write
         client.on_socket_unregister_write = self._enough_written
         client.on_socket_close = self._closing
@@ -54,6 +55,7 @@ class LoopDriver:
 
     def _read(self) -> None:
         """TLS and WebSocket keep what they have read ahead: go on until they have nothing left."""
+        self.heard_s = self._loop.time()
         if not self._guarded(self._client.loop_read):
             return
         while self._socket is not None and getattr(self._socket, "pending", int)() > 0:

@@ -66,6 +66,11 @@ class BrokerSession:
         self._progress = asyncio.Event()
         self._sent_s: dict[int, float] = {}
 
+    @property
+    def heard_s(self) -> float:
+        """When the broker last said anything, in monotonic seconds."""
+        return self._connection.heard_s
+
     def wake(self) -> None:
         """There is something to send."""
         self._work.set()
