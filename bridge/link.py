@@ -25,7 +25,7 @@ from bridge.ports import About, OpenPbx, PbxSession
 from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
 from bridge.supervise import Down, Up, supervise
 
-FLUSH_S = 0.5
+FLUSH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,14 @@ class Link:
             await self._stop.wait()
             commands.cancel()
             self.publisher.set_status(STOPPED, "the bridge was stopped")
+            said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
             if self._pbx is not None:
                 await self._pbx.rest()
             pbx.cancel()
-            await asyncio.wait({pbx})
+            await asyncio.wait({pbx, said})
             if self._clear:
                 self.publisher.clear_tree()
-            await self._broker.flush(FLUSH_S)
+                await self._broker.flush(FLUSH_S)
             mqtt.cancel()
         self._journal.close()
 

@@ -20,7 +20,7 @@ from bridge.mqtt.loop import LoopDriver
 from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
 INCOMING_AT_MOST = 2000
-GOODBYE_S = 0.3
+GOODBYE_S = 0.2
 TRIAL_S = 2.0
 PATHS = 3  # addresses of a name, or name, TLS and WebSocket: each may take the time allowed
 
@@ -112,7 +112,7 @@ class Connection:
             raise NotForThisBroker(f"the broker {self.settings.place} is silent") from None
 
     async def close(self) -> None:
-        """Say goodbye, for a third of a second at most, and close."""
+        """Say goodbye, for a fifth of a second at most, and close."""
         try:
             if not self.lost.done():
                 self._client.disconnect()

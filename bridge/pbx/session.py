@@ -21,7 +21,7 @@ DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
 ECHO_S = 30.0
 AGAIN_S = 30.0
 CALL_GUARD_S = 1.0
-END_S = 0.5
+END_S = 0.3
 DEFAULT_FOLLOWING = Following()
 
 
@@ -79,7 +79,7 @@ class Session:
             raise _cause_of_loss(group) from None
 
     async def end(self) -> None:
-        """Close the SOAP session, within half a second; the PBX does it by itself when this fails."""
+        """Close the SOAP session, within a third of a second; the PBX does it by itself when this fails."""
         if self._ticket.session <= 0:
             return
         try:
