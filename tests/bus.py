@@ -124,6 +124,8 @@ class Observer:
         self._client.on_message = self._on_message
         self._subscribed = threading.Event()
         self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_disconnect = lambda *_: self._on_disconnect()
+        self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]  # it only waits so long
 
     async def __aenter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)
@@ -134,6 +136,11 @@ class Observer:
     async def __aexit__(self, *_: object) -> None:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
+
+    @property
+    def subscribed(self) -> bool:
+        """It hears what is published now; after an outage it comes back by itself."""
+        return self._subscribed.is_set()
 
     @property
     def messages(self) -> list[Seen]:
@@ -184,6 +191,20 @@ class Observer:
             properties.ResponseTopic = response
             properties.CorrelationData = correlation or b""
         self._client.publish(topic, body, qos=1, retain=retain, properties=properties).wait_for_publish(5)
+
+    def send(self, topic: str, payload: object) -> None:
+        """Send something, at least once, when there is a broker; nobody waits for it."""
+        self._client.publish(topic, json.dumps(payload), qos=1)
+
+    def send_bytes(self, topic: str, payload: bytes) -> None:
+        """The same for something that is no JSON."""
+        self._client.publish(topic, payload, qos=1)
+
+    def _on_disconnect(self) -> None:
+        """What is retained is told anew by the next broker, which may have forgotten it."""
+        self._subscribed.clear()
+        with self._lock:
+            self.tree.clear()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         seen = Seen(message.topic, bytes(message.payload), message.retain, time.monotonic())

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bridge.config import Config
 from bridge.sim.model import SimUser
 from bridge.sim.operations import Box
 from bridge.sim.pbx import SimOptions, SimPbx
-from bridge.sim.sessions import Habits
+from bridge.sim.session import Habits
 
 STAFF = (
     SimUser("API", "api", groups=(("all", True),)),
@@ -60,24 +61,44 @@ async def bridge(settings: dict[str, Any]) -> AsyncIterator[asyncio.Event]:
 
 
 class Program:
-    """The real program with a configuration file."""
+    """The real program with a configuration file; its log goes to a file, which nothing can fill up."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.file = folder / "bridge.yaml"
         self.file.write_text(json.dumps(settings))
         self.process: asyncio.subprocess.Process | None = None
+        self._log = folder / "bridge.log"
+        self._log_starts = 0
 
-    async def start(self) -> asyncio.subprocess.Process:
-        """Start it, its log in a pipe."""
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "run", "-c", str(self.file)), stderr=asyncio.subprocess.PIPE
-        )
+    @property
+    def log(self) -> str:
+        """The log lines of this run."""
+        return self._log.read_bytes()[self._log_starts :].decode()
+
+    @property
+    def whole_log(self) -> str:
+        """The log lines of all runs."""
+        return self._log.read_text(encoding="utf-8")
+
+    async def start(
+        self,
+        *,
+        before: Callable[[], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> asyncio.subprocess.Process:
+        """Start it. `before` sets limits in the new process; `prefix` comes before the command."""
+        with self._log.open("ab") as log:
+            self._log_starts = log.tell()
+            command = (*prefix, sys.executable, "-m", "bridge", "run", "-c", str(self.file))
+            self.process = await asyncio.create_subprocess_exec(
+                *command, stderr=log, preexec_fn=before, env={**os.environ, **(environment or {})}
+            )
         return self.process
 
     async def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal; the exit code and the log."""
         assert self.process is not None
         self.process.send_signal(number)
-        _, log = await self.process.communicate()
-        assert self.process.returncode is not None
-        return self.process.returncode, log.decode()
+        code = await self.process.wait()
+        return code, self.log

@@ -16,6 +16,11 @@ from bridge.pbx.records import leg_record, user_record
 SLICE = 256
 SHOWN = 120
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
+MOST_TAGS = 250_000
+"""Some 6,000 users in one reply. More, and the tree of a small body would take hundreds of MiB."""
+_PAGE = (b"<!doctype html", b"<html")
+_AS_LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
+"""A byte that is no UTF-8 is escaped as one of these surrogates; as Latin-1 it is its own number."""
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 
 
@@ -60,6 +65,10 @@ def parse_xml(body: bytes) -> etree._Element:
 
     Raises ProtocolError with the place of the first mistake, never with the content.
     """
+    if body[:SHOWN].lstrip().lower().startswith(_PAGE):
+        raise ProtocolError("the answer is a web page, not SOAP: is the address right?")
+    if body.count(b"<") > MOST_TAGS:
+        raise ProtocolError(f"the answer has more than {MOST_TAGS} elements, which is refused")
     if b"<!DOCTYPE" in body:
         raise ProtocolError("the answer carries a DTD, which is refused")
     try:
@@ -89,18 +98,10 @@ def _parse(body: bytes) -> etree._Element:
 
 def _as_utf8(body: bytes) -> str:
     """Text of mixed UTF-8 and Latin-1 bytes, without an XML declaration that could contradict it."""
-    rest, parts = body.translate(None, _CONTROLS), []
-    if rest.startswith(b"<?xml"):
-        rest = rest[rest.find(b"?>") + 2 :]
-    while rest:
-        try:
-            parts.append(rest.decode())
-            break
-        except UnicodeDecodeError as error:
-            parts.append(rest[: error.start].decode())
-            parts.append(rest[error.start : error.end].decode("latin-1"))
-            rest = rest[error.end :]
-    return "".join(parts)
+    text = body.translate(None, _CONTROLS)
+    if text.startswith(b"<?xml"):
+        text = text[text.find(b"?>") + 2 :]
+    return text.decode(errors="surrogateescape").translate(_AS_LATIN_1)
 
 
 def _items(result: etree._Element | None, name: str, member: str) -> list[etree._Element]:

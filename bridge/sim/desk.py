@@ -6,7 +6,8 @@ from bridge.sim.arguments import Args, whole
 from bridge.sim.exchange import Exchange
 from bridge.sim.model import Leg, SimUser
 from bridge.sim.moves import SimCall, call_of
-from bridge.sim.sessions import Session, Sessions
+from bridge.sim.session import Session
+from bridge.sim.sessions import Sessions
 from bridge.sim.xml import Writer
 
 

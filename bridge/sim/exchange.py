@@ -1,6 +1,7 @@
 """Who exists at a simulated PBX, which legs run, who must hear of it. Switches no calls, knows no network."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
@@ -48,6 +49,7 @@ class Exchange:
         self.later = later
         self.on_hook_s = on_hook_s
         self._numbers = itertools.count(1)
+        self._free: deque[int] = deque()
         self._counts: dict[str, tuple[int, int]] = {}
 
     def find(self, name: str) -> SimUser | None:
@@ -98,7 +100,8 @@ class Exchange:
 
     def new_leg(self, user: SimUser, state: int, bits: int, peer: No, conf: str) -> Leg:
         """A leg of a user; nobody is told yet."""
-        leg = Leg(next(self._numbers), user.id, state, bits, [peer, party("this", user)], conf)
+        number = self._free.popleft() if self._free else next(self._numbers)
+        leg = Leg(number, user.id, state, bits, [peer, party("this", user)], conf)
         self.legs[leg.number] = leg
         return leg
 
@@ -117,6 +120,13 @@ class Exchange:
         for listener in self.listeners:
             listener.leg_changed(leg, message, xfer=False)
 
+    def lose(self, leg: Leg) -> None:
+        """A leg is over and nobody is told; the next new leg gets its number (wire reference 21)."""
+        leg.over = True
+        del self.legs[leg.number]
+        self._free.append(leg.number)
+        self.calls = [call for call in self.calls if call.legs]
+
     def wished(self, leg: Leg, wish: str) -> bool:
         """Tell whether anybody follows the user of this leg with a wish: "xfer" or "disc"."""
         return any(wish in listener.wishes(leg.guid) for listener in self.listeners)
@@ -128,6 +138,7 @@ class Exchange:
         self.legs.clear()
         self.calls.clear()
         self._counts.clear()
+        self._free.clear()
         self._numbers = itertools.count(1)
 
     def _tell_user(self, user: SimUser, *, cfg: bool = False) -> None:

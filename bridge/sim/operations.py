@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from bridge.sim import controls, queries
 from bridge.sim.arguments import Args, text, true, whole
 from bridge.sim.desk import Box, Desk, UnknownSession
-from bridge.sim.sessions import Follow, Session
+from bridge.sim.session import Follow, Session
 
 __all__ = ["Box", "Operations", "UnknownSession"]
 

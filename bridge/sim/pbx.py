@@ -22,7 +22,8 @@ from bridge.sim.http import HttpRequest, HttpResponse
 from bridge.sim.model import CONNECT, TO_USER, Entry, Leg, No, SimUser, party
 from bridge.sim.moves import SimCall, call_of
 from bridge.sim.operations import Operations
-from bridge.sim.sessions import Habits, Session, Sessions
+from bridge.sim.session import Habits, Session
+from bridge.sim.sessions import Sessions
 from bridge.sim.timers import Timers
 
 LOG_CAP = 100_000
@@ -57,6 +58,7 @@ class Request:
 class SimPbx:
     """One PBX. Users and calls are changed through methods; `faults` and `reboot` make trouble.
 
+    `invalid_session` tells how it answers for a session that is not there; it may be changed at any time.
     `beside`: answer on the port of another PBX, under a path of one's own, as a dynamic PBX does
     (wire reference 17). The other must be entered first; they share its power.
     """
@@ -68,6 +70,7 @@ class SimPbx:
         self._timers = Timers()
         self.exchange = Exchange(users, self._timers.later, on_hook_s=options.box.on_hook_s)
         self.faults = Faults()
+        self.invalid_session = options.invalid_session
         self.log: list[Request] = []
         self.sessions = Sessions(self.exchange, options.habits, self._abort)
         self._gate = Gate(options.account)
@@ -170,6 +173,11 @@ class SimPbx:
         leg.put(digits)
         self.exchange.tell(leg, "update")
 
+    def lose(self, call: SimCall) -> None:
+        """A call is over and nobody is told; new legs get the numbers of its legs, the first one first."""
+        for leg in call.legs:
+            self.exchange.lose(leg)
+
     def kill_sessions(self) -> None:
         """All sessions vanish without a word."""
         self.sessions.close_all(guard_s=self._options.call_guard_s)
@@ -215,7 +223,7 @@ class SimPbx:
             self.exchange, self.sessions, writer, options.box, options.call_guard_s, own_url=self.soap_url
         )
         return Endpoint(
-            self._gate, Operations(desk), writer, self.faults, self._seen, options.invalid_session
+            self._gate, Operations(desk), writer, self.faults, self._seen, lambda: self.invalid_session
         )
 
     def _seen(self, operation: str, args: dict[str, object]) -> None:

@@ -140,8 +140,10 @@ def test_a_latin1_byte_is_read_as_latin1() -> None:
     ("body", "words"),
     [
         (b"", "not XML"),
-        (b"<html><body>Login</body></html>", "not SOAP but <html>"),
-        (b"<!DOCTYPE html><html/>", "DTD"),
+        (b"<html><body>Login</body></html>", "web page"),
+        (b"<login/>", "not SOAP but <login>"),
+        (b"<!DOCTYPE html><html/>", "web page"),
+        (b"<!DOCTYPE e><e/>", "DTD"),
         ("<!DOCTYPE e><e/>".encode("utf-16"), "DTD"),
         (poll_reply(Decoration(), [UserNews(ANNA)], [])[:-40], "not XML"),
         (b"<a>" * 300 + b"</a>" * 300, "not XML"),

@@ -17,7 +17,7 @@ from zeep.transports import Transport
 from bridge.sim.auth import Account
 from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimOptions, SimPbx
-from bridge.sim.sessions import Habits
+from bridge.sim.session import Habits
 from tests.bus import eventually
 from tests.running import FAST, STAFF
 

@@ -1,0 +1,176 @@
+"""One SOAP session of a simulated PBX: scope, handles, queued news, the held Poll. No HTTP, no XML here."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.sim.exchange import Exchange
+from bridge.sim.model import Leg, LegNews, SimUser, UserNews
+
+News = UserNews | LegNews
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How this PBX delivers news: seconds a Poll is held, and news in one reply at most.
+
+    `list_delay_s`: before the first list comes. `update_before_end`, `update_after_end`: an update of a
+    listed user comes just before the end of the list, or after it in the same reply (wire reference 8).
+    """
+
+    hold_s: float = 60.0
+    batch: int = 50
+    list_delay_s: float = 0.0
+    update_before_end: bool = False
+    update_after_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A user handle, its wishes "xfer" and "disc". `silent`: its device does not exist (11)."""
+
+    guid: str
+    wishes: frozenset[str] = frozenset()
+    silent: bool = False
+
+
+class Session:
+    """One session: hears the exchange, queues what its user may see, answers Polls."""
+
+    def __init__(self, handle: int, key: int, user: SimUser, exchange: Exchange, habits: Habits) -> None:
+        self.handle = handle
+        self.key = key
+        self.follows: dict[int, Follow] = {}
+        self.fresh_calls: list[tuple[float, Leg]] = []
+        self.connections: set[int] = set()
+        self.alive = True
+        self.heard: Callable[[News], None] = lambda _: None
+        self._last: list[News] = []
+        self._held = False
+        self._own = user.id
+        self._exchange = exchange
+        self._habits = habits
+        self._news: deque[News] = deque()
+        self._wake = asyncio.Event()
+        self._shown: set[str] = set()
+        if habits.list_delay_s:
+            exchange.later(habits.list_delay_s, self._list)
+        else:
+            self._list()
+
+    @property
+    def all_told(self) -> bool:
+        """Nothing waits, and a Poll is held: the client has been told everything and came back for more."""
+        return self._held and not self._news
+
+    def visible(self, user: SimUser) -> bool:
+        """All members of the groups in which our user is active; without one only the user (6, 7)."""
+        own = self._exchange.by_guid(self._own)
+        active = {name for name, is_active in own.groups if is_active} if own else set()
+        if not active:
+            return user.id == self._own
+        return not user.hidden and any(name in active for name, _ in user.groups)
+
+    def user_changed(self, user: SimUser, channel: int, alert: int, *, gone: bool, cfg: bool) -> None:
+        """Queue a change of a user; one that left the scope is reported once more, as gone."""
+        self._show(user, channel, alert, gone=gone, cfg=cfg)
+        if user.id == self._own and cfg:
+            for other in list(self._exchange.users.values()):
+                if self.visible(other) != (other.id in self._shown):
+                    self._show(other, *self._exchange.counts(other.id), gone=False, cfg=False)
+
+    def leg_changed(self, leg: Leg, message: str, *, xfer: bool | None) -> None:
+        """Queue a change of a leg, for each handle that follows its user."""
+        for handle, follow in self.follows.items():
+            if follow.guid == leg.guid and not follow.silent and xfer in {None, "xfer" in follow.wishes}:
+                self._queue(_leg_news(handle, leg, message))
+
+    def wishes(self, guid: str) -> frozenset[str]:
+        """What the handles for a user were opened with."""
+        return frozenset(
+            wish for follow in self.follows.values() if follow.guid == guid for wish in follow.wishes
+        )
+
+    def follow(self, handle: int, follow: Follow) -> None:
+        """Follow a user; the calls it has are reported as they stand (wire reference 10.7)."""
+        self.follows[handle] = follow
+        for leg in self._exchange.legs.values():
+            if leg.guid == follow.guid and not follow.silent and not leg.xfer_only:
+                self._queue(_leg_news(handle, leg, "update"))
+
+    def message_sent(self, handle: int, number: int) -> None:
+        """A text message went out: an event of its own, after which its number is gone (10.4)."""
+        self._queue(LegNews(handle, number, 0, (), "msg-sent", "", None, active=False))
+
+    async def poll(self) -> tuple[list[UserNews], list[LegNews]]:
+        """What is new, at once or when something happens; nothing after the time a Poll is held.
+
+        Who polls again has got the reply before: `heard` is told of everything that was in it.
+        """
+        for news in self._last:
+            self.heard(news)
+        self._last = []
+        try:
+            async with asyncio.timeout(self._habits.hold_s):
+                while not self._news and self.alive:
+                    self._held = True
+                    self._wake.clear()
+                    await self._wake.wait()
+        except TimeoutError:
+            return [], []
+        finally:
+            self._held = False
+        taken = self._last = self._take()
+        users = [news for news in taken if isinstance(news, UserNews)]
+        return users, [news for news in taken if isinstance(news, LegNews)]
+
+    def end(self) -> None:
+        """The session is gone; a Poll that is held returns."""
+        self.alive = False
+        self._wake.set()
+
+    def _take(self) -> list[News]:
+        taken = [self._news.popleft() for _ in range(min(self._habits.batch, len(self._news)))]
+        last = taken[-1] if len(taken) > 1 and self._news and self._habits.update_after_end else None
+        if isinstance(last, UserNews) and last.end_of_list:
+            self._news.appendleft(taken.pop())
+        return taken
+
+    def _show(self, user: SimUser, channel: int, alert: int, *, gone: bool, cfg: bool) -> None:
+        seen = self.visible(user) and not gone
+        if not seen and user.id not in self._shown:
+            return
+        (self._shown.add if seen else self._shown.discard)(user.id)
+        self._queue(UserNews(user, channel, alert, gone=not seen, cfg=cfg))
+
+    def _list(self) -> None:
+        """The first list, then the record that ends it (wire reference 8)."""
+        listed: list[News] = []
+        for user in sorted(self._exchange.users.values(), key=lambda user: user.cn):
+            if self.visible(user):
+                self._shown.add(user.id)
+                listed.append(UserNews(user, *self._exchange.counts(user.id)))
+        end: list[News] = [UserNews(SimUser(""), end_of_list=True)]
+        before = listed[:1] if self._habits.update_before_end else []
+        after = listed[:1] if self._habits.update_after_end else []
+        for news in [*listed, *before, *end, *after]:
+            self._queue(news)
+
+    def _queue(self, news: News) -> None:
+        self._news.append(news)
+        self._wake.set()
+
+
+def _leg_news(handle: int, leg: Leg, message: str) -> LegNews:
+    return LegNews(
+        follow=handle,
+        leg=leg.number,
+        state=leg.word,
+        numbers=tuple(leg.numbers),
+        message=message,
+        conf=leg.conf,
+        cause=leg.cause,
+        uui=leg.uui,
+        active=not leg.over,
+    )

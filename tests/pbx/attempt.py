@@ -1,0 +1,82 @@
+"""For tests: one session with a PBX until it ends. As a program: several, and the memory they took."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.core.reports import Batch
+from bridge.errors import LinkError
+from bridge.pbx.client import Client
+from bridge.pbx.http import Endpoint
+from bridge.pbx.session import Session, SessionSettings, session
+from bridge.pbx.soap import Soap
+from bridge.ports import About
+
+SOAP = Soap()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended, whom it had seen, and how many seconds it took, log-in and all."""
+
+    error: LinkError
+    names: tuple[str, ...]
+    seconds: float
+
+
+class Witness:
+    """What a session reports; it is asked to end when the list of users is complete."""
+
+    def __init__(self, opened: Session) -> None:
+        self._session = opened
+        self.names: tuple[str, ...] = ()
+
+    def began(self, about: About) -> None:
+        """The first Poll is next."""
+
+    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+        """Note the users."""
+        self.names += tuple(record.name for record in batch.users)
+        if batch.list_complete:
+            self._session.resync()
+
+    def settled(self, guid: str) -> None:
+        """Nobody is followed here."""
+
+    def polled(self, seconds: float, *, events: bool) -> None:
+        """Not of interest."""
+
+
+async def attempt(url: str, *, within_s: float) -> Ending:
+    """Serve one session until it breaks or has read the list; each request may take so long."""
+    client = Client(SOAP, Endpoint(url, "admin", "secret"), poll_s=within_s, request_s=within_s)
+    async with client, session(client, SessionSettings("API")) as opened:
+        witness, started = Witness(opened), time.monotonic()
+        try:
+            await opened.serve(witness)
+        except LinkError as error:
+            return Ending(error, witness.names, time.monotonic() - started)
+    raise AssertionError("a session ended without a reason")
+
+
+async def _peaks(url: str, times: int) -> list[int]:
+    """The most memory this process has had after each of so many sessions, in bytes."""
+    peaks = []
+    for _ in range(times):
+        await attempt(url, within_s=5)
+        peaks.append(_peak())
+    return peaks
+
+
+def _peak() -> int:
+    """Of this program alone: what getrusage tells begins with what the process had that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    json.dump(asyncio.run(_peaks(sys.argv[1], int(sys.argv[2]))), sys.stdout)
