@@ -119,6 +119,7 @@ class Builder:
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,
             ),
+            settle_s=pbx.settle_s,
             pace=Pace(
                 poll_s=3 * pbx.poll_timeout_s + 15,
                 mqtt_s=max(240.0, 3.0 * self._config.mqtt.keepalive_s),

@@ -11,6 +11,7 @@ from random import random
 
 from bridge.broker_side import BrokerSide, Door
 from bridge.commander import Commander, CommandSettings
+from bridge.core import fold
 from bridge.core.backoff import delays
 from bridge.core.draft import Scope
 from bridge.core.journal import Journal
@@ -30,13 +31,14 @@ FLUSH_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """What a link needs of the configuration."""
+    """What a link needs of the configuration. `settle_s`: how long an end may come after its count."""
 
     topics: Topics
     scope: Scope
     outbox: Limits
     commands: CommandSettings
     pace: Pace
+    settle_s: float
 
 
 class Link:
@@ -53,6 +55,7 @@ class Link:
         clock: Callable[[], Instant],
         journal: Journal,
     ) -> None:
+        self._settings = settings
         self._open_pbx = open_pbx
         self._observer = observer
         self._clock = clock
@@ -152,8 +155,12 @@ class Link:
 
     def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
         """Users or legs changed (PbxEvents)."""
+        before = self.publisher.state
         changes = self.publisher.reported(batch, follows)
         self._follow(batch)
+        for guid, ids in fold.gone_quiet(before, self.publisher.state, batch).items():
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._settings.settle_s, self.publisher.reconcile, guid, ids)
         self._observer.events(changes.events)
         if batch.list_complete:
             self._up()

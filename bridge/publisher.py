@@ -111,6 +111,10 @@ class Publisher:
             self.set_status(ONLINE, "")
         return changes
 
+    def reconcile(self, guid: str, ids: frozenset[str]) -> None:
+        """Close these calls of a user, if the PBX still counts none."""
+        self._apply(fold.reconcile(self.state, guid, ids, self.scope, self._clock()))
+
     def settled(self, guid: str) -> None:
         """The calls of a user that the PBX did not name again are lost."""
         self._apply(fold.settle(self.state, (guid,), self.scope, self._clock()))

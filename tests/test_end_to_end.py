@@ -373,6 +373,22 @@ async def test_rules_decide_who_is_seen(broker: Mosquitto, bus: Observer, pbx: S
         assert bus.now(INFO)["monitored"] == 1
 
 
+async def test_a_call_whose_end_is_never_told_is_closed(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """The PBX counts no call of the user any more: that is enough, a moment later."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await settled(bus)
+        call = pbx.ring("Anna Müller", "0123")
+        call.answer()
+        await eventually(lambda: bus.now(ANNA)["channels"] == 1, "anna has a call")
+        pbx.lose(call)
+        pbx.set_presence("Anna Müller", "away")
+        await eventually(lambda: "ended" in bus.types("anna"), "the call is closed")
+        assert bus.events("anna")[-1]["call"]["outcome"] == "lost"
+        await eventually(lambda: bus.now(ANNA)["calls"] == [], "nothing is left of it")
+
+
 async def test_who_leaves_the_rules_is_not_followed_any_more(
     broker: Mosquitto, bus: Observer, pbx: SimPbx
 ) -> None:

@@ -11,21 +11,25 @@ GATEWAY = "gw"
 
 
 def opened(call_id: str, user: str, user_type: str, record: LegRecord, now: Instant) -> Call:
-    """A call nobody has heard of yet; `advanced` then fills in what the record says.
-
-    The PBX's outbound bit means a call to the person at an extension, but for a gateway it means
-    towards the trunk (wire reference 10.2).
-    """
-    inbound = record.to_user != (user_type == GATEWAY)
+    """A call nobody has heard of yet; `advanced` then fills in what the record says."""
     return Call(
         id=call_id,
         user=user,
         handle=record.leg,
-        direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
+        direction=direction(user_type, record),
         state=CallState.SETUP,
         started_ms=now.unix_ms,
         started_s=now.monotonic_s,
     )
+
+
+def direction(user_type: str, record: LegRecord) -> Direction:
+    """The direction as the person sees it.
+
+    The PBX's outbound bit means a call to the person at an extension, but for a gateway it means
+    towards the trunk (wire reference 10.2).
+    """
+    return Direction.INBOUND if record.to_user != (user_type == GATEWAY) else Direction.OUTBOUND
 
 
 def advanced(call: Call, record: LegRecord, resolve: Resolve, now: Instant) -> Call:

@@ -51,6 +51,34 @@ def settle(state: PbxState, guids: tuple[str, ...], scope: Scope, now: Instant) 
     return draft.finish()
 
 
+def gone_quiet(before: PbxState, after: PbxState, batch: Batch) -> Mapping[str, frozenset[str]]:
+    """Users who, says the PBX, have no call any more, and the ids of the calls that we have of them.
+
+    Their ends may be on the way: `reconcile` is for a moment later. Calls that go on without the user
+    (transferred, parked) are left out.
+    """
+    quiet: dict[str, frozenset[str]] = {}
+    for record in batch.users:
+        known = before.users.get(record.guid)
+        if known is not None and known.record.channels > 0 and record.channels == 0:
+            running = (call for call in after.calls.get(record.guid, ()) if call.handle is not None)
+            ids = frozenset(call.id for call in running if _needs_its_user(call))
+            quiet |= {record.guid: ids} if ids else {}
+    return quiet
+
+
+def reconcile(
+    state: PbxState, guid: str, ids: frozenset[str], scope: Scope, now: Instant
+) -> tuple[PbxState, Changes]:
+    """The end of these calls was never reported, and the PBX still counts none (wire reference 21)."""
+    draft = Draft(state, scope, now)
+    if guid in draft.users and draft.users[guid].record.channels == 0:
+        for call in draft.calls.get(guid, ()):
+            if call.id in ids and _needs_its_user(call):
+                _close(draft, call, Outcome.LOST)
+    return draft.finish()
+
+
 def place(
     state: PbxState, guid: str, handle: int, command_id: str | None, scope: Scope, now: Instant
 ) -> tuple[PbxState, Changes, str]:
@@ -116,7 +144,7 @@ def _see_leg(draft: Draft, guid: str, record: LegRecord) -> None:
         _see_switch(draft, guid, record)
         return
     known = _known_call(draft, guid, record)
-    if known is not None and _another_call(known, record):
+    if known is not None and _another_call(draft, known, record):
         _close(draft, known, Outcome.LOST)
         known = None
     if known is not None:
@@ -181,10 +209,21 @@ def _looks_like(call: Call, record: LegRecord) -> bool:
     return call.remote.number == record.remote.number
 
 
-def _another_call(known: Call, record: LegRecord) -> bool:
-    """The PBX gave the handle of a leg whose end we missed to a new leg (wire reference 21)."""
-    moved = bool(record.conference and known.conference) and record.conference != known.conference
-    return moved and record.state is CallState.SETUP and known.state is not CallState.SETUP
+def _needs_its_user(call: Call) -> bool:
+    return call.transferred_to is None and call.state is not CallState.PARKED
+
+
+def _another_call(draft: Draft, known: Call, record: LegRecord) -> bool:
+    """The PBX gave the handle of a leg whose end we missed to a new leg (wire reference 21).
+
+    A transfer changes the conference of a leg too, but never its direction, nor does it set a leg up.
+    """
+    if not record.conference or not known.conference or record.conference == known.conference:
+        return False
+    if legs.direction(draft.users[known.user].record.type, record) is not known.direction:
+        return True
+    afresh = known.state is not CallState.SETUP or record.remote.number != known.remote.number
+    return record.state is CallState.SETUP and afresh
 
 
 def _see_switch(draft: Draft, guid: str, record: LegRecord) -> None:

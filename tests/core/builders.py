@@ -59,7 +59,7 @@ class History:
 
     def take(self, batch: Batch) -> "History":
         """Fold one batch."""
-        self._keep(fold.fold(self.state, batch, FOLLOWS, self.scope, self.now))
+        self.apply(fold.fold(self.state, batch, FOLLOWS, self.scope, self.now))
         return self
 
     def see(self, *records: LegRecord) -> "History":
@@ -74,13 +74,13 @@ class History:
 
     def settle(self) -> "History":
         """All users are settled."""
-        self._keep(fold.settle(self.state, tuple(self.state.users), self.scope, self.now))
+        self.apply(fold.settle(self.state, tuple(self.state.users), self.scope, self.now))
         return self
 
     def place(self, guid: str, handle: int, command_id: str | None) -> str:
         """A command placed a call."""
         state, changes, call_id = fold.place(self.state, guid, handle, command_id, self.scope, self.now)
-        self._keep((state, changes))
+        self.apply((state, changes))
         return call_id
 
     def types(self, guid: str = ANNA) -> list[str]:
@@ -92,6 +92,7 @@ class History:
         last = self.state.users[guid].last_call
         return last.outcome.value if last and last.outcome else None
 
-    def _keep(self, transition: tuple[PbxState, Changes]) -> None:
+    def apply(self, transition: tuple[PbxState, Changes]) -> None:
+        """Take over what a transition gives."""
         self.state, self.changes = transition
         self.events.extend(self.changes.events)

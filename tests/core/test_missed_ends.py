@@ -1,0 +1,106 @@
+"""Ends that the PBX never reports: a count that says zero, and handles that are used again."""
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.core import fold
+from bridge.core.reports import Batch, CallState, LegRecord, Party
+from tests.core.builders import ANNA, OUTSIDE, PEOPLE, SCOPE, History, leg
+
+S = CallState
+BUSY, FREE = replace(PEOPLE[0], channels=1), PEOPLE[0]
+LATER = Party(number="0999")
+
+
+def talking() -> History:
+    """Anna talks, and the PBX counts one call."""
+    history = History().start()
+    history.see(leg(), leg(state=S.RINGING), leg(state=S.CONNECTED))
+    return history.take(Batch(users=(BUSY,)))
+
+
+def reconciled(history: History, batch: Batch) -> History:
+    """A batch, and a moment later the look at calls whose end should have come."""
+    before = history.state
+    history.take(batch)
+    quiet = fold.gone_quiet(before, history.state, batch)
+    for guid, ids in quiet.items():
+        history.apply(fold.reconcile(history.state, guid, ids, SCOPE, history.now))
+    return history
+
+
+def test_a_call_that_the_pbx_counts_no_more_is_lost() -> None:
+    """Its end was not reported."""
+    history = reconciled(talking(), Batch(users=(FREE,)))
+    assert (history.types()[-1], history.outcome()) == ("ended", "lost")
+
+
+def test_an_end_that_comes_behind_the_count_is_the_end() -> None:
+    """The count may come first: there is a moment between."""
+    history = talking()
+    before, batch = history.state, Batch(users=(FREE,))
+    quiet = fold.gone_quiet(before, history.take(batch).state, batch)
+    history.end(leg(state=S.DISCONNECTING, cause=16))
+    for guid, ids in quiet.items():
+        history.apply(fold.reconcile(history.state, guid, ids, SCOPE, history.now))
+    assert quiet.keys() == {ANNA}
+    assert history.outcome() == "answered"
+    assert history.types().count("ended") == 1
+
+
+def test_a_user_who_is_busy_again_keeps_the_call() -> None:
+    """The count went to zero and back, and a user that was removed meanwhile harms nothing."""
+    history = talking()
+    before, batch = history.state, Batch(users=(FREE,))
+    quiet = fold.gone_quiet(before, history.take(batch).state, batch)
+    history.take(Batch(users=(BUSY,)))
+    history.apply(fold.reconcile(history.state, ANNA, quiet[ANNA], SCOPE, history.now))
+    assert "ended" not in history.types()
+    history.take(Batch(users=(replace(BUSY, active=False),)))
+    history.apply(fold.reconcile(history.state, ANNA, quiet[ANNA], SCOPE, history.now))
+    assert history.types().count("ended") == 1
+
+
+@pytest.mark.parametrize(
+    "record",
+    [leg(state=S.CONNECTED, transferred_to=LATER), leg(state=S.PARKED)],
+    ids=["transferred", "parked"],
+)
+def test_a_call_that_goes_on_without_its_user_stays(record: LegRecord) -> None:
+    """Transferred away and still followed, or parked: no call of the user counts it."""
+    history = reconciled(talking().see(record), Batch(users=(FREE,)))
+    assert "ended" not in history.types()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (leg(), leg(remote=LATER, conference="c2")),
+        (leg(state=S.RINGING), leg(remote=OUTSIDE, conference="c2")),
+        (leg(to_user=False), leg(state=S.CONNECTED, remote=LATER, conference="c2")),
+        (leg(state=S.CONNECTED, to_user=False), leg(state=S.RINGING, conference="c2")),
+    ],
+    ids=["set up twice", "rings, set up", "other direction, connected", "other direction, rings"],
+)
+def test_a_handle_used_again(old: LegRecord, new: LegRecord) -> None:
+    """The old call is closed once, the new one is told from its start."""
+    history = History().start().see(old, new)
+    ids = [event.call.id for event in history.events if event.call is not None]
+    assert len(set(ids)) == 2
+    assert history.types().count("ended") + history.types().count("missed") == 1
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        leg(state=S.CONNECTED, remote=LATER, conference="c2"),
+        leg(remote=OUTSIDE, conference="c2"),
+        leg(remote=LATER),
+    ],
+    ids=["transferred", "another conference while set up", "the same conference"],
+)
+def test_a_change_of_conference_alone_is_no_new_call(new: LegRecord) -> None:
+    """A transfer gives a leg another conference (wire reference 10.3)."""
+    history = History().start().see(leg(), new)
+    assert len({event.call.id for event in history.events if event.call is not None}) == 1
