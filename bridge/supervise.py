@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-from bridge.errors import Crashed, LinkError, SessionLost
+from bridge.errors import Crashed, LinkError, Rejected, SessionLost
 
 Up = Callable[[], None]
 Sleep = Callable[[float], Awaitable[None]]
@@ -30,14 +30,15 @@ async def supervise(
     """Run `session(attempt, up)` again and again.
 
     The session calls `up` once when it has proved itself; that makes the next failure the first one.
-    What can heal is retried after a growing delay, what a human must mend after a long one.
+    What can heal is retried after a growing delay, what a human must mend after a long one. A refusal of
+    what was accepted a moment ago is tried once more soon: devices say so while they start.
     A bug costs the session of one link, which is tried again after the long delay; other links live on.
     """
-    pending, attempts = delays(), 0
+    pending, attempts, proven = delays(), 0, False
 
     def up() -> None:
-        nonlocal pending, attempts
-        pending, attempts = delays(), 0
+        nonlocal pending, attempts, proven
+        pending, attempts, proven = delays(), 0, True
 
     while True:
         try:
@@ -49,6 +50,8 @@ async def supervise(
             cause = Crashed(f"a bug in the bridge: {type(bug).__name__}")
             cause.__cause__ = bug
         attempts += 1
-        delay = next(pending) if cause.heals else NEEDS_A_HUMAN_S
+        soon = cause.heals or (proven and isinstance(cause, Rejected))
+        proven = proven and cause.heals
+        delay = next(pending) if soon else NEEDS_A_HUMAN_S
         report(Down(cause, attempts, delay))
         await sleep(delay)

@@ -54,6 +54,21 @@ async def test_a_human_gets_time() -> None:
     assert [down.retry_s for down in found] == [NEEDS_A_HUMAN_S]
 
 
+async def test_a_refusal_of_what_was_accepted_is_tried_once_more() -> None:
+    """Soon after a session that was up, and only once: devices refuse for a moment while they start."""
+    lost, refused = SessionLost("x"), Rejected("password")
+    found = await downs([(True, lost), (False, refused), (False, refused), (True, refused), (False, lost)])
+
+    assert [down.retry_s for down in found] == [
+        1,
+        2,
+        NEEDS_A_HUMAN_S,
+        1,
+        2,
+        *[down.retry_s for down in found[5:]],
+    ]
+
+
 async def test_a_bug_is_isolated_and_shown() -> None:
     """It costs this session only, and its trace is kept."""
     found = await downs([(True, KeyError("oops"))])
