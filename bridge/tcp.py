@@ -3,7 +3,7 @@
 import socket
 
 IDLE_S, INTERVAL_S, PROBES = 8, 3, 3
-SILENCE_MS = 20_000
+SILENCE_MS = 17_000
 
 
 def options() -> list[tuple[int, int, int]]:

@@ -35,10 +35,8 @@ def of_disconnect(code: ReasonCode, place: str) -> LinkError:
 
 def of_exception(error: Exception, place: str) -> LinkError:
     """A connection that did not come about."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Rejected(f"the broker {place} is not trusted: {error.verify_message or error}")
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        return Rejected(f"no TLS with the broker {place}: {error.reason or error}")
+    if isinstance(error, ssl.SSLError):
+        return _of_tls(error, place)
     if isinstance(error, socket.gaierror):
         return Unreachable(f"the name of the broker {place} is not known: {error.strerror}")
     if isinstance(error, TimeoutError):
@@ -47,3 +45,11 @@ def of_exception(error: Exception, place: str) -> LinkError:
         return Unreachable(f"there is no MQTT over WebSocket at {place}")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
     return Unreachable(f"the broker {place} cannot be reached: {reason}")
+
+
+def _of_tls(error: ssl.SSLError, place: str) -> LinkError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Rejected(f"the broker {place} is not trusted: {error.verify_message or error}")
+    if isinstance(error, ssl.SSLEOFError):
+        return Unreachable(f"the broker {place} closed the connection before TLS was set up")
+    return Rejected(f"no TLS with the broker {place}: {error.reason or error}")

@@ -148,10 +148,10 @@ def _offer(response: httpx.Response) -> str:
 
 
 def _translated(error: httpx.HTTPError, place: str) -> LinkError:
-    """Our error for a foreign one. A certificate that does not fit is for a human; the rest heals."""
-    certificate = _certificate_problem(error)
-    if certificate:
-        return Rejected(f"{place} is not trusted: {certificate}")
+    """Our error for a foreign one. TLS that does not come about is for a human; the rest heals."""
+    tls = _tls_problem(error)
+    if tls:
+        return Rejected(f"{place} {tls}")
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return Unreachable(f"{place} cannot be reached: {_root(error)}")
     if isinstance(error, httpx.DecodingError):
@@ -160,10 +160,13 @@ def _translated(error: httpx.HTTPError, place: str) -> LinkError:
     return SessionLost(f"the connection to {place} broke: {_root(error)}")
 
 
-def _certificate_problem(error: BaseException | None) -> str:
+def _tls_problem(error: BaseException | None) -> str:
+    """Why TLS did not come about, if that is it; a connection that just ended is no such reason."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return getattr(error, "verify_message", "") or str(error.args[-1])
+            return f"is not trusted: {getattr(error, 'verify_message', '') or error.args[-1]}"
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            return f"offers no TLS that we take: {error.reason or error}"
         error = error.__cause__ or error.__context__
     return ""
 

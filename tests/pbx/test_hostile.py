@@ -61,7 +61,7 @@ READ = [
     Fault("big", value=7 * MIB),
     Fault("elements", value=MIB // 8),
     Fault("bad_utf8"),
-    Fault("bad_utf8", value=3 * MIB),
+    Fault("bad_utf8", value=MIB),
     Fault("nul", value=7 * MIB),
     Fault("unknown_type", text=HTTP),
 ]
