@@ -61,9 +61,13 @@ async def bridge(settings: dict[str, Any]) -> AsyncIterator[asyncio.Event]:
 
 
 class Program:
-    """The real program with a configuration file; its log goes to a file, which nothing can fill up."""
+    """The real program with a configuration file; its log goes to a file, which nothing can fill up.
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    `prefix` is a command that runs it somewhere else.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], *, prefix: Sequence[str] = ()) -> None:
+        self._prefix = prefix
         self.file = folder / "bridge.yaml"
         self.file.write_text(json.dumps(settings))
         self.process: asyncio.subprocess.Process | None = None
@@ -85,12 +89,11 @@ class Program:
         *,
         before: Callable[[], None] | None = None,
         environment: Mapping[str, str] | None = None,
-        prefix: Sequence[str] = (),
     ) -> asyncio.subprocess.Process:
-        """Start it. `before` sets limits in the new process; `prefix` comes before the command."""
+        """Start it. `before` sets limits in the new process."""
         with self._log.open("ab") as log:
             self._log_starts = log.tell()
-            command = (*prefix, sys.executable, "-m", "bridge", "run", "-c", str(self.file))
+            command = (*self._prefix, sys.executable, "-m", "bridge", "run", "-c", str(self.file))
             self.process = await asyncio.create_subprocess_exec(
                 *command, stderr=log, preexec_fn=before, env={**os.environ, **(environment or {})}
             )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 
-def delays(random: Callable[[], float], *, first_s: float = 0.5, longest_s: float = 4.0) -> Iterator[float]:
+def delays(random: Callable[[], float], *, first_s: float = 0.5, longest_s: float = 3.0) -> Iterator[float]:
     """Yield seconds to wait: each between half and all of a doubling bound, never above `longest_s`.
 
     Its default lets a broker that comes back have the whole tree within five seconds, as is promised.

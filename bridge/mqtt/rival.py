@@ -11,12 +11,12 @@ from bridge.errors import LinkError
 from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.settings import BrokerSettings
 
-ANSWER_S = 2.0
+ANSWER_S = 1.0
 VERB = "ping"
 
 
 async def rival_answers(settings: BrokerSettings, topics: Topics) -> bool:
-    """Tell whether some bridge answers for this PBX, within two seconds.
+    """Tell whether some bridge answers for this PBX, within a second.
 
     Under a client id of its own, so that nobody is thrown out. Raises what `connect` raises.
     """

@@ -1,6 +1,7 @@
 """One broker session: read back, subscribe, tell everything, then pump out and route in. Retries nothing."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,22 +24,19 @@ async def read_back(connection: Connection, topics: Topics) -> dict[str, object]
     """What is retained of our users, by topic id: the memory of an earlier run.
 
     Our own `offline`, which is true at that moment, comes back behind it and marks the end.
-    QoS 0: Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1.
+    QoS 0: Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1, and no
+    acknowledgement of ours may be outstanding when the session begins to count them.
     """
     await connection.subscribe([Subscription(each, qos=0) for each in (topics.state, topics.user_states)])
-    marker = connection.publish(Message(topics.state, "offline", retain=True))
+    connection.publish(Message(topics.state, "offline", retain=True, qos=0))
     found: dict[str, object] = {}
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(READ_BACK_S) as silence:
             while (incoming := await _next(connection)).retain or incoming.topic != topics.state:
                 silence.reschedule(asyncio.get_running_loop().time() + READ_BACK_S)
                 user = topics.user_in_state(incoming.topic)
                 if user is not None and incoming.retain and incoming.payload:
                     found[user] = _decoded(incoming.payload)
-            await marker
-    except TimeoutError:
-        if marker.done() and not marker.cancelled():
-            marker.result()
     connection.unsubscribe([topics.user_states, topics.state])
     return found
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -19,6 +18,8 @@ from bridge.mqtt.door import Door
 from bridge.mqtt.session import read_back
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually
+from tests.kit.network import HOLDING
+from tests.kit.proxy import Proxy
 
 WILL = Message("t/state", "offline", retain=True)
 LARGE = Message("t/a", "x" * 100_000)
@@ -30,58 +31,6 @@ def settings(port: int, keepalive_s: int = 30, transport: str = "tcp") -> Broker
     return BrokerSettings(
         "127.0.0.1", port, "test", transport, keepalive_s=keepalive_s, connect_timeout_s=0.5
     )
-
-
-class Proxy:
-    """In front of a broker: forwards, or holds everything back, or closes whatever comes."""
-
-    def __init__(self, target: int) -> None:
-        self.closing = False
-        self._target = target
-        self._forwarding = asyncio.Event()
-        self._forwarding.set()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def freeze(self) -> None:
-        """Hold back everything from now on; the sockets stay open."""
-        self._forwarding.clear()
-
-    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tasks.add(asyncio.create_task(self._serve(reader, writer)))
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with _closed(writer):
-            if self.closing:
-                return
-            answers, broker = await asyncio.open_connection("127.0.0.1", self._target)
-            async with _closed(broker):
-                copies = [
-                    asyncio.create_task(self._copy(reader, broker)),
-                    asyncio.create_task(self._copy(answers, writer)),
-                ]
-                try:
-                    await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for copy in copies:
-                        copy.cancel()
-                    await asyncio.gather(*copies, return_exceptions=True)
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            await self._forwarding.wait()
-            writer.write(data)
-            await writer.drain()
 
 
 @asynccontextmanager
@@ -110,17 +59,17 @@ def sockets() -> int:
     return sum("socket:" in target for target in targets)
 
 
-async def test_a_proxy_without_its_broker_heals(proxy: Proxy) -> None:
+async def test_a_proxy_without_its_broker_heals(broker: Mosquitto, proxy: Proxy) -> None:
     """A balancer accepts and closes while the broker restarts: no reason to wait for a human."""
     door = Door(settings(proxy.port))
     async with door.open(WILL) as connection:
         assert connection.protocol == "5"
-    proxy.closing = True
+    await broker.kill()
     for _ in range(2):
         with pytest.raises(Unreachable, match="closed the connection at once"):
             async with door.open(WILL):
                 pass
-    proxy.closing = False
+    await broker.start()
     async with door.open(WILL) as connection:
         assert connection.protocol == "5"
 
@@ -128,7 +77,7 @@ async def test_a_proxy_without_its_broker_heals(proxy: Proxy) -> None:
 async def test_a_silent_cut_is_noticed(proxy: Proxy) -> None:
     """Within two keepalives, and what was on its way fails."""
     async with connect(settings(proxy.port, keepalive_s=1), WILL) as connection:
-        proxy.freeze()
+        proxy.conditions = HOLDING
         sent = connection.publish(Message("t/a", "x"))
         lost = await asyncio.wait_for(connection.lost, 4)
         with pytest.raises(SessionLost):
@@ -139,7 +88,7 @@ async def test_a_silent_cut_is_noticed(proxy: Proxy) -> None:
 async def test_a_goodbye_nobody_hears_is_short(proxy: Proxy) -> None:
     """The buffers are full of what nobody reads: half a second at most."""
     async with connect(settings(proxy.port), WILL) as connection:
-        proxy.freeze()
+        proxy.conditions = HOLDING
         sent = [connection.publish(LARGE) for _ in range(100)]
         started = time.monotonic()
     assert time.monotonic() - started < 0.6
@@ -153,7 +102,7 @@ async def test_cancelled_while_saying_goodbye(proxy: Proxy) -> None:
 
     async def hold() -> None:
         async with connect(settings(proxy.port), WILL) as connection:
-            proxy.freeze()
+            proxy.conditions = HOLDING
             for _ in range(100):
                 connection.publish(LARGE)
             up.set_result(connection)
