@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-newer check lock clean
+.PHONY: demo test test-newer drills soak check lock clean
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +17,14 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(ARGS)
+
+# What is promised, tried for long: every drill with its row; the fuzzing with its full counts.
+drills: $(VENV)/.installed
+	FUZZ=long $(BIN)/python -m pytest tests/fuzz tests/mqtt/test_peer.py tests/pbx/test_hostile.py tests/test_tls.py
+	$(BIN)/python -m tests.drills $(ARGS)
+
+soak: $(VENV)/.installed
+	$(BIN)/python -m tests.drills.soak $(ARGS)
 
 # The same tests on newer Pythons, those that are found.
 test-newer:

@@ -1,0 +1,6 @@
+"""Every drill, in the order of its number."""
+
+from tests.drills import ends, hard, herd, network, process
+
+_ALL = (*process.DRILLS, *ends.DRILLS, *hard.DRILLS, *network.DRILLS, *herd.DRILLS)
+DRILLS = tuple(sorted(_ALL, key=lambda drill: drill.number))

@@ -1,0 +1,198 @@
+"""The set-up of a drill: real broker, simulated PBX, the real program, and proxies between them."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bridge.sim.auth import Account
+from bridge.sim.pbx import SimPbx
+from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.drills.history import Entry, History
+from tests.drills.workload import STAFF, Workload
+from tests.kit.proxy import Proxy
+from tests.running import FAST, Program, configuration, pbx_section
+
+QUEUE = ("max_queued_messages 200000", "max_inflight_messages 1000")
+INFO, STATE = "innovaphone/hq/info", "innovaphone/hq/state"
+KEEPALIVE_S = 5
+WARM_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bridge runs: the address at which it finds both ends, and the command that puts it there."""
+
+    address: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+
+
+HERE = Place()
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a drill works with. Both ends are reached through proxies, which can be told to misbehave."""
+
+    history: History
+    broker: Mosquitto
+    pbx: SimPbx
+    bus: Observer
+    to_broker: Proxy
+    to_pbx: Proxy
+    program: Program
+    workload: Workload
+    secret: str
+    folder: Path
+    web_port: int
+    long: bool
+
+    def note(self, text: str) -> None:
+        """Write down what is done to whom."""
+        self.history.add("fault", text=text)
+
+    def page(self) -> str:
+        """The page of metrics, at once; empty while nobody answers."""
+        url = f"http://127.0.0.1:{self.web_port}/metrics"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""
+
+    def memory(self) -> float:
+        """What the bridge holds now, in MiB."""
+        return self._status("VmRSS:")
+
+    async def warm(self) -> None:
+        """Let the workload run for a moment before the first fault."""
+        await asyncio.sleep(WARM_S)
+
+    async def truth(self, within: float = 30.0) -> float:
+        """Wait until the bus tells what the PBX knows; note and return how long that took."""
+        start = time.monotonic()
+        await eventually(self.agrees, "the bus tells what the PBX knows", within=within)
+        seconds = time.monotonic() - start
+        self.history.add("truth", seconds=seconds)
+        return seconds
+
+    def agrees(self) -> bool:
+        """Users, their names and their running calls are the same on both sides, and the link is online."""
+        info = self.bus.now(INFO)
+        online = self.bus.now(STATE) == "online" and bool(info) and info["settled"]
+        return bool(online) and self._on_the_bus() == _at_the(self.pbx)
+
+    async def back(self) -> None:
+        """The broker is here again: let the observer in first, then the bridge, else it would miss events."""
+        await self.broker.start()
+        await eventually(lambda: self.bus.subscribed, "the observer is back")
+        self.to_broker.listen()
+
+    async def broker_away(self) -> None:
+        """The broker dies, and nobody answers at its place."""
+        self.to_broker.refuse()
+        await self.broker.kill()
+
+    async def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End the bridge and start it again."""
+        self.peak()
+        await self.program.end(number)
+        await self.program.start()
+
+    def peak(self) -> None:
+        """Note the greatest memory of the bridge so far."""
+        self.history.add("figure", name="MiB", value=self._status("VmHWM:"))
+
+    def _status(self, name: str) -> float:
+        process = self.program.process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines():
+                    if line.startswith(name):
+                        return int(line.split()[1]) / 1024
+        return 0.0
+
+    def _on_the_bus(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        users = [topic for topic in list(self.bus.tree) if topic.startswith("innovaphone/hq/user/")]
+        told = {topic.split("/")[3]: self.bus.now(topic) for topic in users if topic.endswith("/state")}
+        return {
+            user: (now["display_name"], tuple(sorted(call["remote"]["number"] for call in now["calls"])))
+            for user, now in told.items()
+            if now is not None
+        }
+
+
+def _at_the(pbx: SimPbx) -> dict[str, tuple[str, tuple[str, ...]]]:
+    running: dict[str, list[str]] = {user.id: [] for user in pbx.exchange.users.values()}
+    for leg in pbx.exchange.legs.values():
+        running[leg.guid].append(leg.peer.e164)
+    users = pbx.exchange.users.values()
+    return {user.h323: (user.dn, tuple(sorted(running[user.id]))) for user in users}
+
+
+@asynccontextmanager
+async def bench(
+    name: str,
+    folder: Path,
+    *,
+    long: bool = False,
+    change: Callable[[dict[str, Any]], object] = lambda _: None,
+    place: Place = HERE,
+) -> AsyncIterator[Bench]:
+    """Everything up and settled. `change` may change the configuration before the start."""
+    history, secret = History(name), f"canary-{secrets.token_hex(8)}"
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(Mosquitto(folder, *QUEUE))
+        options = replace(FAST, account=Account("admin", secret), habits=replace(FAST.habits, batch=50))
+        pbx = await stack.enter_async_context(SimPbx(STAFF, options))
+        bus = await stack.enter_async_context(Observer(broker.port))
+        to_broker = await stack.enter_async_context(Proxy(broker.port, host=place.address))
+        port = urllib.parse.urlsplit(pbx.url).port
+        to_pbx = await stack.enter_async_context(Proxy(port or 0, host=place.address))
+        settings = _settings(place.address, to_broker.port, to_pbx.port, pbx, secret)
+        web_port = free_port()
+        settings["http"] = {"listen": f"127.0.0.1:{web_port}"}
+        change(settings)
+        program = Program(folder, settings, prefix=place.prefix)
+        workload = Workload(pbx, bus, history)
+        made = Bench(
+            history, broker, pbx, bus, to_broker, to_pbx, program, workload, secret, folder, web_port, long
+        )
+        await program.start()
+        try:
+            await eventually(lambda: (bus.now(INFO) or {}).get("settled"), "the bridge is settled", within=60)
+            yield made
+        finally:
+            await _end(made)
+
+
+def _settings(address: str, broker_port: int, pbx_port: int, pbx: SimPbx, secret: str) -> dict[str, Any]:
+    url = f"http://{address}:{pbx_port}{urllib.parse.urlsplit(pbx.soap_url).path}"
+    rates = {"rate_per_minute": 6000, "calls_per_user_per_minute": 6000}
+    settings = configuration(broker_port, pbx_section(pbx, url=url, password=secret), commands=rates)
+    settings["mqtt"] = {"url": f"mqtt://{address}:{broker_port}", "keepalive_s": KEEPALIVE_S}
+    return settings
+
+
+async def _end(made: Bench) -> None:
+    """Stop what still runs, and complete the history."""
+    made.peak()
+    process = made.program.process
+    if process is not None and process.returncode is None:
+        await made.program.end(signal.SIGKILL)
+    made.workload.note_done()
+    for seen in made.bus.messages:
+        if seen.topic.endswith("/event"):
+            made.history.entries.append(_seen(seen.at, seen.topic, seen.json))
+
+
+def _seen(at: float, topic: str, payload: Any) -> Entry:
+    return Entry(at, "bus", {"topic": topic, "payload": payload})

@@ -1,0 +1,107 @@
+"""Judges the history of a drill: what was lost, doubled, out of order or done twice. Runs nothing."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from tests.drills.history import Entry, History
+
+TERMINAL = {"ended", "missed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one drill; `truth_s` is the longest time until bus and PBX agreed again."""
+
+    name: str
+    events: int
+    lost: int
+    duplicated: int
+    disorder: int
+    ends: int
+    commands: int
+    twice: int
+    truth_s: float
+    peak_mib: float
+    secrets: int
+
+
+def judge(history: History) -> Row:
+    """The row of a history."""
+    events = [entry.what["payload"] for entry in _events(history)]
+    done = Counter(entry.what["number"] for entry in history.of("done"))
+    asked = {entry.what["number"]: entry.what["expires"] for entry in history.of("asked")}
+    late = sum(entry.at > asked[entry.what["number"]] for entry in history.of("done"))
+    return Row(
+        history.name,
+        len({event["id"] for event in events}),
+        len(lost(history)),
+        len(events) - len({event["id"] for event in events}),
+        _disorder(events),
+        len(wrong_ends(history)),
+        len(asked),
+        sum(count - 1 for count in done.values()) + late,
+        max((entry.what["seconds"] for entry in history.of("truth")), default=0.0),
+        max(_figures(history, "MiB"), default=0.0),
+        int(sum(_figures(history, "secrets"))),
+    )
+
+
+def lost(history: History) -> list[str]:
+    """Gaps in `seq`, and legs whose end the bridge has received while the bus never saw one."""
+    return [*_gaps(history), *_untold(history)]
+
+
+def wrong_ends(history: History) -> list[str]:
+    """Calls that were announced and have not exactly one end."""
+    ends: dict[str, set[str]] = defaultdict(set)
+    for entry in _events(history):
+        event = entry.what["payload"]
+        if event["call"] is not None:
+            ends[event["call"]["id"]] |= {event["id"]} if event["event_type"] in TERMINAL else set()
+    return [f"{call}: {len(ids)} ends" for call, ids in ends.items() if len(ids) != 1]
+
+
+def _figures(history: History, name: str) -> list[float]:
+    return [entry.what["value"] for entry in history.of("figure") if entry.what["name"] == name]
+
+
+def _events(history: History) -> list[Entry]:
+    return [entry for entry in history.of("bus") if entry.what["topic"].endswith("/event")]
+
+
+def _gaps(history: History) -> list[str]:
+    seen: dict[str, set[int]] = defaultdict(set)
+    for entry in _events(history):
+        seen[entry.what["payload"]["epoch"]].add(entry.what["payload"]["seq"])
+    return [
+        f"{epoch}: seq {missing}"
+        for epoch, numbers in seen.items()
+        for missing in sorted(set(range(1, max(numbers) + 1)) - numbers)
+    ]
+
+
+def _untold(history: History) -> list[str]:
+    told = {
+        entry.what["payload"]["call"]["remote"]["number"]
+        for entry in _events(history)
+        if entry.what["payload"]["event_type"] in TERMINAL
+    }
+    ended = {
+        entry.what["number"] for entry in history.of("leg") if entry.what["over"] and entry.what["known"]
+    }
+    return [f"the end of {number}" for number in sorted(ended - told)]
+
+
+def _disorder(events: list[dict[str, object]]) -> int:
+    """How often an event came, for the first time, after one with a higher `seq` of its epoch."""
+    highest: dict[str, int] = defaultdict(int)
+    seen: set[str] = set()
+    wrong = 0
+    for event in events:
+        epoch, seq, name = str(event["epoch"]), event["seq"], str(event["id"])
+        assert isinstance(seq, int)
+        if name not in seen:
+            wrong += seq < highest[epoch]
+            highest[epoch] = max(highest[epoch], seq)
+            seen.add(name)
+    return wrong

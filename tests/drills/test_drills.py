@@ -1,0 +1,91 @@
+"""Every drill in its short form; `make drills` runs the long one, `make soak` the longest."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.drills.all import DRILLS
+from tests.drills.checker import judge
+from tests.drills.drill import Drill, play, verdict
+from tests.drills.history import History, load
+
+pytestmark = pytest.mark.broker
+SHORT = [drill for drill in DRILLS if not drill.long_only]
+AT_ONCE = 3
+
+
+async def test_every_drill_keeps_its_promises(tmp_path: Path) -> None:
+    """Some at a time: they wait more than they work."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def played(drill: Drill) -> str:
+        async with places:
+            folder = tmp_path / drill.title
+            folder.mkdir()
+            try:
+                return verdict(drill, await play(drill, folder, Path("build/drills"), long=False))
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  (to be named with its drill)
+                return repr(error)
+
+    here = [drill for drill in SHORT if not drill.missing()]
+    problems = await asyncio.gather(*(played(drill) for drill in here))
+    assert {drill.title: problem for drill, problem in zip(here, problems, strict=True) if problem} == {}
+
+
+def test_drills_that_cannot_run_here_say_why() -> None:
+    """In CI it is a failure that something is not installed; rights that nobody has are not."""
+    missing = {drill.title: reason for drill in SHORT if (reason := drill.missing())}
+    if os.environ.get("CI") == "true":
+        assert [reason for reason in missing.values() if reason.startswith("install")] == []
+    if missing:
+        pytest.skip(f"left out: {missing}")
+
+
+def event(seq: int, kind: str, call: str, number: str = "01") -> dict[str, object]:
+    """An event as the bus carries it."""
+    body = {"id": f"e-{seq}", "seq": seq, "epoch": "e", "event_type": kind}
+    return {**body, "call": {"id": call, "remote": {"number": number}}}
+
+
+def told(*events: dict[str, object]) -> History:
+    """A history with these events on the bus."""
+    history = History("made-up")
+    for one in events:
+        history.add("bus", topic="innovaphone/hq/user/p1/event", payload=one)
+    return history
+
+
+GOOD = (event(1, "incoming", "c"), event(2, "ended", "c"))
+
+
+@pytest.mark.parametrize(
+    ("history", "figures"),
+    [
+        (told(*GOOD), (2, 0, 0, 0, 0)),
+        (told(*GOOD, GOOD[0]), (2, 0, 1, 0, 0)),
+        (told(GOOD[0], event(3, "ended", "c")), (2, 1, 0, 0, 0)),
+        (told(GOOD[1], GOOD[0]), (2, 0, 0, 1, 0)),
+        (told(GOOD[0]), (1, 0, 0, 0, 1)),
+        (told(*GOOD, event(3, "missed", "c")), (3, 0, 0, 0, 1)),
+    ],
+)
+def test_the_checker_sees_what_is_wrong(history: History, figures: tuple[int, ...], tmp_path: Path) -> None:
+    """Each kind of mistake, and the same again from a history that was kept."""
+    row = judge(history)
+    assert (row.events, row.lost, row.duplicated, row.disorder, row.ends) == figures
+    assert judge(load(history.save(tmp_path))) == row
+
+
+def test_the_checker_sees_what_pbx_and_commands_tell() -> None:
+    """An end that the bridge got and did not tell; a command done twice; one done late."""
+    history = told(*GOOD)
+    history.add("leg", number="02", over=True, known=True)
+    for number, expires in (("91", 1e12), ("92", 0.0)):
+        history.add("asked", number=number, expires=expires)
+    for number in ("91", "91", "92"):
+        history.add("done", number=number)
+    history.add("truth", seconds=3.0)
+    row = judge(history)
+    assert (row.lost, row.twice, row.commands, row.truth_s) == (1, 2, 2, 3.0)
