@@ -36,6 +36,13 @@ def test_a_call_that_the_pbx_counts_no_more_is_lost() -> None:
     assert (history.types()[-1], history.outcome()) == ("ended", "lost")
 
 
+def test_a_call_of_a_session_before_is_left_to_the_settling() -> None:
+    """A new session has not confirmed it: the count may be older than the call's own report."""
+    history = talking().begin()
+    history.take(Batch(users=(BUSY,)))
+    assert "ended" not in reconciled(history, Batch(users=(FREE,))).types()
+
+
 def test_an_end_that_comes_behind_the_count_is_the_end() -> None:
     """The count may come first: there is a moment between."""
     history = talking()
@@ -47,6 +54,17 @@ def test_an_end_that_comes_behind_the_count_is_the_end() -> None:
     assert quiet.keys() == {ANNA}
     assert history.outcome() == "answered"
     assert history.types().count("ended") == 1
+
+
+def test_only_what_ran_when_the_count_went_to_zero_is_closed() -> None:
+    """A call that began meanwhile is another one; users whose count did not change are left alone."""
+    history = talking().take(Batch(users=(PEOPLE[1],)))
+    before, batch = history.state, Batch(users=(FREE, PEOPLE[1], PEOPLE[2]))
+    quiet = fold.gone_quiet(before, history.take(batch).state, batch)
+    history.see(leg(9, remote=LATER, conference="c9"))
+    history.apply(fold.reconcile(history.state, ANNA, quiet[ANNA], SCOPE, history.now))
+    assert [call.remote.number for call in history.state.calls[ANNA]] == ["0999"]
+    assert quiet.keys() == {ANNA}
 
 
 def test_a_user_who_is_busy_again_keeps_the_call() -> None:

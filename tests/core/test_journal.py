@@ -1,0 +1,65 @@
+"""What survives a reload in memory, and what is taken over from an earlier run."""
+
+from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, MemoryJournal
+from bridge.core.ledger import Ledger
+from bridge.core.message import Message
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.restore import newest
+
+EARLIER, LATER = "2026-11-23T14:00:00.000Z", "2026-11-23T15:00:00.000Z"
+
+
+def test_memory_keeps_what_waits_and_the_newest_ids() -> None:
+    """Events that are not done, and as many commands as a ledger knows."""
+    journal = MemoryJournal()
+    first, second = (KeptEvent(number, Message("t", {"seq": number}), 0) for number in (1, 2))
+    for event in (first, second):
+        journal.event(event)
+    journal.event_done(1)
+    journal.user("anna", {"missed": 1})
+    for number in range(COMMANDS_AT_MOST + 1):
+        journal.command(KeptCommand(str(number), "call", 0, None))
+    journal.commit()
+    journal.close()
+    kept = journal.kept()
+    assert kept.events == (second,)
+    assert (kept.users, len(kept.commands), kept.commands[0].id) == ({}, COMMANDS_AT_MOST, "1")
+
+
+def test_events_of_an_earlier_run_go_first_and_keep_their_numbers() -> None:
+    """New ones are numbered behind them; what is done or dropped is told by number."""
+    done: list[int] = []
+    outbox = Outbox(Limits(most=2), done.append)
+    outbox.put_back(7, Message("t", {"seq": 7}), -50.0)
+    assert outbox.put_event(Message("t", {"seq": 8}), 0.0) == 8
+    outbox.refresh([], 0.0)
+    ticket, message = outbox.take(0.0) or (0, Message("", None))
+    assert message.payload == {"seq": 7, "queued": True, "age_ms": 50_000}
+    outbox.done(ticket)
+    for number in (9, 10):
+        outbox.put_event(Message("t", {"seq": number}), 0.0)
+    assert done == [7, 8]
+
+
+def test_a_ledger_knows_the_ids_of_an_earlier_run() -> None:
+    """With their replies, until they are ten minutes old."""
+    ledger = Ledger()
+    ledger.put_back("c-1", 0.0, {"status": "ok"})
+    known = ledger.open("c-1", 1.0)
+    assert known is not None
+    assert known.reply == {"status": "ok"}
+    assert ledger.open("c-1", 601.0) is None
+
+
+def test_of_two_memories_the_later_counts() -> None:
+    """For each user the payload that was told last; of the same moment, the one of the file."""
+    retained = {"a": {"time": LATER, "n": 1}, "b": {"time": EARLIER, "n": 1}, "c": {"n": 1}, "d": {"n": 1}}
+    kept = {"a": {"time": EARLIER, "n": 2}, "b": {"time": EARLIER, "n": 2}, "c": {"n": 2}, "e": {"n": 2}}
+    merged = newest(retained, kept)
+    assert {topic: payload["n"] for topic, payload in merged.items() if isinstance(payload, dict)} == {
+        "a": 1,
+        "b": 2,
+        "c": 2,
+        "d": 1,
+        "e": 2,
+    }
