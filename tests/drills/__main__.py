@@ -34,7 +34,9 @@ def main() -> int:
     """Run what was asked for; 1 when a promise was not kept."""
     parser = argparse.ArgumentParser(description="Drills with a workload, a fault and a checker.")
     parser.add_argument("--short", action="store_true", help="the short form, as in the tests")
-    parser.add_argument("--only", default="", help="only drills whose number starts with this")
+    parser.add_argument(
+        "--only", nargs="*", default=[""], help="only drills whose number starts with one of these"
+    )
     parser.add_argument("--judge", type=Path, help="judge a history that was kept, run nothing")
     arguments = parser.parse_args()
     say(line(HEADS))
@@ -44,12 +46,12 @@ def main() -> int:
     return asyncio.run(run(arguments.only, long=not arguments.short))
 
 
-async def run(only: str, *, long: bool) -> int:
+async def run(only: list[str], *, long: bool) -> int:
     """Play the drills one after the other; 1 when one of them failed."""
     problems = [
         await played(drill, long=long)
         for drill in DRILLS
-        if drill.number.startswith(only) and (long or not drill.long_only)
+        if drill.number.startswith(tuple(only)) and (long or not drill.long_only)
     ]
     return 1 if any(problems) else 0
 
