@@ -21,6 +21,7 @@ _STATES = {
 _SWITCH_TYPES = frozenset({"bool", "boolean"})
 _NO_PARTY = Party()
 LONGEST_TEXT = 1024
+LONGEST_NUMBER, LARGEST = 20, 2**31
 
 
 def user_record(element: etree._Element) -> UserRecord | None:
@@ -130,7 +131,9 @@ def _text(fields: dict[str, etree._Element], name: str) -> str:
 
 
 def _number(fields: dict[str, etree._Element], name: str) -> int:
+    """A whole number of xsd:int, which is all that the interface has; anything else reads as 0."""
     try:
-        return int(_text(fields, name)[:20] or 0)
+        value = int(_text(fields, name)[:LONGEST_NUMBER] or 0)
     except ValueError:
         return 0
+    return value if abs(value) <= LARGEST else 0

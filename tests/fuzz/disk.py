@@ -1,0 +1,65 @@
+"""A journal whose commits survive a killed run, as a file would; the rest is forgotten with the run."""
+
+from typing import Any
+
+import orjson
+
+from bridge.core.journal import Kept, KeptCommand, KeptEvent
+from bridge.core.message import Json, Message
+
+
+class Disk:
+    """What the file holds. Payloads are kept as the bytes that a file would have."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, bytes] = {}
+        self.events: dict[int, tuple[str, bytes, int]] = {}
+
+    def read(self) -> Kept:
+        """What an earlier run left."""
+        events = [
+            KeptEvent(number, Message(topic, orjson.loads(payload)), unix_ms)
+            for number, (topic, payload, unix_ms) in sorted(self.events.items())
+        ]
+        return Kept({topic: orjson.loads(payload) for topic, payload in self.users.items()}, tuple(events))
+
+
+class DiskJournal:
+    """One run's hand on the disk: see bridge.core.journal.Journal."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._pending: list[tuple[str, Any, Any]] = []
+
+    def kept(self) -> Kept:
+        """What an earlier run left."""
+        return self._disk.read()
+
+    def user(self, topic_id: str, payload: Json | None) -> None:
+        """A user's state was told, or (None) cleared."""
+        self._pending.append(("user", topic_id, None if payload is None else orjson.dumps(payload)))
+
+    def event(self, event: KeptEvent) -> None:
+        """An event waits for the broker."""
+        row = event.message.topic, orjson.dumps(event.message.payload), event.unix_ms
+        self._pending.append(("event", event.number, row))
+
+    def event_done(self, number: int) -> None:
+        """The broker has an event, or it was dropped."""
+        self._pending.append(("event", number, None))
+
+    def command(self, command: KeptCommand) -> None:
+        """No requests in these histories."""
+
+    def commit(self) -> None:
+        """Keep all this, together."""
+        for kind, key, value in self._pending:
+            rows: dict[Any, Any] = self._disk.users if kind == "user" else self._disk.events
+            if value is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = value
+        self._pending.clear()
+
+    def close(self) -> None:
+        """A killed run closes nothing."""

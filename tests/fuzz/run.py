@@ -1,0 +1,215 @@
+"""One run of the bridge in a fuzzed history: the real publisher and outbox.
+
+What the link, both sessions and the MQTT client do around them is done here by hand, without waiting.
+"""
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from bridge.core import fold
+from bridge.core.journal import Journal, Kept
+from bridge.core.model import Instant
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.reports import Batch
+from bridge.core.restore import newest
+from bridge.core.topics import Topics
+from bridge.mqtt.encode import encode
+from bridge.mqtt.session import WINDOW
+from bridge.ports import About
+from bridge.publisher import UNREACHABLE, Publisher
+from tests.fuzz.broker import Broker
+from tests.fuzz.exchange import Exchange, Session
+from tests.fuzz.people import View
+
+TOPICS = Topics("innovaphone", "hq")
+LIMITS = Limits(most=10_000, event_age_s=1e9)
+
+
+class Clock:
+    """Both clocks; each look at them is a millisecond later."""
+
+    def __init__(self) -> None:
+        self.unix_ms = 1_795_000_000_000
+        self.monotonic_s = 1000.0
+
+    def now(self) -> Instant:
+        """The present moment."""
+        self.unix_ms += 1
+        self.monotonic_s += 0.001
+        return Instant(self.unix_ms, self.monotonic_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that was handed to the connection."""
+
+    ticket: int
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+@dataclass(slots=True)
+class PbxSide:
+    """What the bridge knows of its PBX session.
+
+    `settling`: users that were followed, and how many records must have been taken until all their
+    running calls have come.
+    """
+
+    session: Session
+    by_handle: dict[int, str] = field(default_factory=dict)
+    wanted: dict[str, None] = field(default_factory=dict)
+    settling: list[tuple[str, int]] = field(default_factory=list)
+
+    def want(self, guid: str) -> None:
+        """Note a user to follow."""
+        if guid not in self.by_handle.values():
+            self.wanted[guid] = None
+
+    def unwant(self, guid: str) -> None:
+        """Note a user not to follow."""
+        self.wanted.pop(guid, None)
+        self.by_handle = {handle: other for handle, other in self.by_handle.items() if other != guid}
+
+
+class Run:
+    """The bridge from its start until it is killed."""
+
+    def __init__(self, view: View, epoch: str, clock: Clock, journal: Journal) -> None:
+        self.clock = clock
+        self.pbx: PbxSide | None = None
+        self.doubted: list[tuple[Session, str, frozenset[str]]] = []
+        self.remembers = False
+        self.window = WINDOW
+        self.wire: deque[Sent] = deque()
+        self.unacknowledged: deque[Sent] = deque()
+        self.outbox = Outbox(LIMITS, journal.event_done)
+        self.publisher = Publisher(
+            TOPICS,
+            view.scope,
+            self.outbox,
+            epoch=epoch,
+            clock=clock.now,
+            wake=lambda: None,
+            journal=journal,
+        )
+        self._kept_users = self._take_over(journal.kept())
+        self._due: set[str] = set()
+
+    def _take_over(self, kept: Kept) -> dict[str, object]:
+        now = self.clock.now()
+        for event in kept.events:
+            self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
+        return dict(kept.users)
+
+    def connect(self, broker: Broker, window: int) -> None:
+        """A broker session; the first one of a run reads back what an earlier run told."""
+        self.window = min(window, WINDOW)
+        if not self.remembers:
+            broker.publish(TOPICS.state, b"offline", retain=True)
+            self.publisher.restore(newest(broker.users(TOPICS.root), self._kept_users))
+            self.remembers = True
+        tree = self.publisher.tree()
+        self._due = {message.topic for message in tree}
+        self.outbox.refresh(tree, self.clock.now().monotonic_s)
+
+    def pump(self, most: int) -> None:
+        """Send what the window lets through; all that is retained goes before the first event."""
+        while most and self.outbox.in_flight < self.window:
+            item = self.outbox.take(self.clock.now().monotonic_s)
+            if item is None:
+                return
+            ticket, message = item
+            self._due.discard(message.topic)
+            assert message.retain or not self._due
+            self.wire.append(Sent(ticket, message.topic, encode(message), message.retain))
+            most -= 1
+
+    def carry(self, broker: Broker, arrive: int, acknowledge: int) -> None:
+        """Let so many messages arrive, and so many acknowledgements come back."""
+        for _ in range(min(arrive, len(self.wire))):
+            sent = self.wire.popleft()
+            broker.publish(sent.topic, sent.payload, retain=sent.retain)
+            self.unacknowledged.append(sent)
+        for _ in range(min(acknowledge, len(self.unacknowledged))):
+            self.outbox.done(self.unacknowledged.popleft().ticket)
+
+    def cut(self, broker: Broker) -> None:
+        """The broker session is gone with what was under way; the broker publishes the will."""
+        self.wire.clear()
+        self.unacknowledged.clear()
+        self.outbox.disconnected()
+        broker.publish(TOPICS.state, b"offline", retain=True)
+
+    def begin(self, exchange: Exchange) -> None:
+        """A PBX session is open."""
+        self.pbx = PbxSide(exchange.open())
+        self.publisher.began(About("v", "s", "l"))
+
+    def lose(self) -> None:
+        """The PBX session is gone."""
+        self.pbx = None
+        self.publisher.set_status(UNREACHABLE, "no session")
+
+    def report(self, batch: Batch) -> None:
+        """One slice of a Poll's answer, and whom to follow after it."""
+        if self.pbx is None or not batch:
+            return
+        before = self.publisher.state
+        self.publisher.reported(batch, self.pbx.by_handle)
+        quiet = fold.gone_quiet(before, self.publisher.state, batch)
+        self.doubted.extend((self.pbx.session, guid, ids) for guid, ids in quiet.items())
+        for record in batch.users:
+            if record.guid in self.publisher.followed:
+                self.pbx.want(record.guid)
+            else:
+                self.pbx.unwant(record.guid)
+
+    def follow(self, exchange: Exchange, pick: int) -> None:
+        """Ask the PBX to follow one of those who wait for it."""
+        if self.pbx is None or not self.pbx.wanted:
+            return
+        guid = list(self.pbx.wanted)[pick % len(self.pbx.wanted)]
+        del self.pbx.wanted[guid]
+        handle = exchange.follow(guid)
+        if handle:
+            self.pbx.by_handle[handle] = guid
+        self.pbx.settling.append((guid, self.pbx.session.queued))
+
+    def settle(self, number: int) -> str:
+        """The time for a user's running calls to be told is over; returns the user."""
+        assert self.pbx is not None
+        guid, _ = self.pbx.settling.pop(number)
+        self.publisher.settled(guid)
+        return guid
+
+    def reconcile(self) -> None:
+        """Give up the calls whose end should have come by now, those of earlier sessions too."""
+        for session, guid, ids in self.doubted:
+            if not session.queue or self.pbx is None or session is not self.pbx.session:
+                self.publisher.reconcile(guid, ids)
+                self.doubted.remove((session, guid, ids))
+                return
+
+    def rendered(self) -> dict[str, Any]:
+        """What must be retained for the present state."""
+        return {message.topic: decoded(encode(message)) for message in self.publisher.tree()}
+
+    def waiting_events(self) -> list[Any]:
+        """The events that the broker has not acknowledged."""
+        parcels = [*self.outbox._flying.values(), *self.outbox._line]
+        messages = [parcel.message for parcel in parcels if parcel.number is not None]
+        return [json.loads(encode(message)) for message in messages]
+
+
+def decoded(payload: bytes) -> Any:
+    """A retained payload as a consumer reads it; the time of `info` is that of its making."""
+    if payload[:1] != b"{":
+        return payload.decode()
+    value = orjson.loads(payload)
+    return value if "guid" in value else {**value, "time": ""}

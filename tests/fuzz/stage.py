@@ -1,0 +1,93 @@
+"""The stage of the fuzzed histories: PBX, bridge, broker and consumer, and what all rules need of them."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine
+
+from bridge.core.journal import Journal, MemoryJournal
+from bridge.core.reports import Party
+from tests.fuzz.broker import Broker, Consumer
+from tests.fuzz.disk import Disk, DiskJournal
+from tests.fuzz.exchange import Exchange
+from tests.fuzz.people import Leg, Person, View
+from tests.fuzz.run import Clock, Run
+
+ALL = 256
+picks = st.integers(0, 7)
+amounts = st.sampled_from((1, 2, 3, 5, 20, ALL))
+prompts = st.booleans()
+
+
+class Stage(RuleBasedStateMachine):
+    """Who and what there is. `disk` None: a new run of the bridge has nothing but the broker's memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.consumer = Consumer()
+        self.broker = Broker(self.consumer.hear)
+        self.clock = Clock()
+        self.connected = False
+        self.runs = 0
+        self.view = View()
+        self.exchange = Exchange(self.view)
+        self.disk: Disk | None = None
+        self.bridge = self.new_run()
+
+    def new_run(self) -> Run:
+        """A bridge that starts."""
+        self.runs += 1
+        journal: Journal = MemoryJournal() if self.disk is None else DiskJournal(self.disk)
+        return Run(self.view, f"run{self.runs}", self.clock, journal)
+
+    def person(self, pick: int) -> Person:
+        """One of those who are there."""
+        return list(self.exchange.people.values())[pick % len(self.exchange.people)]
+
+    def leg(self, pick: int) -> Leg:
+        """One of the legs that run."""
+        return self.exchange.legs[pick % len(self.exchange.legs)]
+
+    def new_leg(self, person: Person, conference: str, far: Party, *, inbound: bool) -> Leg:
+        """A leg begins."""
+        leg = Leg(person.guid, person.kind, conference, inbound, far)
+        self.exchange.tell(leg)
+        return leg
+
+    def take_poll(self, most: int, width: int) -> None:
+        """A Poll comes back with so many records, read in slices of this width."""
+        if self.bridge.pbx is not None and self.exchange.session is not None:
+            for batch in self.exchange.session.take(most, width):
+                self.bridge.report(batch)
+
+    def poll_if(self, prompt: bool) -> None:  # noqa: FBT001  (drawn)
+        """The PBX had a Poll waiting for what happened, or had not."""
+        if prompt:
+            self.take_poll(ALL, ALL)
+
+    def reconcile_all(self) -> None:
+        """The time for the ends of calls to be reported is over."""
+        for _ in list(self.bridge.doubted):
+            self.bridge.reconcile()
+
+    def transmit(self, most: int, arrive: int, acknowledge: int) -> None:
+        """Messages go out, arrive and are acknowledged, or are still on their way."""
+        if self.connected:
+            self.bridge.pump(most)
+            self.bridge.carry(self.broker, arrive, acknowledge)
+
+    def disconnect(self) -> None:
+        """The broker loses the bridge."""
+        if self.connected:
+            self.bridge.cut(self.broker)
+        self.connected = False
+
+    def reconnect(self, window: int) -> None:
+        """The broker accepts the bridge."""
+        self.bridge.connect(self.broker, window)
+        self.connected = True
+
+    def forget_unreported(self) -> None:
+        """A call that was placed and never seen has another id in the next session, and no command."""
+        known = {call.id for calls in self.bridge.publisher.state.calls.values() for call in calls}
+        for leg in self.exchange.legs:
+            if self.bridge.remembers and leg.told not in known:
+                leg.told = leg.command_id = None

@@ -1,0 +1,126 @@
+"""Poll replies with something broken: read as batches of exact types, or refused with a ProtocolError.
+
+What is read goes on through the publisher to the bytes for the broker. FUZZ=long tries ten thousand.
+"""
+
+import os
+from dataclasses import is_dataclass
+from functools import cache
+from random import Random
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from bridge.core.draft import Scope
+from bridge.core.journal import MemoryJournal
+from bridge.core.model import Instant
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.reports import Batch, UserRecord
+from bridge.core.topics import Topics
+from bridge.errors import ProtocolError
+from bridge.mqtt.encode import encode
+from bridge.pbx.wire import SoapFault, decode_poll
+from bridge.ports import About
+from bridge.publisher import Publisher
+from tests.fuzz import mutations
+from tests.fuzz.memory import GROWTH_AT_MOST, Memory
+
+COUNT = 10_000 if os.environ.get("FUZZ") == "long" else 2_000
+SEED = 7
+SESSION = 50
+FOLLOWS = {1: "g-anna", 2: "g-bert", 3: "g-night"}
+LISTED = tuple(UserRecord(user.guid, user.cn, short_name=user.h323) for user in mutations.PEOPLE)
+
+
+class Reader:
+    """A publisher that gets batches, and a broker that takes all it has to say."""
+
+    def __init__(self) -> None:
+        self._ms = 0
+        journal = MemoryJournal()
+        self._outbox = Outbox(Limits(), journal.event_done)
+        topics = Topics("innovaphone", "hq")
+        self._publisher = Publisher(
+            topics, Scope(), self._outbox, epoch="e", clock=self._now, wake=lambda: None, journal=journal
+        )
+        self._outbox.refresh([], 0.0)
+
+    def begin(self) -> None:
+        """A new session: only those who are listed are known then."""
+        self._publisher.began(About())
+        self.take(Batch(users=LISTED, list_complete=True))
+        for guid in FOLLOWS.values():
+            self._publisher.settled(guid)
+
+    def take(self, batch: Batch) -> None:
+        """Fold a batch and send what it changes; each topic and payload must be one."""
+        self._publisher.reported(batch, FOLLOWS)
+        while (item := self._outbox.take(self._ms / 1000)) is not None:
+            ticket, message = item
+            encode(message)
+            assert not set("+#\0") & set(message.topic)
+            assert message.topic.count("/") in {2, 4}
+            self._outbox.done(ticket)
+
+    def _now(self) -> Instant:
+        self._ms += 1
+        return Instant(1_795_000_000_000 + self._ms, self._ms / 1000)
+
+
+def test_broken_replies_are_read_or_refused() -> None:
+    """Nothing else happens, whatever is broken; and neither reading nor refusing keeps anything."""
+    reader, memory, read = Reader(), Memory(COUNT), 0
+    for number in range(COUNT):
+        if number % SESSION == 0:
+            reader.begin()
+            memory.after(number)
+        body = mutations.mutated(Random(SEED + number))  # noqa: S311  (not a secret)
+        try:
+            read += _read(reader, body)
+        except Exception as error:
+            raise AssertionError(f"seed {SEED + number}: {body[:300]!r}") from error
+    reader.begin()
+    memory.after(COUNT)
+
+    assert COUNT // 5 < read < COUNT * 4 // 5
+    assert memory.growth < GROWTH_AT_MOST
+
+
+def test_what_is_not_broken_is_read() -> None:
+    """Else the mutations would prove nothing."""
+    reader = Reader()
+    reader.begin()
+
+    assert all(_read(reader, mutations.reply(Random(number))) for number in range(200))  # noqa: S311
+
+
+def _read(reader: Reader, body: bytes) -> bool:
+    """Tell whether a reply was read to its end."""
+    try:
+        for batch in decode_poll(body):
+            assert exact(batch, Batch)
+            reader.take(batch)
+    except SoapFault:
+        assert b"Fault" in body or b"\0F\0a\0u\0l\0t" in body
+        return False
+    except ProtocolError as refusal:
+        assert len(refusal.reason) < 2 * 120  # noqa: PT017  (many bodies are read, and only some are refused)
+        return False
+    return True
+
+
+def exact(value: object, wanted: Any) -> bool:
+    """The value is of this type and no other, and so are its parts."""
+    origin = get_origin(wanted)
+    if origin is UnionType:
+        return any(exact(value, option) for option in get_args(wanted))
+    if origin is tuple:
+        return type(value) is tuple and all(exact(part, get_args(wanted)[0]) for part in value)
+    if wanted in {None, NoneType} or type(value) is not wanted:
+        return value is None and wanted in {None, NoneType}
+    return not is_dataclass(wanted) or all(exact(getattr(value, name), kind) for name, kind in hints(wanted))
+
+
+@cache
+def hints(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The fields of a dataclass and their types."""
+    return tuple(get_type_hints(kind).items())
