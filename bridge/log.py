@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-LONGEST_VALUE = 2048
+LONGEST_VALUE, LONGEST_TRACE = 2048, 32_768
 _QUIET = ("zeep", "httpx", "httpcore", "asyncio", "urllib3", "transitions", "amqtt", "passlib")
 
 
@@ -36,11 +36,15 @@ def configure(level: str, style: str) -> None:
 
 
 def tame(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Shorten long values and escape control characters: callers choose their own names."""
+    """Shorten long values and escape control characters: callers choose their own names.
+
+    The lines of a trace are kept apart; the renderers escape their ends.
+    """
     for key, value in line.items():
-        if isinstance(value, str) and key != "exception":
-            shown = value[:LONGEST_VALUE]
+        if isinstance(value, str):
+            kept, longest = ("\n", LONGEST_TRACE) if key == "exception" else ("", LONGEST_VALUE)
             line[key] = "".join(
-                char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
+                char if char.isprintable() or char in kept else char.encode("unicode_escape").decode()
+                for char in (value[-longest:] if kept else value[:longest])
             )
     return line

@@ -13,7 +13,7 @@ from tests.drills.history import History, load
 
 pytestmark = pytest.mark.broker
 SHORT = [drill for drill in DRILLS if not drill.long_only]
-AT_ONCE = 3
+AT_ONCE = 2
 
 
 async def test_every_drill_keeps_its_promises(tmp_path: Path) -> None:
