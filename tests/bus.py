@@ -196,9 +196,9 @@ class Observer:
         """Send something, at least once, when there is a broker; nobody waits for it."""
         self._client.publish(topic, json.dumps(payload), qos=1)
 
-    def send_bytes(self, topic: str, payload: bytes) -> None:
-        """The same for something that is no JSON."""
-        self._client.publish(topic, payload, qos=1)
+    def send_bytes(self, topic: str, payload: bytes) -> Callable[[], bool]:
+        """The same for something that is no JSON; what it returns tells whether the broker has it."""
+        return self._client.publish(topic, payload, qos=1).is_published
 
     def _on_disconnect(self) -> None:
         """What is retained is told anew by the next broker, which may have forgotten it."""

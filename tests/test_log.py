@@ -15,10 +15,7 @@ def logged(capsys: pytest.CaptureFixture[str], style: str, value: str) -> str:
     log.configure("info", style)
     logger = structlog.get_logger(pbx="hq")
     logger.info("call", name=value)
-    try:
-        raise RuntimeError(value)
-    except RuntimeError as bug:
-        logger.error("bug", exc_info=bug)
+    logger.error("bug", exc_info=RuntimeError(value))
     return capsys.readouterr().err
 
 

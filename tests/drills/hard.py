@@ -19,6 +19,7 @@ from tests.running import Program
 
 COMMANDS = "innovaphone/hq/command"
 FEW = 64
+AT_ONCE = 200
 
 
 def no_faketime() -> str:
@@ -58,9 +59,9 @@ async def garbage(made: Bench) -> None:
     count = 100_000 if made.long else 2_000
     before = made.memory()
     for number, (topic, payload) in enumerate(pieces(random.Random(3), count)):  # noqa: S311  (no secret)
-        made.bus.send_bytes(f"{COMMANDS}/{topic}", payload)
-        if number % 200 == 0:
-            await asyncio.sleep(0.05)
+        arrived = made.bus.send_bytes(f"{COMMANDS}/{topic}", payload)
+        if number % AT_ONCE == 0:
+            await eventually(arrived, "the broker has it", within=30)
     await fence(made)
     assert made.pbx.requests("UserCall") == [], "garbage was obeyed"
     grown = made.memory() - before
