@@ -90,4 +90,10 @@ def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:
 
 
 def _digest(file: Path | None) -> str | None:
-    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+    """The content of a file as a short text; None for no file, or one that has just vanished."""
+    if file is None:
+        return None
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -43,6 +43,7 @@ class Store:
         self._done: set[int] = set()
         self._commands: dict[str, tuple[str, int, bytes | None]] = {}
         self._again_s: float | None = None
+        self._closed = False
         self._db: sqlite3.Connection | None = None
         try:
             self._db = _open(path)
@@ -81,7 +82,7 @@ class Store:
 
     def commit(self) -> None:
         """See Journal. While the file cannot be written, one try every ten seconds."""
-        if not (self._users or self._events or self._done or self._commands):
+        if self._closed or not (self._users or self._events or self._done or self._commands):
             return
         if self._again_s is not None and time.monotonic() < self._again_s:
             return
@@ -102,14 +103,12 @@ class Store:
 
     def close(self) -> None:
         """See Journal."""
-        if self._db is None:
-            return
-        if self._again_s is not None:
-            self._again_s = 0.0
-        self.commit()
-        with contextlib.suppress(sqlite3.Error):
-            self._db.close()
-        self._db = None
+        if self._db is not None:
+            self._again_s = None if self._again_s is None else 0.0
+            self.commit()
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+        self._closed = True
 
     def _write(self, db: sqlite3.Connection) -> None:
         told = [(topic, payload) for topic, payload in self._users.items() if payload is not None]

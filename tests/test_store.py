@@ -68,6 +68,20 @@ def test_it_keeps_what_was_committed(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_what_is_said_behind_the_end_is_not_kept(tmp_path: Path) -> None:
+    """A timer of a link that has ended must not touch the file of its successor."""
+    path = tmp_path / "hq.sqlite3"
+    store = Store(path, Told())
+    store.event(event(1))
+    store.close()
+    successor = Store(path, Told())
+    store.event(event(2))
+    store.commit()
+    successor.close()
+    store.commit()
+    assert reopened(path).events == (event(1),)
+
+
 def test_a_crash_keeps_what_was_committed_and_nothing_else(tmp_path: Path) -> None:
     """The process dies between two commits."""
     path = tmp_path / "hq.sqlite3"

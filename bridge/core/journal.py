@@ -69,7 +69,7 @@ class Journal(Protocol):
         ...
 
     def close(self) -> None:
-        """Keep what is left and let go of the file."""
+        """Keep what is left and let go of the file; what is said after that is not kept."""
         ...
 
 

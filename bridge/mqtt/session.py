@@ -17,7 +17,7 @@ from bridge.mqtt.settings import MQTT_5
 
 WINDOW = 50
 READ_BACK_S = 5.0
-WATCH_S = 0.5
+WATCH_S, PATIENCE_S = 0.5, 60
 
 
 async def read_back(connection: Connection, topics: Topics) -> dict[str, object]:
@@ -111,7 +111,7 @@ class BrokerSession:
 
     async def _watch(self) -> None:
         """Some brokers go on answering pings while they acknowledge nothing any more: leave them."""
-        patience_s = self._connection.settings.keepalive_s
+        patience_s = min(self._connection.settings.keepalive_s, PATIENCE_S)
         while True:
             oldest_s = next(iter(self._sent_s.values()), None)
             left_s = patience_s if oldest_s is None else oldest_s + patience_s - self._clock().monotonic_s
