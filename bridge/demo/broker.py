@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 START_S = 10.0
-_ELSEWHERE = "/usr/sbin/mosquitto"
+_ELSEWHERE = "/usr/sbin:/usr/local/sbin"
 
 
 class NoBrokerError(Exception):
@@ -19,7 +19,7 @@ class NoBrokerError(Exception):
 
 def find_mosquitto() -> str | None:
     """The path of Mosquitto, which Debian keeps outside the PATH of ordinary users."""
-    return shutil.which("mosquitto") or (_ELSEWHERE if Path(_ELSEWHERE).exists() else None)
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path=_ELSEWHERE)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bus import mosquitto_path
 from tests.drills.all import DRILLS
 from tests.drills.checker import judge
 from tests.drills.drill import Drill, play, verdict
@@ -18,6 +19,7 @@ AT_ONCE = 2
 
 async def test_every_drill_keeps_its_promises(tmp_path: Path) -> None:
     """Some at a time: they wait more than they work."""
+    mosquitto_path()
     places = asyncio.Semaphore(AT_ONCE)
 
     async def played(drill: Drill) -> str:
