@@ -108,7 +108,8 @@ class Process:
         while True:
             links = fleet.links
             stuck = {name: parts for name, link in links.items() if (parts := link.stuck())}
-            self.health.beat({name: link.ready for name, link in links.items()}, stuck)
+            ready = {pbx.name: pbx.name in links and links[pbx.name].ready for pbx in self._chosen[1]}
+            self.health.beat(ready, stuck)
             self._metrics.beat.set_to_current_time()
             for link in links.values():
                 link.measure()

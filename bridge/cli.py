@@ -1,6 +1,7 @@
 """The command line: run, check, simulate, demo. Exceptions become exit codes here and nowhere else."""
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from bridge import __version__, app, log
 from bridge.check import check as check_connections
 from bridge.config import Config, Pbx
 from bridge.config_file import load, masked
+from bridge.core.shard import parse_shard
 from bridge.errors import ConfigError
 
 EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
@@ -27,18 +29,23 @@ ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configurat
 def run(
     config_file: ConfigFile = DEFAULT_FILE,
     pbx: Annotated[str, typer.Option(help="Serve only this PBX of the configuration.")] = "",
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Serve a share, I from 0; auto/N: I ends the host name.")
+    ] = "",
 ) -> None:
     """Serve the PBXs of a configuration until SIGTERM; SIGHUP reads the configuration anew."""
 
     def read() -> tuple[Config, list[Pbx]]:
         config = load(config_file)
-        pbxs = [one for one in config.pbxs if pbx in {"", one.name}]
-        if not pbxs:
+        pbxs = _share(config, shard) if shard else [one for one in config.pbxs if pbx in {"", one.name}]
+        if not pbxs and pbx:
             names = ", ".join(one.name for one in config.pbxs)
             raise ConfigError((f"{config_file}: there is no PBX '{pbx}'; known: {names}",))
         log.configure(config.log.level, config.log.format)
         return config, pbxs
 
+    if pbx and shard:
+        raise ConfigError(("--pbx and --shard: give one of them",))
     asyncio.run(app.run(*read(), reload=read))
 
 
@@ -112,6 +119,15 @@ def main() -> None:
     except Exception:  # noqa: BLE001  (the last line of defence: a bug ends the process, with its trace)
         structlog.get_logger().exception("bug")
         sys.exit(EXIT_BUG)
+
+
+def _share(config: Config, shard: str) -> list[Pbx]:
+    """The PBXs of one shard; it may well be none."""
+    try:
+        mine = parse_shard(shard, socket.gethostname())
+    except ValueError as error:
+        raise ConfigError((f"--shard {error}",)) from None
+    return [one for one in config.pbxs if mine.serves(one.name)]
 
 
 def _check_connections(config: Config) -> None:

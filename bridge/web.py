@@ -20,7 +20,7 @@ class Health:
 
     def __init__(self) -> None:
         self._beat_s = time.monotonic()
-        self.links: dict[str, bool] = {}
+        self.links: dict[str, bool] | None = None
         self.stuck: dict[str, tuple[str, ...]] = {}
 
     def beat(self, links: dict[str, bool], stuck: dict[str, tuple[str, ...]]) -> None:
@@ -79,7 +79,7 @@ def _checks(health: Health) -> dict[str, Page]:
 
     def readyz() -> tuple[HTTPStatus, str, bytes]:
         links = health.links
-        return _answer(bool(links) and all(links.values()), {"links": links})
+        return _answer(links is not None and all(links.values()), {"links": links or {}})
 
     return {"/healthz": healthz, "/readyz": readyz}
 
