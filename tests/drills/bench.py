@@ -178,7 +178,9 @@ def _settings(address: str, broker_port: int, pbx_port: int, pbx: SimPbx, secret
     url = f"http://{address}:{pbx_port}{urllib.parse.urlsplit(pbx.soap_url).path}"
     rates = {"rate_per_minute": 6000, "calls_per_user_per_minute": 6000}
     settings = configuration(broker_port, pbx_section(pbx, url=url, password=secret), commands=rates)
-    settings["mqtt"] = {"url": f"mqtt://{address}:{broker_port}", "keepalive_s": KEEPALIVE_S}
+    url = f"mqtt://{address}:{broker_port}"
+    login = {"username": "bridge", "password": secret}
+    settings["mqtt"] = {"url": url, "keepalive_s": KEEPALIVE_S, **login}
     return settings
 
 

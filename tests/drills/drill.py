@@ -117,7 +117,7 @@ async def fence(made: Bench) -> None:
 
 
 def look_for_secrets(made: Bench) -> None:
-    """Count where the password of the PBX can be read: log lines, messages, metrics."""
+    """Count where the password for PBX and broker can be read: log lines, messages, metrics."""
     secret = made.secret.encode()
     places = [seen.topic for seen in made.bus.messages if secret in seen.payload]
     places += ["log"] if made.secret in made.program.whole_log else []
