@@ -1,6 +1,7 @@
 """Drills in a network namespace: a real silent cut, and a name that changes its address."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,9 @@ from tests.drills.bench import INFO, STATE, Bench, Place
 from tests.drills.drill import Drill
 from tests.drills.system import command, no_root
 
-SPACE, HERE, THERE = "hx-drill", "hx-drill0", "hx-drill1"
-OURS, THEIRS = "198.51.100.1", "198.51.100.2"
+SPACE, HERE, THERE = (f"hx{os.getpid()}{end}" for end in ("", "a", "b"))
+"""Of this process: drills of several checkouts may run at once."""
+OURS, THEIRS = (f"198.18.{os.getpid() >> 6 & 255}.{(os.getpid() & 63) * 4 + end}" for end in (1, 2))
 SILENT_S = 20.0
 NAME = "broker.test"
 
