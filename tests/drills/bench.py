@@ -17,6 +17,7 @@ from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.drills.history import Entry, History
+from tests.drills.truth import Truth, View, followed
 from tests.drills.workload import STAFF, Workload
 from tests.kit.proxy import Proxy
 from tests.running import FAST, Program, configuration, pbx_section
@@ -79,16 +80,18 @@ class Bench:
     async def truth(self, within: float = 30.0) -> float:
         """Wait until the bus tells what the PBX knows; note and return how long that took."""
         start = time.monotonic()
-        await eventually(self.agrees, "the bus tells what the PBX knows", within=within)
+        with followed(self.pbx) as truth:
+            await eventually(lambda: self._agrees(truth), "the bus tells what the PBX knows", within=within)
         seconds = time.monotonic() - start
         self.history.add("truth", seconds=seconds)
         return seconds
 
-    def agrees(self) -> bool:
-        """Users, their names and their running calls are the same on both sides, and the link is online."""
-        info = self.bus.now(INFO)
+    def _agrees(self, truth: Truth) -> bool:
+        """The link is online, and the bus has all users, each as the PBX has known it since."""
+        info, told = self.bus.now(INFO), self._on_the_bus()
         online = self.bus.now(STATE) == "online" and bool(info) and info["settled"]
-        return bool(online) and self._on_the_bus() == _at_the(self.pbx)
+        same = told.keys() == truth.views.keys()
+        return bool(online) and same and all(view in truth.views[user] for user, view in told.items())
 
     async def back(self) -> None:
         """The broker is here again: let the observer in first, then the bridge, else it would miss events."""
@@ -120,7 +123,7 @@ class Bench:
                         return int(line.split()[1]) / 1024
         return 0.0
 
-    def _on_the_bus(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+    def _on_the_bus(self) -> dict[str, View]:
         users = [topic for topic in list(self.bus.tree) if topic.startswith("innovaphone/hq/user/")]
         told = {topic.split("/")[3]: self.bus.now(topic) for topic in users if topic.endswith("/state")}
         return {
@@ -128,14 +131,6 @@ class Bench:
             for user, now in told.items()
             if now is not None
         }
-
-
-def _at_the(pbx: SimPbx) -> dict[str, tuple[str, tuple[str, ...]]]:
-    running: dict[str, list[str]] = {user.id: [] for user in pbx.exchange.users.values()}
-    for leg in pbx.exchange.legs.values():
-        running[leg.guid].append(leg.peer.e164)
-    users = pbx.exchange.users.values()
-    return {user.h323: (user.dn, tuple(sorted(running[user.id]))) for user in users}
 
 
 @asynccontextmanager

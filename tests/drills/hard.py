@@ -159,7 +159,7 @@ def no_expiry(settings: dict[str, Any], _folder: Path) -> None:
 
 
 DRILLS = (
-    Drill("12", "two bridges", two_bridges, ends=None),
+    Drill("12", "two bridges", two_bridges, lost=None, ends=None),
     Drill("16", "garbage commands", garbage, no_expiry, load=False),
     Drill("17", "old commands", old_commands, load=False),
     Drill("18", "clock jumps", clock_jumps, missing=no_faketime),

@@ -47,6 +47,7 @@ async def cable_cut(made: Bench) -> None:
     assert seconds < SILENT_S + 2, f"noticed after {seconds:.1f} s only"
     await asyncio.sleep(120.0 if made.long else 0.0)
     await command("ip", "link", "set", HERE, "up")
+    made.to_pbx.reset()
     made.note("the cable is mended")
     await made.truth()
 
