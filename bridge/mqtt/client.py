@@ -112,9 +112,12 @@ class Connection:
             raise NotForThisBroker(f"the broker {self.settings.place} is silent") from None
 
     async def close(self) -> None:
-        """Say goodbye, for a fifth of a second at most, and close."""
+        """Say goodbye, for a fifth of a second at most, and close.
+
+        Not to a broker that still owes acknowledgements: it will hardly hear, and its will says the same.
+        """
         try:
-            if not self.lost.done():
+            if not self.lost.done() and not self._publishing:
                 self._client.disconnect()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GOODBYE_S):
