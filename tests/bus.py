@@ -192,6 +192,12 @@ class Observer:
             properties.CorrelationData = correlation or b""
         self._client.publish(topic, body, qos=1, retain=retain, properties=properties).wait_for_publish(5)
 
+    async def heard_all(self) -> None:
+        """Wait until we have what the broker has taken so far: it dies with what it still owes us."""
+        fence = f"observer/{time.monotonic_ns()}"
+        self.send(fence, {})
+        await eventually(lambda: fence in self.tree, "the observer hears itself")
+
     def send(self, topic: str, payload: object) -> None:
         """Send something, at least once, when there is a broker; nobody waits for it."""
         self._client.publish(topic, json.dumps(payload), qos=1)

@@ -28,6 +28,7 @@ async def test_events_survive_a_crash_while_the_broker_is_away(
     await eventually(lambda: (bus.now(INFO) or {}).get("settled"), "the bridge is settled")
     call = pbx.ring("Anna Müller", "0123")
     await eventually(lambda: "ringing" in bus.types("anna"), "anna rings")
+    await bus.heard_all()
     before = len(bus.events("anna"))
     await broker.kill()
     call.answer()

@@ -140,6 +140,7 @@ async def test_nothing_that_waits_is_lost_by_a_reload(
     program = Reloaded(tmp_path, configuration(broker.port, pbx_section(pbx)))
     await program.start()
     await settled(bus, "hq")
+    await bus.heard_all()
     before = len(bus.events("anna"))
     await broker.kill()
     pbx.ring("Anna M\u00fcller", "0123")

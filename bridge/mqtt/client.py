@@ -166,13 +166,8 @@ class Connection:
             return future
         qos = min(message.qos, self.limits.maximum_qos)
         retain = message.retain and self.limits.retain_available
-        info = self._client.publish(
-            message.topic,
-            payload,
-            qos,
-            retain,
-            properties=translate.publish_properties(message, self.protocol),
-        )
+        properties = translate.publish_properties(message, self.protocol)
+        info = self._client.publish(message.topic, payload, qos, retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             future.set_exception(SessionLost(f"the connection to the broker {self.settings.place} ended"))
         elif qos == 0:
@@ -232,22 +227,20 @@ class Connection:
     def _on_publish(
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
-        future = self._publishing.pop(mid, None)
-        if future is None or future.done():
-            return
-        if code.value >= reasons.REFUSED_FROM:
-            future.set_exception(Rejected(f"the broker refuses the publish: {code}"))
-        else:
-            future.set_result(None)
+        _answer(self._publishing.pop(mid, None), [code], "publish")
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
-        future = self._subscribing.pop(mid, None)
-        if future is None or future.done():
-            return
-        refused = next((code for code in codes if code.value >= reasons.REFUSED_FROM), None)
-        if refused is None:
-            future.set_result(None)
-        else:
-            future.set_exception(Rejected(f"the broker refuses the subscription: {refused}"))
+        _answer(self._subscribing.pop(mid, None), codes, "subscription")
+
+
+def _answer(future: asyncio.Future[None] | None, codes: Sequence[ReasonCode], what: str) -> None:
+    """Tell who waits what the broker said of it."""
+    if future is None or future.done():
+        return
+    refused = next((code for code in codes if code.value >= reasons.REFUSED_FROM), None)
+    if refused is None:
+        future.set_result(None)
+    else:
+        future.set_exception(Rejected(f"the broker refuses the {what}: {refused}"))

@@ -100,8 +100,9 @@ class Bench:
         self.to_broker.listen()
 
     async def broker_away(self) -> None:
-        """The broker dies, and nobody answers at its place."""
+        """The broker dies, and nobody answers at its place. The observer has what it acknowledged."""
         self.to_broker.refuse()
+        await self.bus.heard_all()
         await self.broker.kill()
 
     async def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
