@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition, rule
 
 from bridge.core.reports import CallState, Party
 from tests.fuzz.people import HIDDEN, SALES, Person
-from tests.fuzz.stage import Stage, picks, prompts
+from tests.fuzz.stage import POLLED, Stage, heards, picks
 
 GUIDS = ("g1", "g/2", "g3", "g4", "g5")
 SHORT_NAMES = ("anna", "bert", "a/b", "Ü +#", "")
@@ -31,56 +31,56 @@ moves = st.sampled_from(("alert", "connect", "hold", "held", "park", "disconnect
 
 
 class AtThePbx(Stage):
-    """People come, change and go; calls ring, go on and end. `prompt`: the bridge hears of it at once."""
+    """People come, change and go; calls ring, go on and end."""
 
     @precondition(lambda self: len(self.exchange.people) < len(GUIDS))
-    @rule(fields=st.fixed_dictionaries(names), early=st.booleans(), prompt=prompts)
-    def appear(self, fields: dict[str, Any], *, early: bool, prompt: bool) -> None:
+    @rule(fields=st.fixed_dictionaries(names), early=st.booleans(), when=heards)
+    def appear(self, fields: dict[str, Any], when: str, *, early: bool) -> None:
         """Somebody comes into view, before the first list has ended perhaps."""
         guid = next(guid for guid in GUIDS if guid not in self.exchange.people)
         kind = "gw" if guid == GUIDS[-1] else "ep"
-        self.exchange.changed(Person(guid=guid, kind=kind, **fields), before_end=early)
-        self.poll_if(prompt)
+        with self.heard(when):
+            self.exchange.changed(Person(guid=guid, kind=kind, **fields), before_end=early)
 
     @precondition(lambda self: self.exchange.people)
-    @rule(pick=picks, fields=st.fixed_dictionaries({}, optional=names), early=st.booleans(), prompt=prompts)
-    def change(self, pick: int, fields: dict[str, Any], *, early: bool, prompt: bool) -> None:
+    @rule(pick=picks, fields=st.fixed_dictionaries({}, optional=names), early=st.booleans(), when=heards)
+    def change(self, pick: int, fields: dict[str, Any], when: str, *, early: bool) -> None:
         """Somebody is renamed, or gets into other groups."""
         person = self.person(pick)
         if not self._has_placed(person.guid):
-            self.exchange.changed(replace(person, **fields), before_end=early)
-            self.poll_if(prompt)
+            with self.heard(when):
+                self.exchange.changed(replace(person, **fields), before_end=early)
 
     @precondition(lambda self: self.exchange.people)
-    @rule(pick=picks, early=st.booleans(), prompt=prompts)
-    def vanish(self, pick: int, *, early: bool, prompt: bool) -> None:
+    @rule(pick=picks, early=st.booleans(), when=heards)
+    def vanish(self, pick: int, when: str, *, early: bool) -> None:
         """Somebody leaves the view."""
         person = self.person(pick)
         if not self._has_placed(person.guid):
-            self.exchange.vanish(person, before_end=early)
-            self.poll_if(prompt)
+            with self.heard(when):
+                self.exchange.vanish(person, before_end=early)
 
     @precondition(lambda self: self.exchange.people)
-    @rule(pick=picks, inbound=st.booleans(), far=outsiders, prompt=prompts)
-    def ring(self, pick: int, far: Party, *, inbound: bool, prompt: bool) -> None:
+    @rule(pick=picks, inbound=st.booleans(), far=outsiders, when=heards)
+    def ring(self, pick: int, far: Party, when: str, *, inbound: bool) -> None:
         """A call with somebody outside begins."""
-        self.new_leg(self.person(pick), self.exchange.new_conference(), far, inbound=inbound)
-        self.poll_if(prompt)
+        with self.heard(when):
+            self.new_leg(self.person(pick), self.exchange.new_conference(), far, inbound=inbound)
 
     @precondition(lambda self: len(self.exchange.people) > 1)
-    @rule(pick=picks, other=picks, prompt=prompts)
-    def ring_inside(self, pick: int, other: int, *, prompt: bool) -> None:
+    @rule(pick=picks, other=picks, when=heards)
+    def ring_inside(self, pick: int, other: int, when: str) -> None:
         """One of ours calls another one: two legs in one conference."""
         caller, called = self.person(pick), self.person(other)
         if caller is not called:
             conference = self.exchange.new_conference()
-            self.new_leg(caller, conference, called.party, inbound=False)
-            self.new_leg(called, conference, caller.party, inbound=True)
-            self.poll_if(prompt)
+            with self.heard(when):
+                self.new_leg(caller, conference, called.party, inbound=False)
+                self.new_leg(called, conference, caller.party, inbound=True)
 
     @precondition(lambda self: self.exchange.legs)
-    @rule(pick=picks, move=moves, prompt=prompts)
-    def move(self, pick: int, move: str, *, prompt: bool) -> None:
+    @rule(pick=picks, move=moves, when=heards)
+    def move(self, pick: int, move: str, when: str) -> None:
         """A call goes on; transferred, it goes on in another conference."""
         leg = self.leg(pick)
         leg.state = STATES.get(move, leg.state)
@@ -89,17 +89,17 @@ class AtThePbx(Stage):
         if move == "transfer":
             leg.remote, leg.transferred_by = Party("0789"), leg.remote
             leg.conference, leg.told = self.exchange.new_conference(), None
-        self.exchange.tell(leg)
-        self.poll_if(prompt)
+        with self.heard(when):
+            self.exchange.tell(leg)
 
     @precondition(lambda self: self.exchange.legs)
-    @rule(pick=picks, cause=causes, prompt=prompts)
-    def end(self, pick: int, cause: int | None, *, prompt: bool) -> None:
+    @rule(pick=picks, cause=causes, when=heards)
+    def end(self, pick: int, cause: int | None, when: str) -> None:
         """A call ends."""
         leg = self.leg(pick)
         leg.over, leg.cause = True, cause
-        self.exchange.tell(leg)
-        self.poll_if(prompt)
+        with self.heard(when):
+            self.exchange.tell(leg)
 
     @precondition(lambda self: self.exchange.session is not None and not self.exchange.session.queue)
     @rule(pick=picks)
@@ -109,8 +109,8 @@ class AtThePbx(Stage):
         if lone and lone[pick % len(lone)].state is not CallState.PARKED:
             leg = lone[pick % len(lone)]
             leg.over = True
-            self.exchange.tell(leg, silent=True)
-            self.poll_if(prompt=True)
+            with self.heard(POLLED):
+                self.exchange.tell(leg, silent=True)
             self.reconcile_all()
 
     def _has_placed(self, guid: str) -> bool:

@@ -5,7 +5,7 @@ from hypothesis.stateful import precondition, rule
 
 from bridge.core.reports import Party
 from tests.fuzz.run import TOPICS
-from tests.fuzz.stage import ALL, Stage, amounts, picks
+from tests.fuzz.stage import ALL, Stage, aheads, amounts, behinds, picks
 
 
 class ToThePbx(Stage):
@@ -61,7 +61,8 @@ class ToThePbx(Stage):
         person = self.exchange.people[followed[pick % len(followed)]]
         leg = self.new_leg(person, self.exchange.new_conference(), Party("0123"), inbound=False)
         handle = self.exchange.session.legs[leg]
-        self.poll_if(late)
+        if late:
+            self.take_poll(ALL, ALL)
         leg.command = leg.command_id = f"c-{leg.conference}"
         leg.told = self.bridge.publisher.placed(person.guid, handle, leg.command_id)
 
@@ -94,20 +95,23 @@ class ToTheBroker(Stage):
         self.transmit(most, arrive, acknowledge)
 
     @precondition(lambda self: self.connected)
-    @rule(arrive=st.just(0) | amounts)
-    def cut(self, arrive: int) -> None:
-        """The connection to the broker is lost, with acknowledgements on their way."""
-        self.transmit(arrive, arrive, 0)
+    @rule(ahead=aheads, behind=behinds)
+    def cut(self, ahead: int, behind: int) -> None:
+        """The connection to the broker is lost, with messages and acknowledgements on their way."""
+        self.leave_under_way(ahead, behind)
         self.disconnect()
 
-    @rule(arrive=st.just(0) | amounts)
-    def kill(self, arrive: int) -> None:
+    @precondition(lambda self: self.bridge.remembers)
+    @rule(ahead=aheads, behind=behinds)
+    def kill(self, ahead: int, behind: int) -> None:
         """The bridge is killed and started again."""
-        self.transmit(arrive, arrive, 0)
+        self.leave_under_way(ahead, behind)
         if self.disk is None:
             self._excuse_what_dies()
         elif self.broker.users(TOPICS.root).keys() - self.disk.users.keys():
             return
+        else:
+            self.consumer.made[self.bridge.epoch] = self.bridge.publisher.state.seq
         self.disconnect()
         self.forget_unreported()
         self.exchange.session = None

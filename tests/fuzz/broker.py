@@ -1,6 +1,7 @@
 """A broker's retained tree and one consumer of the events, for the fuzzed histories. No network."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,13 +40,15 @@ class Broker:
 class Consumer:
     """Hears all events and holds the bridge to what the contract says of their order.
 
+    `seqs`: the last event of each epoch. `made`: how many were made in epochs that left them on a disk.
     `excused`: calls of which an event died with the process that made it.
     """
 
     events: dict[str, Any] = field(default_factory=dict)
     calls: dict[str, list[str]] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
-    _seqs: dict[str, int] = field(default_factory=dict)
+    seqs: Counter[str] = field(default_factory=Counter)
+    made: dict[str, int] = field(default_factory=dict)
 
     def hear(self, event: Any) -> None:
         """One event; a second one with the same id must say the same."""
@@ -56,8 +59,8 @@ class Consumer:
             assert self.events[plain["id"]] == plain
             return
         self.events[plain["id"]] = plain
-        seq = self._seqs[plain["epoch"]] = self._seqs.get(plain["epoch"], 0) + 1
-        assert plain["seq"] == seq, "a gap in seq, or an event out of order"
+        self.seqs[plain["epoch"]] += 1
+        assert plain["seq"] == self.seqs[plain["epoch"]], "a gap in seq, or an event out of order"
         self._hear_call(plain, plain["call"])
 
     def terminals(self, call_id: str) -> int:

@@ -132,9 +132,9 @@ class Exchange:
             self.session.put(person.record(active=False), before_end=before_end)
 
     def excuse(self, guid: str) -> None:
-        """The running calls of a user may get other ids."""
+        """The running calls of a user may get other ids, and other first events."""
         for leg in self.legs_of(guid):
-            leg.told = None
+            leg.told, leg.unheard = None, False
 
     def follow(self, guid: str) -> int:
         """A user handle, 0 where there is no such user."""

@@ -1,4 +1,4 @@
-"""Whether a fuzzed run keeps what it has seen: the memory of its third and of its last quarter."""
+"""Whether a fuzzed run keeps what it has seen: its memory in the last quarter, for tracing is slow."""
 
 import gc
 import tracemalloc
@@ -7,14 +7,14 @@ GROWTH_AT_MOST = 2**20
 
 
 class Memory:
-    """Counts the bytes that are in use at the quarters of a run of so many rounds."""
+    """Counts the bytes in use after six, seven and all eighths of a run of so many rounds."""
 
     def __init__(self, rounds: int) -> None:
-        self._marks = tuple(rounds * quarters // 4 for quarters in (2, 3, 4))
+        self._marks = tuple(rounds * eighths // 8 for eighths in (6, 7, 8))
         self._used: list[int] = []
 
     def after(self, rounds: int) -> None:
-        """So many rounds are done; tracing goes on from the middle to the end."""
+        """So many rounds are done; tracing goes on from the first mark to the end."""
         if rounds not in self._marks:
             return
         if rounds == self._marks[0]:
@@ -26,10 +26,10 @@ class Memory:
 
     @property
     def growth(self) -> int:
-        """How much the second half of the run has kept.
+        """How much half of the run keeps.
 
-        Twice the lesser growth of its quarters: a leak leaks in both, while the interpreter makes a
+        Four times the lesser growth of an eighth: a leak leaks in both, while the interpreter makes a
         table of its own larger in one of them.
         """
-        middle, later, last = self._used
-        return 2 * min(later - middle, last - later)
+        first, later, last = self._used
+        return 4 * min(later - first, last - later)

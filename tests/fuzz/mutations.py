@@ -46,6 +46,7 @@ NAMES = (
     *(b"user", b"call", b"item", b"cn", b"guid", b"No", b"info", b"groups", b"presence", b"email", b"state"),
     *(b"return", b"e:Body", b"e:Fault", b"e:Envelope", b"x:y", b"xml", b"a" * 300),
 )
+DTD = b'<!DOCTYPE a [<!ENTITY foo "bar">]>'
 MARKUP = (
     *(
         b"&foo;",
@@ -70,7 +71,7 @@ MARKUP = (
         b"</a>",
         b"<cn>x</cn>",
     ),
-    *(b'<!DOCTYPE a [<!ENTITY foo "bar">]>', b"<!doctype a>", b"<?xml version='1.1'?>", b' xsi:nil="true"'),
+    *(DTD, b"<!doctype a>", b"<?xml version='1.1'?>", b' xsi:nil="true"'),
     *(b"\0", b"\x1b", b"\xff", b"\xc3", b"\xed\xa0\x80", "\u2028\ufeff".encode(), "١٢".encode(), b"-", b"_"),
 )
 ENCODINGS = (b"utf-16", b"latin-1", b"utf-7", b"us-ascii", b"ebcdic-cp-us", b"x", b"")
@@ -184,8 +185,21 @@ def other_encoding(random: Random, body: bytes) -> bytes:
     return body.decode(errors="replace").encode(random.choice(("utf-16", "utf-16-be", "utf-32")))
 
 
+def with_dtd(random: Random, body: bytes) -> bytes:
+    """A DTD in front, in this encoding or in another one, and its entity in an array or in a text."""
+    head, end, rest = body.partition(b"?>")
+    place = random.choice((b"</cn>", b"</No>", b"</user>", b"</groups>"))
+    text = (head + end + DTD + rest.replace(place, b"&foo;" + place, 1)).decode(errors="replace")
+    return text.encode(random.choice(("utf-8", "utf-16")))
+
+
+def odd_escape(random: Random, body: bytes) -> bytes:
+    """The user-to-user information escapes what is no UTF-8, or nothing."""
+    return body.replace(b"%20", random.choice((b"%FF", b"%C3%28", b"%ED%A0%80", b"%00", b"%", b"%u0041")))
+
+
 MUTATIONS: tuple[Mutation, ...] = (
-    *(flipped, replaced, deleted, inserted, duplicated, cut, other_encoding),
+    *(flipped, replaced, deleted, inserted, duplicated, cut, other_encoding, with_dtd, odd_escape),
     *(marked_up, doubled_element, renamed, odd_number) * 2,
 )
 

@@ -48,7 +48,7 @@ class Leg:
     """A leg that runs. A person has one leg in a conference at most.
 
     `told` and `command_id`: what the bus must call it and its command; None when another id may come.
-    `command`: the request that placed it, if one did.
+    `command`: the request that placed it, if one did. `unheard`: it began while there was no session.
     """
 
     guid: str
@@ -65,6 +65,7 @@ class Leg:
     told: str | None = None
     command_id: str | None = None
     command: str | None = None
+    unheard: bool = False
 
     def record(self, follow: int, number: int) -> LegRecord:
         """What the PBX reports of the leg: its own view of the direction, which a gateway shares."""

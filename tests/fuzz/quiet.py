@@ -17,12 +17,14 @@ def check(run: Run, broker: Broker, consumer: Consumer, exchange: Exchange, view
         tree[TOPICS.info]["monitored"] = rendered[TOPICS.info]["monitored"]
     assert tree == rendered
     users = broker.users(TOPICS.root)
-    _check_users(users, exchange, view)
+    _check_users(users, consumer, exchange, view)
     _check_online(tree, users, exchange, view)
     _check_events(consumer, users)
+    made = {**consumer.made, run.epoch: run.publisher.state.seq}
+    assert {epoch: consumer.seqs[epoch] for epoch in made} == made
 
 
-def _check_users(users: dict[str, Any], exchange: Exchange, view: View) -> None:
+def _check_users(users: dict[str, Any], consumer: Consumer, exchange: Exchange, view: View) -> None:
     shown = [person for person in exchange.people.values() if view.shows(person)]
     wanted = Counter(view.wanted(person) for person in shown)
     topics = {
@@ -33,6 +35,7 @@ def _check_users(users: dict[str, Any], exchange: Exchange, view: View) -> None:
     for topic, person in topics.items():
         legs = exchange.legs_of(person.guid) if view.follows(person) else []
         _check_user(users[topic], person, legs)
+        _check_beginnings(users[topic], legs, consumer)
 
 
 def _check_user(payload: Any, person: Person, legs: list[Leg]) -> None:
@@ -45,6 +48,14 @@ def _check_user(payload: Any, person: Person, legs: list[Leg]) -> None:
     assert payload["call_state"] == call_state(legs)
     for leg in legs:
         _check_call(calls[leg.conference], leg)
+
+
+def _check_beginnings(payload: Any, legs: list[Leg], consumer: Consumer) -> None:
+    """A leg that began while nobody listened is told as one that runs already."""
+    ids = {call["conference"]: call["id"] for call in payload["calls"]}
+    for leg in legs:
+        if leg.unheard and ids[leg.conference] not in consumer.excused:
+            assert consumer.calls[ids[leg.conference]][0] == "updated"
 
 
 def _check_call(call: Any, leg: Leg) -> None:

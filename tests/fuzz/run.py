@@ -82,6 +82,7 @@ class Run:
 
     def __init__(self, view: View, epoch: str, clock: Clock, journal: Journal) -> None:
         self.clock = clock
+        self.epoch = epoch
         self.pbx: PbxSide | None = None
         self.doubted: list[tuple[Session, str, frozenset[str]]] = []
         self.remembers = False
@@ -146,10 +147,11 @@ class Run:
         self.outbox.disconnected()
         broker.publish(TOPICS.state, b"offline", retain=True)
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange) -> PbxSide:
         """A PBX session is open."""
         self.pbx = PbxSide(exchange.open())
         self.publisher.began(About("v", "s", "l"))
+        return self.pbx
 
     def lose(self) -> None:
         """The PBX session is gone."""

@@ -1,5 +1,8 @@
 """The stage of the fuzzed histories: PBX, bridge, broker and consumer, and what all rules need of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
@@ -14,7 +17,9 @@ from tests.fuzz.run import Clock, Run
 ALL = 256
 picks = st.integers(0, 7)
 amounts = st.sampled_from((1, 2, 3, 5, 20, ALL))
-prompts = st.booleans()
+aheads, behinds = st.integers(-3, 5), st.integers(0, 5)
+LATER, POLLED, SETTLED, SENT = "later", "polled", "settled", "sent"
+heards = st.sampled_from((LATER, POLLED, SETTLED, SENT))
 
 
 class Stage(RuleBasedStateMachine):
@@ -49,6 +54,7 @@ class Stage(RuleBasedStateMachine):
     def new_leg(self, person: Person, conference: str, far: Party, *, inbound: bool) -> Leg:
         """A leg begins."""
         leg = Leg(person.guid, person.kind, conference, inbound, far)
+        leg.unheard = self.exchange.session is None and self.view.follows(person)
         self.exchange.tell(leg)
         return leg
 
@@ -58,10 +64,31 @@ class Stage(RuleBasedStateMachine):
             for batch in self.exchange.session.take(most, width):
                 self.bridge.report(batch)
 
-    def poll_if(self, prompt: bool) -> None:  # noqa: FBT001  (drawn)
-        """The PBX had a Poll waiting for what happened, or had not."""
-        if prompt:
+    @contextmanager
+    def heard(self, when: str) -> Iterator[None]:
+        """What happens meanwhile reaches the bridge with a Poll that waits for it, or later.
+
+        SETTLED: all is known before it happens. SENT: and it is on its way to the broker.
+        """
+        if when in {SETTLED, SENT}:
+            self.catch_up()
+        yield
+        if when != LATER:
             self.take_poll(ALL, ALL)
+        if when == SENT:
+            self.leave_under_way(ALL, 0)
+
+    def catch_up(self) -> None:
+        """The bridge opens a session if need be, and comes to know all users and running calls."""
+        if not self.bridge.remembers:
+            return
+        side = self.bridge.pbx or self.bridge.begin(self.exchange)
+        while side.session.queue or side.wanted:
+            self.take_poll(ALL, ALL)
+            self.bridge.follow(self.exchange, 0)
+        while side.settling:
+            self.bridge.settle(0)
+        self.reconcile_all()
 
     def reconcile_all(self) -> None:
         """The time for the ends of calls to be reported is over."""
@@ -73,6 +100,12 @@ class Stage(RuleBasedStateMachine):
         if self.connected:
             self.bridge.pump(most)
             self.bridge.carry(self.broker, arrive, acknowledge)
+
+    def leave_under_way(self, ahead: int, behind: int) -> None:
+        """All states go out and so many messages more, or less; all arrive but the last ones."""
+        if self.connected:
+            self.bridge.pump(max(0, len(self.bridge.outbox._states) + ahead))
+            self.bridge.carry(self.broker, max(0, len(self.bridge.wire) - behind), 0)
 
     def disconnect(self) -> None:
         """The broker loses the bridge."""

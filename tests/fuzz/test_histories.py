@@ -1,15 +1,23 @@
 """Any history of a PBX, a broker and the bridge between them: the bus tells the truth when all is quiet.
 
 FUZZ=long tries many more histories, and longer ones.
+
+Not tried: a user who is back in the very answer in which it left the view (Session in exchange.py); one
+who leaves before a call that a command placed for it was reported (AtThePbx); a run with a disk that is
+killed while a user's old topic is still to be cleared, and the calls of a user whose old topic is cleared
+while the new one is not told yet when a run without a disk is killed (ToTheBroker); the count of monitored
+users where rules choose them (quiet.py).
 """
 
 import os
 import sys
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
+from bridge.core.message import Message
+from bridge.core.outbox import Limits, Outbox
 from tests.fuzz.at_the_pbx import GUIDS, SHORT_NAMES, AtThePbx
 from tests.fuzz.between import ToTheBroker, ToThePbx
 from tests.fuzz.disk import Disk
@@ -20,7 +28,7 @@ from tests.fuzz.run import LIMITS
 from tests.fuzz.stage import ALL
 
 LONG = os.environ.get("FUZZ") == "long"
-EXAMPLES, STEPS = (3000, 120) if LONG else (100, 60)
+EXAMPLES, STEPS = (3000, 120) if LONG else (200, 60)
 views = st.sampled_from(
     (
         View(),
@@ -52,17 +60,10 @@ class Histories(AtThePbx, ToThePbx, ToTheBroker):
         """Everything that can arrive arrives: then the bus tells the truth."""
         if not self.connected:
             self.reconnect(ALL)
-        if self.bridge.pbx is None:
-            self.bridge.begin(self.exchange)
-        assert self.bridge.pbx is not None
-        while self.bridge.pbx.session.queue or self.bridge.pbx.wanted:
-            self.take_poll(ALL, ALL)
-            self.bridge.follow(self.exchange, 0)
-        while self.bridge.pbx.settling:
-            self.bridge.settle(0)
-        self.reconcile_all()
-        while not self.bridge.outbox.idle:
+        self.catch_up()
+        for _ in range(ALL):
             self.transmit(ALL, ALL, ALL)
+        assert self.bridge.outbox.idle
         check(self.bridge, self.broker, self.consumer, self.exchange, self.view)
 
     @invariant()
@@ -91,3 +92,29 @@ def test_the_bus_tells_the_truth_whatever_happens() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.lists(st.sampled_from(("put", "put", "put", "take", "take", "done", "cut"))))
+def test_an_outbox_that_is_too_small_counts_what_it_drops(story: list[str]) -> None:
+    """Each event is sent or counted as dropped, and done once; cut off, a window more may wait."""
+    most, window, done, under_way, sent = 3, 2, list[int](), list[int](), set[int]()
+    outbox = Outbox(Limits(most), done.append)
+    for step in [*story, *("take", "done") * (most + window)]:
+        if step == "put":
+            outbox.put_event(Message("event", None), 0.0)
+        elif step == "take" and outbox.in_flight < window and (item := outbox.take(0.0)) is not None:
+            under_way.append(item[0])
+            sent.add(outbox._flying[item[0]].number or 0)
+        elif step == "done" and under_way:
+            outbox.done(under_way.pop(0))
+        elif step == "cut":
+            outbox.disconnected()
+            under_way.clear()
+        assert len(outbox._line) <= most + window
+        assert outbox.in_flight == len(under_way)
+
+    made = set(range(1, story.count("put") + 1))
+    assert outbox.idle
+    assert sorted(done) == sorted(made)
+    assert len(made - sent) <= outbox.dropped["overflow"]
