@@ -4,19 +4,22 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge import __version__
+from bridge import __version__, certificates
 from bridge.build import Builder
 from bridge.config import Config, Pbx
+from bridge.config_file import masked
 from bridge.daemon_threads import DaemonExecutor
 from bridge.errors import ConfigError
 from bridge.fleet import Fleet
+from bridge.health import Health
 from bridge.metrics import Metrics
 from bridge.observer import Observer
-from bridge.web import Health, Web
+from bridge.web import Web
 
 BEAT_S = 1.0
 Chosen = tuple[Config, Sequence[Pbx]]
@@ -55,6 +58,7 @@ class Process:
         self._metrics = Metrics(self.registry)
         self._observers: dict[str, Observer] = {}
         self._builder = Builder(config)
+        self.health.config = partial(masked, config)
 
     async def run(self) -> None:
         """Serve until `stop`."""
@@ -67,6 +71,7 @@ class Process:
                 helpers = [
                     tasks.create_task(self._beat(fleet), name="beat"),
                     tasks.create_task(self._reload_at_signals(fleet), name="reload"),
+                    tasks.create_task(self._look_at_certificates(), name="certificates"),
                 ]
                 await fleet.apply(config, pbxs, self._builder)
                 await self.stop.wait()
@@ -88,7 +93,8 @@ class Process:
                 chosen = self.reload()
                 self._builder = self._builder.renewed(chosen[0])
             except ConfigError as error:
-                self._metrics.reloaded.set(0)
+                self._metrics.reloaded(good=False)
+                self.health.config_good = False
                 for problem in error.problems:
                     self._log.error("configuration not reloaded", problem=problem)
                 continue
@@ -101,15 +107,19 @@ class Process:
         self._chosen = chosen
         _warn(config, self._log)
         await fleet.apply(config, pbxs, self._builder)
-        self._metrics.reloaded.set(1)
+        self._metrics.reloaded(good=True)
+        self.health.config_good, self.health.config = True, partial(masked, config)
         self._log.info("configuration reloaded", pbxs=len(pbxs))
+
+    async def _look_at_certificates(self) -> None:
+        await certificates.watch(lambda: self._chosen, self._metrics.certificate_ends)
 
     async def _beat(self, fleet: Fleet) -> None:
         while True:
             links = fleet.links
             stuck = {name: parts for name, link in links.items() if (parts := link.stuck())}
             ready = {pbx.name: pbx.name in links and links[pbx.name].ready for pbx in self._chosen[1]}
-            self.health.beat(ready, stuck)
+            self.health.beat(ready, stuck, tuple(link.status for link in links.values()))
             self._metrics.beat.set_to_current_time()
             for link in links.values():
                 link.measure()

@@ -1,6 +1,7 @@
-"""The command line: run, check, simulate, demo. Exceptions become exit codes here and nowhere else."""
+"""The command line: run, check, status, simulate, demo. Exceptions become exit codes here, nowhere else."""
 
 import asyncio
+import json
 import socket
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from bridge.errors import ConfigError
 
 EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
 DEFAULT_FILE = Path("/etc/innovaphone-mqtt/config.yaml")
+WEB = "http://127.0.0.1:9642"
 
 cli = typer.Typer(
     help="A bridge between innovaphone PBXs and MQTT.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -63,6 +65,29 @@ def check(
     typer.echo(f"{config_file}: good, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
     if connect:
         _check_connections(config)
+
+
+@cli.command()
+def status(
+    url: Annotated[str, typer.Option(help="Where the bridge serves its pages (http.listen).")] = WEB,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell how a running bridge does; 0: all is well, 1: something is degraded, 2: down or not reachable."""
+    from rich.console import Console  # noqa: PLC0415  (only for those who ask)
+
+    from bridge import status as asked  # noqa: PLC0415  (same)
+
+    try:
+        facts = asked.fetch(url)
+    except asked.NoStatusError as error:
+        typer.echo(json.dumps({"level": "down", "reason": str(error)}) if as_json else str(error))
+        raise typer.Exit(asked.EXIT_CODES["down"]) from None
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        asked.show(facts, Console())
+    raise typer.Exit(asked.exit_code(facts))
 
 
 @cli.command()

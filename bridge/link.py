@@ -21,6 +21,7 @@ from bridge.core.outbox import Limits, Outbox
 from bridge.core.progress import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.reports import Batch
 from bridge.core.topics import Topics
+from bridge.health import LinkStatus
 from bridge.observer import Observer
 from bridge.ports import About, OpenPbx, PbxSession
 from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
@@ -135,6 +136,11 @@ class Link:
         self._journal.commit()
         self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)
 
+    @property
+    def status(self) -> LinkStatus:
+        """The link as a person wants to see it."""
+        return self._observer.status(self.publisher, self.outbox)
+
     def stuck(self) -> tuple[str, ...]:
         """The parts of this link that do not move any more, though nothing they wait for is down."""
         now_s = self._clock().monotonic_s
@@ -151,6 +157,7 @@ class Link:
     def began(self, about: About) -> None:
         """The PBX session is open (PbxEvents)."""
         self._progress.alive(POLL, self._clock().monotonic_s)
+        self._observer.polling()
         self.publisher.began(about)
 
     def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:

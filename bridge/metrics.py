@@ -1,16 +1,27 @@
 """Every metric of the project, by name, once. No user, number or call is ever a label."""
 
+import platform
+import time
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 
 from bridge import __version__
 from bridge.core.model import EventType
+from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
+from bridge.errors import Crashed, LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
+from bridge.publisher import CONNECTING, ONLINE, REJECTED, STOPPED, SYNCING, UNREACHABLE
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 PREFIX = "innovaphone_mqtt"
+SIDES = ("pbx", "mqtt")
+LINK_STATES = (CONNECTING, SYNCING, ONLINE, UNREACHABLE, REJECTED, STOPPED)
+DROPS = ("overflow", "age", "refused", "inbound")
+FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
+"""Codes of commands that a person at the bus did not cause."""
+_ERRORS: tuple[type[LinkError], ...] = (Unreachable, SessionLost, ProtocolError, TakenOver, Rejected, Crashed)
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _POLL_S = (0.01, 0.1, 1, 10, 30, 55, 65, 75)
 
@@ -21,16 +32,62 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._of_pbxs: list[MetricWrapperBase] = []
-        self.reloaded = Gauge(
-            f"{PREFIX}_config_last_reload_successful",
-            "1 while what runs is what the configuration file said when it was last read.",
-            registry=registry,
+        self._make_process()
+        self._make_gauges()
+        self._make_counters()
+        self._make_histograms()
+
+    def _make_process(self) -> None:
+        """What is told once, not for each PBX."""
+        ProcessCollector(registry=self.registry)
+        GCCollector(self.registry)
+        build = Gauge(
+            f"{PREFIX}_build_info", "What runs here.", ["version", "python"], registry=self.registry
         )
-        self.reloaded.set(1)
+        build.labels(__version__, platform.python_version()).set(1)
+        self.beat = self._own("loop_beat_timestamp_seconds", "When the event loop last turned.")
+        self.reload_good = self._own(
+            "config_last_reload_successful",
+            "1 while what runs is what the configuration file said when it was last read.",
+        )
+        self.reloaded_at = self._own(
+            "config_last_reload_success_timestamp_seconds", "When the configuration was last taken over."
+        )
+        self.reloads = Counter(
+            f"{PREFIX}_config_reloads",
+            "How often the configuration was read anew, by what came of it.",
+            ["result"],
+            registry=self.registry,
+        )
+        for result in ("ok", "error"):
+            self.reloads.labels(result)
+        self.reload_good.set(1)
+        self.reloaded_at.set(time.time())
+
+    def reloaded(self, *, good: bool) -> None:
+        """The configuration was read anew, and taken over or not."""
+        self.reload_good.set(good)
+        self.reloads.labels("ok" if good else "error").inc()
+        if good:
+            self.reloaded_at.set(time.time())
+
+    def certificate_ends(self, pbx: str, side: str, unix_s: float | None) -> None:
+        """When the certificate of a side ends, if that is known; the broker's is nobody's in particular."""
+        if unix_s is None:
+            self.certificate.remove_by_labels({"pbx": pbx, "side": side})
+        else:
+            self.certificate.labels(pbx, side).set(unix_s)
+
+    def _make_gauges(self) -> None:
         self.pbx_up = self._gauge("pbx_up", "1 while the PBX session is up and the list complete.")
         self.mqtt_up = self._gauge("mqtt_up", "1 while the MQTT session of a PBX is up.")
+        self.link_state = self._gauge("link_state", "1 for what the link to the PBX is doing now.", "state")
+        self.rejected = self._gauge(
+            "rejected", "1 while a side refuses us until somebody changes something.", "side"
+        )
         self.calls = self._gauge("active_calls", "Calls that run now.")
         self.users = self._gauge("users", "Users that are published.")
+        self.followed = self._gauge("followed_users", "Users whose calls are published.")
         self.outbox = self._gauge("outbox_messages", "Messages the broker has not acknowledged.")
         self.taken_over = self._gauge(
             "taken_over", "1 while another bridge serves the PBX and we stand back."
@@ -39,25 +96,31 @@ class Metrics:
         self.store_up = self._gauge(
             "state_store_up", "1 while events are kept for a crash; no series without."
         )
-        self.dropped = self._gauge("dropped_messages", "Messages dropped since the start.", "reason")
-        self.last_poll = self._gauge("poll_last_success_timestamp_seconds", "When a Poll last came back.")
-        self.beat = Gauge(
-            f"{PREFIX}_loop_beat_timestamp_seconds", "When the event loop last turned.", registry=registry
+        self.last_poll = self._gauge(
+            "poll_last_success_timestamp_seconds", "When a Poll last came back; 0: none yet."
         )
-        build = Gauge(f"{PREFIX}_build_info", "What runs here.", ["version"], registry=registry)
-        build.labels(__version__).set(1)
-        self._make_counts()
+        self.certificate = self._gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate of a side ends; no series without TLS or where it cannot be read.",
+            "side",
+        )
 
-    def _make_counts(self) -> None:
-        """Counters and histograms."""
+    def _make_counters(self) -> None:
+        self.starts = self._counter("session_starts", "Sessions that came up.", "side")
         self.sessions = self._counter(
             "session_ends", "Sessions that ended or did not come about.", "side", "error"
         )
         self.contradictions = self._counter(
             "state_contradictions", "How often somebody else's word on our state topic was put right."
         )
+        self.takeovers = self._counter(
+            "takeovers", "How often another bridge, or its late will, was on our topics."
+        )
         self.events = self._counter("events", "Call events, by type.", "type")
+        self.dropped = self._counter("dropped_messages", "Messages dropped, by reason.", "reason")
         self.commands = self._counter("commands", "Commands answered.", "verb", "code")
+
+    def _make_histograms(self) -> None:
         self.command_seconds = self._histogram(
             "command_duration_seconds", "From the receipt of a command to its reply.", _LATENCY_S
         )
@@ -65,7 +128,10 @@ class Metrics:
             "publish_latency_seconds", "From a change to the broker's acknowledgement.", _LATENCY_S
         )
         self.poll_seconds = self._histogram(
-            "poll_duration_seconds", "How long a Poll took, by what it brought.", _POLL_S, "outcome"
+            "poll_duration_seconds",
+            "How long a Poll took, by what it brought; error: its session ended first.",
+            _POLL_S,
+            "outcome",
         )
 
     def forget(self, pbx: str) -> None:
@@ -75,20 +141,37 @@ class Metrics:
 
     def announce(self, pbx: str) -> None:
         """Show zeros for everything that is known in advance of a PBX."""
-        for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.outbox, self.last_poll):
+        for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.followed, self.outbox):
             gauge.labels(pbx).set(0)
-        self.taken_over.labels(pbx).set(0)
-        self.contradictions.labels(pbx)
+        for gauge in (self.taken_over, self.last_poll):
+            gauge.labels(pbx).set(0)
+        for state in LINK_STATES:
+            self.link_state.labels(pbx, state).set(state == CONNECTING)
+        for part in Pace().limits():
+            self.stuck.labels(pbx, part).set(0)
+        for side in SIDES:
+            self.rejected.labels(pbx, side).set(0)
+        self._announce_counts(pbx)
+
+    def _announce_counts(self, pbx: str) -> None:
+        for single in (self.contradictions, self.takeovers, self.publish_seconds, self.command_seconds):
+            single.labels(pbx)
+        for side in SIDES:
+            self.starts.labels(pbx, side)
+            for error in _ERRORS:
+                self.sessions.labels(pbx, side, error.__name__)
         for kind in EventType:
             self.events.labels(pbx, kind.value)
         for verb in VERBS:
-            self.commands.labels(pbx, verb, "ok")
-        for reason in ("overflow", "age", "refused", "inbound"):
-            self.dropped.labels(pbx, reason).set(0)
-        for outcome in ("events", "idle"):
+            for code in ("ok", *FAILURES):
+                self.commands.labels(pbx, verb, code)
+        for reason in DROPS:
+            self.dropped.labels(pbx, reason)
+        for outcome in ("events", "idle", "error"):
             self.poll_seconds.labels(pbx, outcome)
-        self.publish_seconds.labels(pbx)
-        self.command_seconds.labels(pbx)
+
+    def _own(self, name: str, what: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", what, registry=self.registry)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
         return self._kept(Gauge(f"{PREFIX}_{name}", what, ["pbx", *labels], registry=self.registry))

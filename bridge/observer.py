@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 
 import structlog
 
@@ -10,8 +11,9 @@ from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
-from bridge.errors import Crashed, LinkError, TakenOver
-from bridge.metrics import Metrics
+from bridge.errors import Crashed, LinkError, Rejected, TakenOver
+from bridge.health import LinkStatus, Side
+from bridge.metrics import LINK_STATES, SIDES, Metrics
 from bridge.publisher import Publisher
 from bridge.supervise import Down
 
@@ -60,9 +62,13 @@ class Observer:
         self._pbx = pbx
         self._metrics = metrics
         self.log: Logger = structlog.get_logger(pbx=pbx)
-        self._troubles = {side: Trouble(side, self.log) for side in ("pbx", "mqtt")}
+        self._troubles = {side: Trouble(side, self.log) for side in SIDES}
+        self._sides = dict.fromkeys(SIDES, Side(up=False, reason="", since_ms=_now_ms()))
+        self._polling_since_s: float | None = None
         self._refused = 0
-        self._store_down = False
+        self._counted: Counter[str] = Counter()
+        self._takeovers = 0
+        self._store_problem = ""
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
 
@@ -73,29 +79,47 @@ class Observer:
 
     def up(self, side: str, **facts: object) -> None:
         """The PBX's or the broker's session is up."""
-        (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(1)
+        self._show(side, up=True)
+        self._sides[side] = Side(up=True, reason="", since_ms=_now_ms())
+        self._metrics.starts.labels(self._pbx, side).inc()
+        self._metrics.rejected.labels(self._pbx, side).set(0)
         self._troubles[side].up(**facts)
         if side == "mqtt":
             self._metrics.taken_over.labels(self._pbx).set(0)
 
     def left(self, side: str) -> None:
         """The session of a side is over, for whatever reason."""
-        (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(0)
+        self._show(side, up=False)
+        if self._sides[side].up:
+            self._sides[side] = Side(up=False, reason="", since_ms=_now_ms())
 
     def down(self, side: str, down: Down) -> None:
         """A session of a side failed."""
         self._metrics.sessions.labels(self._pbx, side, type(down.cause).__name__).inc()
+        self._metrics.rejected.labels(self._pbx, side).set(isinstance(down.cause, Rejected))
+        self._sides[side] = self._sides[side].because(down.cause.reason)
         if side == "mqtt":
             self._metrics.taken_over.labels(self._pbx).set(isinstance(down.cause, TakenOver))
+        elif self._polling_since_s is not None:
+            seconds, self._polling_since_s = time.monotonic() - self._polling_since_s, None
+            self._metrics.poll_seconds.labels(self._pbx, "error").observe(seconds)
         self._troubles[side].down(down)
+
+    def _show(self, side: str, *, up: bool) -> None:
+        (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(up)
 
     def events(self, events: tuple[Event, ...]) -> None:
         """Call events were put into the outbox."""
         for event in events:
             self._metrics.events.labels(self._pbx, event.type.value).inc()
 
+    def polling(self) -> None:
+        """The first Poll of a session is on its way."""
+        self._polling_since_s = time.monotonic()
+
     def polled(self, seconds: float, *, events: bool) -> None:
-        """A Poll came back."""
+        """A Poll came back, and the next one is on its way."""
+        self._polling_since_s = time.monotonic()
         self._metrics.poll_seconds.labels(self._pbx, "events" if events else "idle").observe(seconds)
         self._metrics.last_poll.labels(self._pbx).set_to_current_time()
 
@@ -138,16 +162,41 @@ class Observer:
         self._metrics.store_up.labels(self._pbx).set(problem is None)
         if problem is not None:
             self.log.error("state directory down", reason=problem)
-        elif self._store_down:
+        elif self._store_problem:
             self.log.info("state directory up")
-        self._store_down = problem is not None
+        self._store_problem = problem or ""
 
     def measure(self, publisher: Publisher, outbox: Outbox, inbound_dropped: int) -> None:
         """Set the gauges; for whenever metrics are asked for."""
-        metrics, pbx = self._metrics, self._pbx
-        metrics.users.labels(pbx).set(len(publisher.state.users))
-        metrics.calls.labels(pbx).set(sum(len(calls) for calls in publisher.state.calls.values()))
-        metrics.outbox.labels(pbx).set(len(outbox))
-        dropped = {"inbound": inbound_dropped, "refused": self._refused, **outbox.dropped}
-        for reason, count in dropped.items():
-            metrics.dropped.labels(pbx, reason).set(count)
+        metrics, pbx, status = self._metrics, self._pbx, self.status(publisher, outbox)
+        metrics.users.labels(pbx).set(status.users)
+        metrics.followed.labels(pbx).set(len(publisher.followed))
+        metrics.calls.labels(pbx).set(status.calls)
+        metrics.outbox.labels(pbx).set(status.outbox)
+        for state in LINK_STATES:
+            metrics.link_state.labels(pbx, state).set(state == status.link)
+        for reason, count in {"inbound": inbound_dropped, "refused": self._refused, **outbox.dropped}.items():
+            metrics.dropped.labels(pbx, reason).inc(count - self._counted[reason])
+            self._counted[reason] = count
+        metrics.takeovers.labels(pbx).inc(publisher.takeovers - self._takeovers)
+        self._takeovers = publisher.takeovers
+
+    def status(self, publisher: Publisher, outbox: Outbox) -> LinkStatus:
+        """The link as a person wants to see it."""
+        return LinkStatus(
+            pbx=self._pbx,
+            link=publisher.status.link,
+            box=self._sides["pbx"].because(publisher.status.reason),
+            broker=self._sides["mqtt"],
+            firmware=publisher.about.firmware,
+            users=len(publisher.state.users),
+            calls=sum(len(calls) for calls in publisher.state.calls.values()),
+            outbox=len(outbox),
+            dropped=dict(+self._counted),
+            stuck=self._stuck,
+            store_problem=self._store_problem,
+        )
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)

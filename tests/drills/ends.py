@@ -44,7 +44,7 @@ async def outbox_overflows(made: Bench) -> None:
     await fence(made)
     seen = [event["seq"] for event in made.bus.events()]
     missing = max(seen) - len(set(seen))
-    counted = f'innovaphone_mqtt_dropped_messages{{pbx="hq",reason="overflow"}} {missing:.1f}'
+    counted = f'innovaphone_mqtt_dropped_messages_total{{pbx="hq",reason="overflow"}} {missing:.1f}'
     await eventually(lambda: counted in made.page(), f"exactly {missing} events are counted as dropped")
     assert missing > 0, "nothing overflowed"
 

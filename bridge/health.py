@@ -1,0 +1,148 @@
+"""What the process says of itself: whether it moves, what is ready, how each link does.
+
+Written by the loop, read by the thread that serves the pages. No I/O.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from bridge import __version__
+from bridge.core.render import rfc3339
+from bridge.publisher import CONNECTING, ONLINE, SYNCING
+
+STALE_S = 15.0
+OK, DEGRADED, DOWN = "ok", "degraded", "down"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The session with a PBX or with the broker: up or not, why not, since when (Unix milliseconds)."""
+
+    up: bool
+    reason: str
+    since_ms: int
+
+    def because(self, reason: str) -> Self:
+        """Down for this reason, since when it was down already."""
+        return replace(self, reason=reason)
+
+    @property
+    def level(self) -> str:
+        """A session that has never failed is still being opened."""
+        if self.up:
+            return OK
+        return DOWN if self.reason else DEGRADED
+
+    def told(self) -> dict[str, object]:
+        """The side for JSON."""
+        return {"up": self.up, "reason": self.reason, "since": rfc3339(self.since_ms)}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """One link. `box`: the session with the PBX; `dropped`: messages, by reason; `stuck`: its parts."""
+
+    pbx: str
+    link: str
+    box: Side
+    broker: Side
+    firmware: str
+    users: int
+    calls: int
+    outbox: int
+    dropped: Mapping[str, int]
+    stuck: tuple[str, ...]
+    store_problem: str
+
+    @property
+    def level(self) -> str:
+        """One word: ok, degraded (on its way, or not durable) or down."""
+        starting = self.link in {CONNECTING, SYNCING}
+        box = OK if self.link == ONLINE else DEGRADED if starting else DOWN
+        levels = {box, self.broker.level, DOWN if self.stuck else OK, DEGRADED if self.store_problem else OK}
+        return worst(levels)
+
+    def told(self) -> dict[str, object]:
+        """The link for JSON."""
+        return {
+            "pbx": self.pbx,
+            "level": self.level,
+            "link": self.link,
+            **self.box.told(),
+            "broker": self.broker.told(),
+            "firmware": self.firmware,
+            "users": self.users,
+            "calls": self.calls,
+            "outbox": self.outbox,
+            "dropped": dict(self.dropped),
+            "stuck": list(self.stuck),
+            "store_problem": self.store_problem,
+        }
+
+
+class Health:
+    """The process and its links, as of the last turn of the loop. `config` writes what is in force."""
+
+    def __init__(self) -> None:
+        self._beat_s = time.monotonic()
+        self._started_ms = round(time.time() * 1000)
+        self.links: dict[str, bool] | None = None
+        self.stuck: dict[str, tuple[str, ...]] = {}
+        self.statuses: tuple[LinkStatus, ...] = ()
+        self.config: Callable[[], str] = str
+        self.config_good = True
+
+    def beat(
+        self,
+        links: dict[str, bool],
+        stuck: dict[str, tuple[str, ...]],
+        statuses: tuple[LinkStatus, ...] = (),
+    ) -> None:
+        """The loop turns. `links`: whether each is ready; `stuck`: the parts of links that do not move."""
+        self._beat_s = time.monotonic()
+        self.links = links
+        self.stuck = stuck
+        self.statuses = statuses
+
+    @property
+    def moving(self) -> bool:
+        """Everything moves: the loop, and each part of each link."""
+        return self.turning and not self.stuck
+
+    @property
+    def turning(self) -> bool:
+        """The loop turns."""
+        return self.beat_age_s < STALE_S
+
+    @property
+    def beat_age_s(self) -> float:
+        """Seconds since the loop last turned."""
+        return time.monotonic() - self._beat_s
+
+    @property
+    def level(self) -> str:
+        """Down: the loop hangs or no link works. Degraded: a link does not, or a reload failed."""
+        levels = [status.level for status in self.statuses]
+        if not self.turning or (levels and set(levels) == {DOWN}):
+            return DOWN
+        return OK if self.config_good and set(levels) <= {OK} and self.links is not None else DEGRADED
+
+    def told(self) -> dict[str, object]:
+        """All of it, for JSON."""
+        return {
+            "schema": SCHEMA,
+            "level": self.level,
+            "version": __version__,
+            "started": rfc3339(self._started_ms),
+            "loop_beat_age_s": round(self.beat_age_s, 3),
+            "config_good": self.config_good,
+            "links": [status.told() for status in self.statuses],
+        }
+
+
+def worst(levels: set[str]) -> str:
+    """The worst of some levels."""
+    return next((level for level in (DOWN, DEGRADED) if level in levels), OK)
