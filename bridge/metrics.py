@@ -99,6 +99,10 @@ class Metrics:
         self.last_poll = self._gauge(
             "poll_last_success_timestamp_seconds", "When a Poll last came back; 0: none yet."
         )
+        self.delivered = self._gauge(
+            "delivered_timestamp_seconds",
+            "The broker has acknowledged all that the PBX told until then; 0: nothing yet.",
+        )
         self.certificate = self._gauge(
             "certificate_expiry_timestamp_seconds",
             "When the certificate of a side ends; no series without TLS or where it cannot be read.",
@@ -143,7 +147,7 @@ class Metrics:
         """Show zeros for everything that is known in advance of a PBX."""
         for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.followed, self.outbox):
             gauge.labels(pbx).set(0)
-        for gauge in (self.taken_over, self.last_poll):
+        for gauge in (self.taken_over, self.last_poll, self.delivered):
             gauge.labels(pbx).set(0)
         for state in LINK_STATES:
             self.link_state.labels(pbx, state).set(state == CONNECTING)

@@ -65,6 +65,7 @@ class Observer:
         self._troubles = {side: Trouble(side, self.log) for side in SIDES}
         self._sides = dict.fromkeys(SIDES, Side(up=False, reason="", since_ms=_now_ms()))
         self._polling_since_s: float | None = None
+        self._polled_s = 0.0
         self._refused = 0
         self._counted: Counter[str] = Counter()
         self._takeovers = 0
@@ -121,7 +122,8 @@ class Observer:
         """A Poll came back, and the next one is on its way."""
         self._polling_since_s = time.monotonic()
         self._metrics.poll_seconds.labels(self._pbx, "events" if events else "idle").observe(seconds)
-        self._metrics.last_poll.labels(self._pbx).set_to_current_time()
+        self._polled_s = time.time()
+        self._metrics.last_poll.labels(self._pbx).set(self._polled_s)
 
     def replied(self, address: Address, request_id: str | None, code: str, seconds: float) -> None:
         """A command got its reply."""
@@ -180,6 +182,14 @@ class Observer:
             self._counted[reason] = count
         metrics.takeovers.labels(pbx).inc(publisher.takeovers - self._takeovers)
         self._takeovers = publisher.takeovers
+        if outbox.connected:
+            metrics.delivered.labels(pbx).set(self._delivered_s(outbox.oldest_s))
+
+    def _delivered_s(self, oldest_s: float | None) -> float:
+        """The last Poll, in Unix time, or when the oldest message that still waits was written."""
+        if oldest_s is None:
+            return self._polled_s
+        return min(self._polled_s, time.time() - (time.monotonic() - oldest_s))
 
     def status(self, publisher: Publisher, outbox: Outbox) -> LinkStatus:
         """The link as a person wants to see it."""

@@ -130,6 +130,9 @@ async def test_they_count_what_happens(broker: Mosquitto, bus: Observer, pbx: Si
         bus.publish("innovaphone/hq/command/ping", {"id": "1"})
         await becomes(port, "commands_total", 1, pbx="hq", verb="ping", code="ok")
 
+        polled = await value(port, "poll_last_success_timestamp_seconds", pbx="hq")
+        await becomes(port, "delivered_timestamp_seconds", polled or -1, pbx="hq")
+
         pbx.faults.add(Fault("reset", "Poll"))
         pbx.change_user("Bert O'Neil", dn="Bertram")
         await becomes(port, "poll_duration_seconds_count", 1, pbx="hq", outcome="error")

@@ -7,6 +7,7 @@ events keep their order, are bounded in number and age, and what is dropped is c
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from bridge.core.message import Message
 
@@ -55,13 +56,20 @@ class Outbox:
         return not len(self)
 
     @property
+    def oldest_s(self) -> float | None:
+        """Since when the oldest message waits for the broker, in monotonic seconds."""
+        waiting = (*self._states.values(), *islice(self._line, 1), *self._flying.values())
+        return min((parcel.since_s for parcel in waiting), default=None)
+
+    @property
     def in_flight(self) -> int:
         """How many messages the broker has not acknowledged."""
         return len(self._flying)
 
     def put_state(self, message: Message, now_s: float) -> None:
-        """Let a retained message wait; it takes the place of an older one of its topic."""
-        self._states[message.topic] = Parcel(message, now_s)
+        """Let a retained message wait; it takes the place of an older one of its topic, and its age."""
+        older = self._states.get(message.topic)
+        self._states[message.topic] = Parcel(message, now_s if older is None else older.since_s)
 
     def put_event(self, message: Message, now_s: float) -> int:
         """Let an event wait its turn, and number it; the oldest one in line goes when there are too many."""

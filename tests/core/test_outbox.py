@@ -88,6 +88,20 @@ def test_what_was_not_acknowledged_comes_again_in_order() -> None:
     ]
 
 
+def test_the_age_of_what_waits_is_that_of_its_first_word() -> None:
+    """A state that changes all the time is as old as its first change that nobody got."""
+    outbox = Outbox(Limits())
+    ages = [outbox.oldest_s]
+    outbox.put_state(state("a"), 5.0)
+    outbox.put_state(state("a"), 6.0)
+    ages.append(outbox.oldest_s)
+    outbox.put_event(event(1), 3.0)
+    taken = [outbox.take(7.0), outbox.take(7.0)]
+    ages.append(outbox.oldest_s)
+    assert [outbox.done(each[0]) for each in taken if each is not None] == [5.0, 3.0]
+    assert [*ages, outbox.oldest_s] == [None, 5.0, 3.0, None]
+
+
 def test_clearing_survives_an_outage() -> None:
     """A topic that must be cleared is not forgotten by the refresh."""
     outbox = Outbox(Limits())
