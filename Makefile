@@ -45,6 +45,8 @@ lock: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) --extra dev -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --extra build -c requirements.lock -o deploy/container/requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) -o deploy/container/sbom.lock deploy/container/sbom.in
+	$(BIN)/uv pip compile $(LOCK) -o tests/helm/requirements.txt tests/helm/requirements.in
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
