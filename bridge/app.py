@@ -1,6 +1,8 @@
 """The process: builds the links, runs them until a signal, keeps the health. Decides nothing else."""
 
 import asyncio
+import faulthandler
+import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ from bridge.errors import ConfigError
 from bridge.fleet import Fleet
 from bridge.health import Health
 from bridge.metrics import Metrics
+from bridge.notify import Notifier
 from bridge.observer import Observer
 from bridge.web import Web
 
@@ -36,6 +39,7 @@ async def run(
     """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DaemonExecutor())
+    faulthandler.enable()  # a watchdog ends the process by SIGABRT: all stacks go to the log
     process = Process(config, pbxs, stop or asyncio.Event(), reload)
     with ExitStack() as stack:
         _serve_web(config, process.registry, process.health, stack)
@@ -52,6 +56,7 @@ class Process:
         self.stop = stop
         self.hang_up = asyncio.Event()
         self.registry, self.health = CollectorRegistry(), Health()
+        self.notifier = Notifier(os.environ)
         self.reload = reload
         self._chosen: Chosen = (config, pbxs)
         self._log = structlog.get_logger()
@@ -74,7 +79,9 @@ class Process:
                     tasks.create_task(self._look_at_certificates(), name="certificates"),
                 ]
                 await fleet.apply(config, pbxs, self._builder)
+                self.notifier.ready()
                 await self.stop.wait()
+                self.notifier.stopping()
                 for helper in helpers:
                     helper.cancel()
                 await asyncio.wait(helpers)
@@ -97,8 +104,14 @@ class Process:
                 self.health.config_good = False
                 for problem in error.problems:
                     self._log.error("configuration not reloaded", problem=problem)
-                continue
-            await self._take_over(fleet, chosen)
+            else:
+                await self._take_over(fleet, chosen)
+            self.notifier.ready()
+
+    def reload_soon(self) -> None:
+        """Read the configuration anew; systemd hears of it at once, so that it waits for the end of it."""
+        self.notifier.reloading()
+        self.hang_up.set()
 
     async def _take_over(self, fleet: Fleet, chosen: Chosen) -> None:
         config, pbxs = chosen
@@ -120,6 +133,7 @@ class Process:
             stuck = {name: parts for name, link in links.items() if (parts := link.stuck())}
             ready = {pbx.name: pbx.name in links and links[pbx.name].ready for pbx in self._chosen[1]}
             self.health.beat(ready, stuck, tuple(link.status for link in links.values()))
+            self.notifier.beat(self.health.statuses, moving=self.health.moving)
             self._metrics.beat.set_to_current_time()
             for link in links.values():
                 link.measure()
@@ -147,7 +161,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, process: Process, stack: ExitSt
         loop.add_signal_handler(number, stopping, number)
         stack.callback(loop.remove_signal_handler, number)
     if process.reload is not None:
-        loop.add_signal_handler(signal.SIGHUP, process.hang_up.set)
+        loop.add_signal_handler(signal.SIGHUP, process.reload_soon)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
 
 

@@ -1,5 +1,6 @@
 """What several sections of the configuration are made of: paths, secrets, URLs. Knows no section."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, urlsplit
@@ -16,9 +17,16 @@ from pydantic import (
 
 from bridge.secret_files import read_secret
 
+CREDENTIALS = "$CREDENTIALS_DIRECTORY"
+
 
 def _inside(path: Path, info: ValidationInfo) -> Path:
-    """A path that is not absolute starts at the folder of the configuration file."""
+    """A path that is not absolute starts at the folder of the configuration file, or at the credentials."""
+    if path.parts[:1] == (CREDENTIALS,):
+        given = os.environ.get(CREDENTIALS.removeprefix("$"))
+        if not given:
+            raise ValueError(f"{CREDENTIALS} is there for a service of systemd with LoadCredential= only")
+        return Path(given, *path.parts[1:])
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / path
 

@@ -178,6 +178,18 @@ def test_a_secret_file_must_be_one(tmp_path: Path, content: bytes | None, mode: 
     assert words in found[0]
 
 
+def test_credentials_of_systemd_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder that systemd names; without it the error says whose it is."""
+    text = PBX + "  password_file: $CREDENTIALS_DIRECTORY/secret_hq\n"
+    found = problems(tmp_path, text)
+    reason = "$CREDENTIALS_DIRECTORY is there for a service of systemd with LoadCredential= only"
+    assert found == [f"b.yaml:6: pbxs[0].password_file: {reason}"]
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "secret_hq").write_text(CANARY)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "given"))
+    assert load(tmp_path / "b.yaml").pbxs[0].secret == CANARY
+
+
 def test_secrets_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Relative to the file, without the last newline; systemd's credentials may be open."""
     (tmp_path / "secret").write_text(f"{CANARY}\r\n")

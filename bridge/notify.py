@@ -1,0 +1,57 @@
+"""What systemd is told of the process (sd_notify(3)). Never fails, and says nothing where nobody listens."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+
+from bridge.health import LinkStatus
+
+
+class Notifier:
+    """One datagram for each occurrence, to the socket that systemd names in the environment."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        pid = environment.get("WATCHDOG_PID", "")
+        self._watched = "WATCHDOG_USEC" in environment and pid in {"", str(os.getpid())}
+        self._status = ""
+
+    def ready(self) -> None:
+        """The process has started, or has read its configuration anew."""
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """A reload begins; `ready` ends it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """The end begins."""
+        self._send("STOPPING=1")
+
+    def beat(self, links: Sequence[LinkStatus], *, moving: bool) -> None:
+        """Tell how the links do where that has changed, and that the process is alive if everything moves."""
+        text = summary(links)
+        news = [f"STATUS={text}"] if text != self._status else []
+        self._status = text
+        self._send(*news, *(["WATCHDOG=1"] if self._watched and moving else []))
+
+    def _send(self, *lines: str) -> None:
+        if not self._address or not lines:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(0)
+            sender.sendto("\n".join(lines).encode(), self._address)
+
+
+def summary(links: Sequence[LinkStatus]) -> str:
+    """All links in one line: the words of the only one, or how many of them work."""
+    calls, queue = sum(link.calls for link in links), sum(link.outbox for link in links)
+    if len(links) == 1:
+        pbx, mqtt = links[0].link, "online" if links[0].broker.up else "offline"
+    else:
+        pbx = f"{sum(link.box.up for link in links)}/{len(links)}"
+        mqtt = f"{sum(link.broker.up for link in links)}/{len(links)}"
+    return f"pbx={pbx} mqtt={mqtt} calls={calls} queue={queue}"
