@@ -111,13 +111,14 @@ def simulate(
 @cli.command()
 def demo(
     for_s: Annotated[float, typer.Option("--for", help="End after so many seconds; 0: at Ctrl-C.")] = 0,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Serve metrics and pages there.")] = "off",
 ) -> None:
     """Show a simulated PBX, a broker and the bridge at work, in words."""
     from bridge.demo.broker import NoBrokerError  # noqa: PLC0415  (only for those who want the demo)
     from bridge.demo.show import demo as show  # noqa: PLC0415  (same)
 
     try:
-        code = asyncio.run(show(for_s, typer.echo))
+        code = asyncio.run(show(for_s, listen, typer.echo))
     except NoBrokerError as error:
         raise ConfigError((f"demo: {error}",)) from None
     raise typer.Exit(code)

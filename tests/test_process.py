@@ -163,9 +163,12 @@ async def test_simulate_is_a_pbx_for_the_program(broker: Mosquitto, bus: Observe
 
 @amqtt_leaks
 async def test_the_demo_proves_the_loop() -> None:
-    """As `make demo ARGS="--for 12"`, in this process."""
+    """As `make demo ARGS="--for 12 --listen ..."`, in this process; its pages can be looked at meanwhile."""
     lines: list[str] = []
-    assert await demo(12, lines.append) == 0
+    port = free_port()
+    running = asyncio.create_task(demo(12, f"127.0.0.1:{port}", lines.append))
+    await eventually(lambda: get_soon(port) == 200, "the demo is ready")
+    assert await running == 0
     assert any("is called by ACME" in line for line in lines)
 
 
@@ -187,7 +190,7 @@ def test_a_demo_without_any_broker_says_what_to_install(
 async def test_a_demo_that_is_too_short_fails() -> None:
     """It says what was not seen."""
     lines: list[str] = []
-    assert await demo(0.3, lines.append) == 1
+    assert await demo(0.3, "off", lines.append) == 1
     assert any(line.strip().startswith("NO") for line in lines)
 
 

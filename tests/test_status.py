@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,19 @@ async def test_the_pages_of_a_running_bridge(broker: Mosquitto, pbx: SimPbx) -> 
 def facts(port: int) -> Any:
     """What /status says."""
     return json.loads(get(port, "/status")[1])
+
+
+async def test_the_pages_answer_when_the_loop_does_not(pbx: SimPbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This test stands on the loop of the bridge meanwhile: unhealthy, down, and why; then well again."""
+    monkeypatch.setattr(health, "STALE_S", 1.5)
+    async with served(configuration(free_port(), pbx_section(pbx))) as port:
+        await eventually(lambda: get_soon(port) != 0, "the bridge serves its pages")
+        end = time.monotonic() + 10
+        while get(port, "/healthz")[0] == HTTPStatus.OK:
+            assert time.monotonic() < end, "the loop stands still, and nobody says so"
+        assert json.loads(get(port, "/status")[1])["level"] == "down"
+        assert "The event loop does not turn." in get(port, "/")[1]
+        await eventually(lambda: get(port, "/healthz")[0] == HTTPStatus.OK, "the loop turns again")
 
 
 @pytest.mark.broker

@@ -51,15 +51,15 @@ class Seen:
             await self.changed.wait()
 
 
-async def demo(for_s: float, say: Say) -> int:
-    """Run the demo; 0 when all that it is to show was seen, 1 otherwise."""
+async def demo(for_s: float, listen: str, say: Say) -> int:
+    """Run the demo; 0 when all that it is to show was seen, 1 otherwise. `listen`: as `http.listen`."""
     log.configure("warning", "text")
     seen, stop = Seen(), asyncio.Event()
     scene = office()
     options = SimOptions(box=Box(far_end_answers_s=0.5))
     async with SimPbx(scene.users, options) as pbx, broker() as (name, port):
         say(f"A simulated PBX at {pbx.url}, {name} on port {port}, and the bridge between them.\n")
-        config = _config(pbx.url, port)
+        config = _config(pbx.url, port, listen)
         tasks = [
             asyncio.create_task(app.run(config, config.pbxs, stop), name="bridge"),
             asyncio.create_task(_watch(port, seen, say), name="watch"),
@@ -93,12 +93,11 @@ async def _play(pbx: SimPbx, seen: Seen) -> None:
         await play(pbx, office())
 
 
-def _config(url: str, port: int) -> Config:
+def _config(url: str, port: int, listen: str) -> Config:
     pbx = {"name": "office", "url": url, "username": "admin", "password": "secret", "session_user": "API"}
     mqtt = {"url": f"mqtt://127.0.0.1:{port}"}
-    return Config.model_validate(
-        {"mqtt": mqtt, "pbxs": [{**pbx, "settle_s": 0.3}], "http": {"listen": "off"}}
-    )
+    http = {"listen": listen}
+    return Config.model_validate({"mqtt": mqtt, "pbxs": [{**pbx, "settle_s": 0.3}], "http": http})
 
 
 async def _watch(port: int, seen: Seen, say: Say) -> None:
