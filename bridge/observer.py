@@ -11,7 +11,7 @@ from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
-from bridge.errors import Crashed, LinkError, Rejected, TakenOver
+from bridge.errors import Crashed, LinkError, Rejected, TakenOver, Unreachable
 from bridge.health import LinkStatus, Side
 from bridge.metrics import LINK_STATES, SIDES, Metrics
 from bridge.publisher import Publisher
@@ -66,7 +66,7 @@ class Observer:
         self._sides = dict.fromkeys(SIDES, Side(up=False, reason="", since_ms=_now_ms()))
         self._polling_since_s: float | None = None
         self._polled_s = 0.0
-        self._refused = 0
+        self._refused, self._held_back = 0, 0
         self._counted: Counter[str] = Counter()
         self._takeovers = 0
         self._store_problem = ""
@@ -141,10 +141,13 @@ class Observer:
         self._metrics.publish_seconds.labels(self._pbx).observe(seconds)
 
     def refused(self, topic: str, error: LinkError) -> None:
-        """The broker will not have a message."""
-        self._refused += 1
-        say = self.log.warning if self._refused == 1 else self.log.debug
-        say("publish refused", topic=topic, reason=error.reason, refused=self._refused)
+        """The broker will not have a message, or not now; the first of each is loud."""
+        later = isinstance(error, Unreachable)
+        self._refused += not later
+        self._held_back += later
+        what, count = ("held back", self._held_back) if later else ("refused", self._refused)
+        say = self.log.warning if count == 1 else self.log.debug
+        say(f"publish {what}", topic=topic, reason=error.reason, count=count)
 
     def contradicted(self) -> None:
         """Somebody else said of our state what is not true; it was put right."""

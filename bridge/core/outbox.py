@@ -43,6 +43,7 @@ class Outbox:
         self._states: dict[str, Parcel] = {}
         self._line: deque[Parcel] = deque()
         self._flying: dict[int, Parcel] = {}
+        self._refused: set[int] = set()
         self._tickets = 0
         self.connected = False
         self.dropped: Counter[str] = Counter()
@@ -63,8 +64,8 @@ class Outbox:
 
     @property
     def in_flight(self) -> int:
-        """How many messages the broker has not acknowledged."""
-        return len(self._flying)
+        """How many messages the broker has not answered."""
+        return len(self._flying) - len(self._refused)
 
     def put_state(self, message: Message, now_s: float) -> None:
         """Let a retained message wait; it takes the place of an older one of its topic, and its age."""
@@ -93,7 +94,14 @@ class Outbox:
         self.connected = True
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
-        """The next message to send, with a ticket to hand back; states go first."""
+        """The next message to send, with a ticket to hand back; states go first.
+
+        None while some were not taken and others are on their way still, so that order is kept.
+        """
+        if self._refused:
+            if self.in_flight:
+                return None
+            self._take_back()
         parcel = self._next(now_s)
         if parcel is None:
             return None
@@ -109,15 +117,24 @@ class Outbox:
         self._forget(parcel)
         return parcel.since_s
 
+    def again(self, ticket: int) -> None:
+        """The broker could not take it now: it waits again once everything on its way has been answered."""
+        if ticket in self._flying:
+            self._refused.add(ticket)
+
     def disconnected(self) -> None:
         """The broker session is gone: what it did not acknowledge waits again, in its old order."""
         self.connected = False
+        self._take_back()
+
+    def _take_back(self) -> None:
         for parcel in reversed(self._flying.values()):
             if parcel.message.retain:
                 self._states.setdefault(parcel.message.topic, parcel)
             else:
                 self._line.appendleft(replace(parcel, queued=True))
         self._flying.clear()
+        self._refused.clear()
 
     def _queue(self, parcel: Parcel) -> None:
         self._line.append(parcel)

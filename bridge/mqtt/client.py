@@ -239,8 +239,8 @@ def _answer(future: asyncio.Future[None] | None, codes: Sequence[ReasonCode], wh
     """Tell who waits what the broker said of it."""
     if future is None or future.done():
         return
-    refused = next((code for code in codes if code.value >= reasons.REFUSED_FROM), None)
-    if refused is None:
+    refusal = reasons.of_answers(codes, what)
+    if refusal is None:
         future.set_result(None)
     else:
-        future.set_exception(Rejected(f"the broker refuses the {what}: {refused}"))
+        future.set_exception(refusal)

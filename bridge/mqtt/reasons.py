@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections.abc import Sequence
 
 from paho.mqtt.client import WebsocketConnectionError
 from paho.mqtt.reasoncodes import ReasonCode
@@ -11,7 +12,8 @@ from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachab
 UNSUPPORTED_VERSION = 0x84
 TAKEN_OVER = 0x8E
 REFUSED_FROM = 0x80
-_BUSY = frozenset({0x88, 0x89, 0x97, 0x9C, 0x9D, 0x9F})
+QUOTA_EXCEEDED = 0x97
+_BUSY = frozenset({0x88, 0x89, QUOTA_EXCEEDED, 0x9C, 0x9D, 0x9F})
 _HUMAN = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x9A, 0x9B})
 
 
@@ -22,6 +24,16 @@ def of_connack(code: ReasonCode, place: str) -> LinkError:
     if code.value in _HUMAN:
         return Rejected(f"the broker {place} refuses the bridge: {code}")
     return Unreachable(f"the broker {place} refused the connection: {code}")
+
+
+def of_answers(codes: Sequence[ReasonCode], what: str) -> LinkError | None:
+    """The broker's word on a publish or a subscription: nothing, not now, or not at all."""
+    refused = next((code for code in codes if code.value >= REFUSED_FROM), None)
+    if refused is None:
+        return None
+    if refused.value == QUOTA_EXCEEDED:
+        return Unreachable(f"the broker cannot take the {what} now: {refused}")
+    return Rejected(f"the broker refuses the {what}: {refused}")
 
 
 def of_disconnect(code: ReasonCode, place: str) -> LinkError:

@@ -11,13 +11,15 @@ from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.model import Instant
 from bridge.core.outbox import Outbox
 from bridge.core.topics import Topics
-from bridge.errors import LinkError, SessionLost
+from bridge.errors import LinkError, SessionLost, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.settings import MQTT_5
 
 WINDOW = 50
 READ_BACK_S = 5.0
 WATCH_S, PATIENCE_S = 0.5, 60
+REST_S = 1.0
+"""How long a broker that cannot take a message for the moment is left alone."""
 
 
 async def read_back(connection: Connection, topics: Topics) -> dict[str, object]:
@@ -63,6 +65,7 @@ class BrokerSession:
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
         self._sent_s: dict[int, float] = {}
+        self._rest_until_s = 0.0
 
     @property
     def heard_s(self) -> float:
@@ -101,6 +104,10 @@ class BrokerSession:
     async def _pump(self) -> None:
         window = min(self._connection.limits.receive_maximum, WINDOW)
         while True:
+            rest_s = self._rest_until_s - self._clock().monotonic_s
+            if rest_s > 0:
+                await asyncio.sleep(rest_s)
+                continue
             self._work.clear()
             while self._outbox.in_flight < window:
                 item = self._outbox.take(self._clock().monotonic_s)
@@ -131,11 +138,15 @@ class BrokerSession:
         if isinstance(error, SessionLost):
             return
         self._sent_s.pop(ticket, None)
-        since = self._outbox.done(ticket)
+        if isinstance(error, Unreachable):
+            self._rest_until_s = self._clock().monotonic_s + REST_S
+            self._outbox.again(ticket)
+        else:
+            since = self._outbox.done(ticket)
+            if error is None and since is not None:
+                self._acknowledged(self._clock().monotonic_s - since)
         if isinstance(error, LinkError):
             self._refused(topic, error)
-        elif since is not None:
-            self._acknowledged(self._clock().monotonic_s - since)
         self._work.set()
         self._progress.set()
 

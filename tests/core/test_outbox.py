@@ -102,6 +102,21 @@ def test_the_age_of_what_waits_is_that_of_its_first_word() -> None:
     assert [*ages, outbox.oldest_s] == [None, 5.0, 3.0, None]
 
 
+def test_what_was_not_taken_for_the_moment_comes_again_in_order() -> None:
+    """After all that is on its way is answered; it does not count as under way meanwhile."""
+    outbox = Outbox(Limits())
+    for number in (1, 2, 3, 4):
+        outbox.put_event(event(number), 0.0)
+    first, second, third = (taken[0] for _ in range(3) if (taken := outbox.take(0.0)) is not None)
+    outbox.again(first)
+    outbox.again(77)
+    assert (outbox.in_flight, len(outbox), outbox.take(0.0)) == (2, 4, None)
+    outbox.done(second)
+    outbox.again(third)
+    payloads = [message.payload for message in drain(outbox)]
+    assert [each["seq"] for each in payloads if isinstance(each, dict)] == [1, 3, 4]
+
+
 def test_clearing_survives_an_outage() -> None:
     """A topic that must be cleared is not forgotten by the refresh."""
     outbox = Outbox(Limits())

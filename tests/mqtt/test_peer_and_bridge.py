@@ -1,5 +1,6 @@
 """The whole bridge between a simulated PBX and a broker with bad habits."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -134,6 +135,33 @@ async def test_a_broker_that_is_busy_at_first(pbx: SimPbx) -> None:
         assert not peer.publishes
         peer.habits = Habits()
         await told(peer, STAFF)
+
+
+async def test_a_broker_that_is_over_its_quota(pbx: SimPbx) -> None:
+    """What it cannot take for the moment comes again, in order, and is not counted as dropped."""
+    async with Peer() as peer, running(peer, pbx):
+        await told(peer, STAFF)
+        before = len(peer.publishes)
+        peer.habits = Habits(puback_code=0x97)
+        with structlog.testing.capture_logs() as log:
+            pbx.ring("Anna M\u00fcller", "0123")
+            await eventually(lambda: len(peer.publishes) > before, "the bridge tries")
+            await eventually(lambda: log, "the bridge says so")
+        peer.habits = Habits()
+        taken = len(peer.publishes)
+        await eventually(lambda: "ringing" in types(peer, taken), "the events come again")
+        state = next(
+            each for each in peer.publishes[taken:] if each.topic == "innovaphone/hq/user/anna/state"
+        )
+        assert b'"ringing"' in state.payload
+    assert types(peer, taken)[:2] == ["incoming", "ringing"]
+    assert [(each["event"], each["log_level"]) for each in log][:1] == [("publish held back", "warning")]
+    assert len(peer.connects) == 1
+
+
+def types(peer: Peer, since: int) -> list[str]:
+    """The types of Anna's events after so many publishes."""
+    return [json.loads(each.payload)["event_type"] for each in peer.publishes[since:] if each.topic == EVENT]
 
 
 async def test_a_broker_that_refuses_our_commands(pbx: SimPbx) -> None:
