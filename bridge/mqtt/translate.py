@@ -22,8 +22,12 @@ INBOUND_BYTES = 262_144
 _NO_LIMIT = 65_535
 
 
+class PacketTooLargeError(ValueError):
+    """The broker sends more at once than we take."""
+
+
 class Client(paho.Client):
-    """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets."""
+    """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets; takes no huge packet."""
 
     raw: socket.socket | None = None
     connecting = False
@@ -40,6 +44,12 @@ class Client(paho.Client):
         wrapped = self.context.wrap_socket(tcp_sock, server_hostname=self.host)
         self.raw = wrapped
         return wrapped
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """What is left of a packet is asked for at once. MQTT 3.1.1 cannot tell a broker our limit."""
+        if bufsize > INBOUND_BYTES:
+            raise PacketTooLargeError(bufsize)
+        return super()._sock_recv(bufsize)
 
     def close_raw(self) -> None:
         """Close what paho left open.

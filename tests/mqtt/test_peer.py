@@ -143,6 +143,15 @@ async def test_a_refused_publish() -> None:
         await connection.publish(Message("t/a", "x"))
 
 
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_packet_that_is_too_large(protocol: str) -> None:
+    """Its announced length is enough: nothing of it is kept, and the reason is named."""
+    async with Peer() as peer, connect(settings(peer, protocol), WILL) as connection:
+        peer.garbage(b"\x30\xff\xff\xff\x7f\x00\x01t")
+        lost = await asyncio.wait_for(connection.lost, 5)
+    assert "PacketTooLarge" in lost.reason
+
+
 async def test_a_puback_that_is_late() -> None:
     """A message counts as sent when it is acknowledged and not before; in the order of sending."""
     async with Peer(Habits(puback_s=None)) as peer, connect(settings(peer), WILL) as connection:
@@ -212,7 +221,7 @@ async def test_a_broker_that_says_nothing_more(habits: Habits) -> None:
     """It answers no ping, or all it says is the inside of one packet without end: we notice either."""
     async with Peer(habits) as peer, connect(settings(peer, keepalive_s=1), WILL) as connection:
         if habits.pingresp:
-            peer.garbage(b"\x30\xff\xff\xff\x7f\x00\x01a\x00")
+            peer.garbage(b"\x30\xff\xff\x0f\x00\x01a\x00")
         lost = await asyncio.wait_for(connection.lost, 5)
     assert type(lost) is SessionLost
     assert "Keep alive timeout" in lost.reason
