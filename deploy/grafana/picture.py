@@ -16,10 +16,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter
-from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import EngFormatter
 
 BOARD = Path(__file__).with_name("dashboard.json")
-COLUMNS, ROW_INCHES, WIDTH_INCHES, STEP_S = 24, 0.34, 16, 5
+COLUMNS, ROW_INCHES, WIDTH_INCHES, STEP_S = 24, 0.27, 14, 5
+MARGINS_INCHES = (0.5, 0.12, 0.3, 0.3)
 WORDS = {"$__rate_interval": "1m", "$__range": "15m", "$pbx": ".*"}
 Series = list[tuple[str, list[datetime], list[float]]]
 
@@ -53,24 +54,41 @@ def draw(axes: Axes, panel: dict[str, Any], series: Series) -> None:
     for name, times, values in series:
         axes.plot(times, values, label=name or panel["title"], linewidth=1)
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))
+    axes.yaxis.set_major_formatter(EngFormatter())
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
-    axes.set_xlim(*axes.get_xlim())
-    if series:
-        axes.legend(fontsize=6, loc="upper left", framealpha=0.6)
-    if panel["fieldConfig"]["defaults"].get("min") == 0:
+    if not series:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no data", ha="center", transform=axes.transAxes, color="gray")
+    else:
+        axes.legend(fontsize=6, loc="upper left", framealpha=0.6, ncols=4)
+    if panel["type"] == "state-timeline":
+        axes.set_ylim(-0.1, 1.3)
+    elif series and panel["fieldConfig"]["defaults"].get("min") == 0:
         axes.set_ylim(bottom=0)
+
+
+def place(at: dict[str, int], rows: int) -> tuple[float, float, float, float]:
+    """Left, bottom, width and height of a panel's inside, as shares of the picture."""
+    left, right, top, bottom = MARGINS_INCHES if at["h"] > 1 else (0.1, 0.1, 0.0, 0.0)
+    cell = WIDTH_INCHES / COLUMNS
+    height = rows * ROW_INCHES
+    return (
+        (at["x"] * cell + left) / WIDTH_INCHES,
+        ((rows - at["y"] - at["h"]) * ROW_INCHES + bottom) / height,
+        (at["w"] * cell - left - right) / WIDTH_INCHES,
+        (at["h"] * ROW_INCHES - top - bottom) / height,
+    )
 
 
 def main(prometheus: str, minutes: str, picture: str) -> None:
     """Draw all panels at their places."""
     panels = json.loads(BOARD.read_text(encoding="utf-8"))["panels"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
-    figure = plt.figure(figsize=(WIDTH_INCHES, rows * ROW_INCHES), layout="constrained")
-    grid = GridSpec(rows, COLUMNS, figure=figure)
+    figure = plt.figure(figsize=(WIDTH_INCHES, rows * ROW_INCHES))
     for panel in panels:
-        at = panel["gridPos"]
-        axes = figure.add_subplot(grid[at["y"] : at["y"] + at["h"], at["x"] : at["x"] + at["w"]])
+        axes = figure.add_axes(place(panel["gridPos"], rows))
         if panel["type"] == "row":
             axes.axis("off")
             axes.text(0, 0.2, panel["title"], fontsize=11, weight="bold")
@@ -81,7 +99,7 @@ def main(prometheus: str, minutes: str, picture: str) -> None:
             for one in ask(prometheus, target["expr"], target["legendFormat"], float(minutes))
         ]
         draw(axes, panel, series)
-    figure.savefig(picture, dpi=60)
+    figure.savefig(picture, dpi=64)
 
 
 if __name__ == "__main__":
