@@ -28,7 +28,9 @@ async def watch(chosen: Callable[[], tuple[Config, Sequence[Pbx]]], told: Told) 
         config, pbxs = chosen()
         told("", "mqtt", await _soonest([config.mqtt.address] if config.mqtt.encrypted else []))
         for pbx in pbxs:
-            told(pbx.name, "pbx", await _soonest([*_addresses(pbx)]))
+            end = await _soonest([*_addresses(pbx)])
+            if any(pbx.name == one.name for one in chosen()[1]):  # else a reload has removed it meanwhile
+                told(pbx.name, "pbx", end)
         await asyncio.sleep(AGAIN_S)
 
 

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge import certificates
 from bridge.certificates import ends_at
+from bridge.config import Config
 from bridge.metrics import PREFIX, Metrics
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
@@ -158,6 +159,24 @@ def test_the_end_of_a_certificate_is_read(end: datetime | None) -> None:
     for junk in (b"", b"\x30", b"\x30\x82\xff", b"\x30\x84\xff\xff\xff\xff", der[:100]):
         with pytest.raises(ValueError, match="not a certificate"):
             ends_at(junk)
+
+
+async def test_a_pbx_that_is_removed_meanwhile_gets_no_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look takes its time; what is told afterwards would stay for ever."""
+    monkeypatch.setattr(certificates, "FIRST_S", 0.0)
+    section = {"username": "u", "password": "p", "session_user": "API"}
+    pbxs = [{"name": name, "url": f"https://127.0.0.1:{free_port()}", **section} for name in ("gone", "hq")]
+    config = Config.model_validate({"mqtt": {"url": "mqtt://127.0.0.1"}, "pbxs": pbxs})
+    answers = iter((config.pbxs,))
+    told: asyncio.Queue[tuple[str, str, float | None]] = asyncio.Queue()
+    watching = asyncio.create_task(
+        certificates.watch(
+            lambda: (config, next(answers, config.pbxs[1:])), lambda *words: told.put_nowait(words)
+        )
+    )
+    heard = [await asyncio.wait_for(told.get(), 10) for _ in range(2)]
+    watching.cancel()
+    assert heard == [("", "mqtt", None), ("hq", "pbx", None)]
 
 
 @pytest.mark.broker

@@ -22,10 +22,10 @@ from tests.kit.network import CLEAR
 CALLS_PER_S = 12.0
 """Some 50 events a second."""
 SAMPLE_S, ROUND_S = 5.0, 60.0
-WARM_SHARE = 0.55
+WARM_SHARE = 0.6
 """Command ids are remembered for ten minutes: until then memory is meant to grow."""
 MOST_MIB_PER_H = 1.0
-SLACK_MIB = 1.0
+SLACK_MIB = 0.25
 """Below this, growth over the whole run is noise of the allocator, however steep it looks per hour."""
 
 
