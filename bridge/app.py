@@ -4,6 +4,7 @@ import asyncio
 import faulthandler
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -25,6 +26,7 @@ from bridge.observer import Observer
 from bridge.web import Web
 
 BEAT_S = 1.0
+JUMP_S = 2.0
 Chosen = tuple[Config, Sequence[Pbx]]
 Reload = Callable[[], Chosen]
 
@@ -128,7 +130,10 @@ class Process:
         await certificates.watch(lambda: self._chosen, self._metrics.certificate_ends)
 
     async def _beat(self, fleet: Fleet) -> None:
+        offset_s = time.time() - time.monotonic()
         while True:
+            before_s, offset_s = offset_s, time.time() - time.monotonic()
+            self._metrics.clock_jumps.inc(abs(offset_s - before_s) > JUMP_S)
             links = fleet.links
             stuck = {name: parts for name, link in links.items() if (parts := link.stuck())}
             ready = {pbx.name: pbx.name in links and links[pbx.name].ready for pbx in self._chosen[1]}

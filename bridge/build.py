@@ -20,7 +20,7 @@ from bridge.link import Link, LinkSettings
 from bridge.mqtt.door import Door
 from bridge.mqtt.settings import BrokerSettings
 from bridge.observer import Observer
-from bridge.pbx.client import Client, Following
+from bridge.pbx.client import Asked, Client, Following, unheard
 from bridge.pbx.http import Endpoint
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
@@ -49,7 +49,7 @@ class Builder:
         """The link of one PBX."""
         return Link(
             self._link_settings(pbx),
-            self._open_pbx(pbx),
+            self._open_pbx(pbx, observer.asked),
             Door(self.broker(pbx)),
             observer=observer,
             epoch=clock.new_epoch(secrets.randbits(32)),
@@ -57,12 +57,13 @@ class Builder:
             journal=journal,
         )
 
-    def client(self, pbx: Pbx, attempt: int = 0) -> Client:
+    def client(self, pbx: Pbx, attempt: int = 0, asked: Asked = unheard) -> Client:
         """A client of a PBX; the addresses take turns with the attempts."""
         url = pbx.endpoints[attempt % len(pbx.endpoints)]
         tls = self._contexts[_tls_settings(pbx)] if url.startswith("https") else None
         endpoint = Endpoint(url, pbx.username, pbx.secret or "", pbx.auth, tls)
-        return Client(self._soap, endpoint, poll_s=pbx.poll_timeout_s, request_s=pbx.request_timeout_s)
+        limits = {"poll_s": pbx.poll_timeout_s, "request_s": pbx.request_timeout_s}
+        return Client(self._soap, endpoint, **limits, asked=asked)
 
     def broker(self, pbx: Pbx) -> BrokerSettings:
         """The broker as this PBX's MQTT client sees it."""
@@ -86,7 +87,7 @@ class Builder:
         folder = self._config.state_dir
         return None if folder is None else Store(folder / f"{pbx.name}.sqlite3", observer.stored)
 
-    def _open_pbx(self, pbx: Pbx) -> OpenPbx:
+    def _open_pbx(self, pbx: Pbx, asked: Asked) -> OpenPbx:
         settings = SessionSettings(
             session_user=pbx.session_user,
             following=Following(pbx.transfers, pbx.wait_on_hook, pbx.device),
@@ -96,7 +97,7 @@ class Builder:
 
         @asynccontextmanager
         async def open_pbx(attempt: int) -> AsyncIterator[PbxSession]:
-            async with self.client(pbx, attempt) as client, session(client, settings) as opened:
+            async with self.client(pbx, attempt, asked) as client, session(client, settings) as opened:
                 yield opened
 
         return open_pbx

@@ -12,11 +12,14 @@ from bridge.core.model import EventType
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
 from bridge.errors import Crashed, LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
+from bridge.pbx.client import OPERATIONS
 from bridge.publisher import CONNECTING, ONLINE, REJECTED, STOPPED, SYNCING, UNREACHABLE
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 PREFIX = "innovaphone_mqtt"
 SIDES = ("pbx", "mqtt")
+RESULTS = ("ok", "error")
+REQUEST = ("operation", "result")
 LINK_STATES = (CONNECTING, SYNCING, ONLINE, UNREACHABLE, REJECTED, STOPPED)
 DROPS = ("overflow", "age", "refused", "inbound")
 FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
@@ -34,6 +37,7 @@ class Metrics:
         self._of_pbxs: list[MetricWrapperBase] = []
         self._make_process()
         self._make_gauges()
+        self._make_times()
         self._make_counters()
         self._make_histograms()
 
@@ -46,6 +50,11 @@ class Metrics:
         )
         build.labels(__version__, platform.python_version()).set(1)
         self.beat = self._own("loop_beat_timestamp_seconds", "When the event loop last turned.")
+        self.clock_jumps = Counter(
+            f"{PREFIX}_clock_jumps",
+            "How often the clock of the day was set by more than 2 s.",
+            registry=self.registry,
+        )
         self.reload_good = self._own(
             "config_last_reload_successful",
             "1 while what runs is what the configuration file said when it was last read.",
@@ -59,7 +68,7 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
-        for result in ("ok", "error"):
+        for result in RESULTS:
             self.reloads.labels(result)
         self.reload_good.set(1)
         self.reloaded_at.set(time.time())
@@ -96,6 +105,12 @@ class Metrics:
         self.store_up = self._gauge(
             "state_store_up", "1 while events are kept for a crash; no series without."
         )
+
+    def _make_times(self) -> None:
+        self.oldest = self._gauge(
+            "outbox_oldest_timestamp_seconds",
+            "Since when the oldest message waits for the broker; 0: none waits.",
+        )
         self.last_poll = self._gauge(
             "poll_last_success_timestamp_seconds", "When a Poll last came back; 0: none yet."
         )
@@ -122,6 +137,12 @@ class Metrics:
         )
         self.events = self._counter("events", "Call events, by type.", "type")
         self.dropped = self._counter("dropped_messages", "Messages dropped, by reason.", "reason")
+        self.held_back = self._counter(
+            "held_back_messages", "Messages the broker could not take for the moment; they come again."
+        )
+        self.requests = self._counter(
+            "pbx_requests", "Requests to the PBX besides Poll, by whether they were answered.", *REQUEST
+        )
         self.commands = self._counter("commands", "Commands answered.", "verb", "code")
 
     def _make_histograms(self) -> None:
@@ -130,6 +151,9 @@ class Metrics:
         )
         self.publish_seconds = self._histogram(
             "publish_latency_seconds", "From a change to the broker's acknowledgement.", _LATENCY_S
+        )
+        self.request_seconds = self._histogram(
+            "pbx_request_duration_seconds", "How long the PBX took to answer.", _LATENCY_S, "operation"
         )
         self.poll_seconds = self._histogram(
             "poll_duration_seconds",
@@ -147,7 +171,7 @@ class Metrics:
         """Show zeros for everything that is known in advance of a PBX."""
         for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.followed, self.outbox):
             gauge.labels(pbx).set(0)
-        for gauge in (self.taken_over, self.last_poll, self.delivered):
+        for gauge in (self.oldest, self.taken_over, self.last_poll, self.delivered):
             gauge.labels(pbx).set(0)
         for state in LINK_STATES:
             self.link_state.labels(pbx, state).set(state == CONNECTING)
@@ -156,10 +180,13 @@ class Metrics:
         for side in SIDES:
             self.rejected.labels(pbx, side).set(0)
         self._announce_counts(pbx)
+        self._announce_requests(pbx)
 
     def _announce_counts(self, pbx: str) -> None:
-        for single in (self.contradictions, self.takeovers, self.publish_seconds, self.command_seconds):
-            single.labels(pbx)
+        for count in (self.contradictions, self.takeovers, self.held_back):
+            count.labels(pbx)
+        for seconds in (self.publish_seconds, self.command_seconds):
+            seconds.labels(pbx)
         for side in SIDES:
             self.starts.labels(pbx, side)
             for error in _ERRORS:
@@ -173,6 +200,12 @@ class Metrics:
             self.dropped.labels(pbx, reason)
         for outcome in ("events", "idle", "error"):
             self.poll_seconds.labels(pbx, outcome)
+
+    def _announce_requests(self, pbx: str) -> None:
+        for operation in OPERATIONS:
+            self.request_seconds.labels(pbx, operation)
+            for result in RESULTS:
+                self.requests.labels(pbx, operation, result)
 
     def _own(self, name: str, what: str) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", what, registry=self.registry)

@@ -109,6 +109,11 @@ class Observer:
     def _show(self, side: str, *, up: bool) -> None:
         (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(up)
 
+    def asked(self, operation: str, good: bool, seconds: float) -> None:  # noqa: FBT001  (a callback)
+        """A request was sent to the PBX, and answered or not."""
+        self._metrics.requests.labels(self._pbx, operation, "ok" if good else "error").inc()
+        self._metrics.request_seconds.labels(self._pbx, operation).observe(seconds)
+
     def events(self, events: tuple[Event, ...]) -> None:
         """Call events were put into the outbox."""
         for event in events:
@@ -145,6 +150,7 @@ class Observer:
         later = isinstance(error, Unreachable)
         self._refused += not later
         self._held_back += later
+        self._metrics.held_back.labels(self._pbx).inc(later)
         what, count = ("held back", self._held_back) if later else ("refused", self._refused)
         say = self.log.warning if count == 1 else self.log.debug
         say(f"publish {what}", topic=topic, reason=error.reason, count=count)
@@ -185,14 +191,15 @@ class Observer:
             self._counted[reason] = count
         metrics.takeovers.labels(pbx).inc(publisher.takeovers - self._takeovers)
         self._takeovers = publisher.takeovers
-        if outbox.connected:
-            metrics.delivered.labels(pbx).set(self._delivered_s(outbox.oldest_s))
+        self._measure_age(outbox)
 
-    def _delivered_s(self, oldest_s: float | None) -> float:
-        """The last Poll, in Unix time, or when the oldest message that still waits was written."""
-        if oldest_s is None:
-            return self._polled_s
-        return min(self._polled_s, time.time() - (time.monotonic() - oldest_s))
+    def _measure_age(self, outbox: Outbox) -> None:
+        """Delivered is all up to the last Poll, or up to the oldest message that still waits."""
+        waits_s = outbox.oldest_s
+        oldest_s = 0.0 if waits_s is None else time.time() - (time.monotonic() - waits_s)
+        self._metrics.oldest.labels(self._pbx).set(oldest_s)
+        if outbox.connected:
+            self._metrics.delivered.labels(self._pbx).set(min(self._polled_s, oldest_s or self._polled_s))
 
     def status(self, publisher: Publisher, outbox: Outbox) -> LinkStatus:
         """The link as a person wants to see it."""

@@ -83,7 +83,20 @@ def test_no_label_names_a_person_or_a_call() -> None:
     }
 
     assert labels == {
-        *("pbx", "side", "state", "part", "error", "type", "verb", "code", "reason", "outcome", "result"),
+        *(
+            "pbx",
+            "side",
+            "state",
+            "part",
+            "error",
+            "type",
+            "verb",
+            "code",
+            "reason",
+            "outcome",
+            "result",
+            "operation",
+        ),
         *("le", "version", "python"),
     }
 
@@ -130,6 +143,9 @@ async def test_they_count_what_happens(broker: Mosquitto, bus: Observer, pbx: Si
         assert (await value(port, "publish_latency_seconds_count", pbx="hq") or 0) > 5
         bus.publish("innovaphone/hq/command/ping", {"id": "1"})
         await becomes(port, "commands_total", 1, pbx="hq", verb="ping", code="ok")
+        for operation, count in (("Initialize", 1), ("Echo", 1), ("UserCall", 0)):
+            await becomes(port, "pbx_requests_total", count, pbx="hq", operation=operation, result="ok")
+        assert await value(port, "outbox_oldest_timestamp_seconds", pbx="hq") == 0
 
         polled = await value(port, "poll_last_success_timestamp_seconds", pbx="hq")
         await becomes(port, "delivered_timestamp_seconds", polled or -1, pbx="hq")

@@ -3,6 +3,8 @@
 Two connections: one for the Poll that is always outstanding, one for everything else.
 """
 
+import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,6 +16,16 @@ from bridge.pbx.soap import Soap
 from bridge.ports import About
 
 APPLICATION = "innovaphone-mqtt"
+OPERATIONS = (
+    *("Version", "Initialize", "Echo", "End"),
+    *("UserInitialize", "UserEnd", "UserCall", "UserClear", "SetPresence"),
+)
+"""What is asked for besides Poll."""
+Asked = Callable[[str, bool, float], None]
+
+
+def unheard(_operation: str, _good: bool, _seconds: float) -> None:  # noqa: FBT001  (a callback)
+    """Nobody wants to hear of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +46,24 @@ class Following:
 
 
 class Client:
-    """One PBX at one address; a context manager. All methods raise LinkErrors, see http.py and wire.py."""
+    """One PBX at one address; a context manager. All methods raise LinkErrors, see http.py and wire.py.
 
-    def __init__(self, soap: Soap, endpoint: Endpoint, *, poll_s: float, request_s: float) -> None:
+    `asked` hears of each request but Poll: the operation, whether it was answered, how many seconds it took.
+    """
+
+    def __init__(
+        self,
+        soap: Soap,
+        endpoint: Endpoint,
+        *,
+        poll_s: float,
+        request_s: float,
+        asked: Asked = unheard,
+    ) -> None:
         self._soap = soap
         self._poll_s = poll_s
         self._request_s = request_s
+        self._asked = asked
         self._poll_http = Http(endpoint)
         self._http = Http(endpoint)
         self._stack = AsyncExitStack()
@@ -137,7 +161,13 @@ class Client:
 
     async def _ask(self, operation: str, **parts: object) -> Any:
         body, headers = self._soap.request(operation, **parts)
-        return self._soap.answer(operation, await self._http.post(body, headers, self._request_s))
+        started_s, good = time.monotonic(), False
+        try:
+            answer = self._soap.answer(operation, await self._http.post(body, headers, self._request_s))
+            good = True
+        finally:
+            self._asked(operation, good, time.monotonic() - started_s)
+        return answer
 
 
 def _whole(value: object) -> int:
