@@ -27,10 +27,11 @@ soak: $(VENV)/.installed
 	$(BIN)/python -m tests.drills.soak $(ARGS)
 
 # The same tests on newer Pythons, those that are found; what takes long, or is not about Python, runs on the oldest only.
+OLDEST_ONLY := $(addprefix --ignore=tests/,container drills helm systemd)
 test-newer:
 	@for version in 3.12 3.13; do \
 		if python$$version --version >/dev/null 2>&1; then \
-			$(MAKE) test PYTHON=python$$version VENV=.venv-$$version ARGS="--ignore=tests/drills --ignore=tests/helm" || exit 1; \
+			$(MAKE) test PYTHON=python$$version VENV=.venv-$$version ARGS="$(OLDEST_ONLY)" || exit 1; \
 		else echo "python$$version is not here: left out"; fi; \
 	done
 
