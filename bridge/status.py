@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from bridge.health import DEGRADED, DOWN, OK
+from bridge.health import DEGRADED, DOWN, OK, STALE_S
 
 EXIT_CODES = {OK: 0, DEGRADED: 1, DOWN: 2}
 STYLES = {OK: "green", DEGRADED: "yellow", DOWN: "bold red"}
@@ -86,9 +86,9 @@ def _headline(facts: Facts) -> Group:
     lines[0].append(", up since ").append(_since(facts.get("started")))
     if facts.get("config_good") is False:
         lines.append(Text("The configuration file has a problem and was not taken over.", STYLES[DEGRADED]))
-    if level == DOWN and not any(link["level"] != DOWN for link in facts["links"]):
-        age = facts.get("loop_beat_age_s")
-        lines.append(_plain(f"The event loop last turned {age} s ago."))
+    age_s = facts.get("loop_beat_age_s")
+    if isinstance(age_s, int | float) and age_s > STALE_S:
+        lines.append(Text(f"The event loop last turned {age_s:.0f} s ago.", STYLES[DOWN]))
     return Group(*lines)
 
 

@@ -180,11 +180,13 @@ async def test_the_command_tells_a_person(broker: Mosquitto, pbx: SimPbx, tmp_pa
     await eventually(lambda: "down" in [one["level"] for one in facts(port)["links"]], "one is down")
     code, said, _ = await program(*ask, "--json")
     assert (code, json.loads(said)["level"]) == (1, "degraded")
+    assert "cannot be reached: Connection refused" in said
     await broker.kill()
     await eventually(lambda: facts(port)["level"] == "down", "nothing works")
     code, said, _ = await program(*ask)
     assert (code, said.split()[0]) == (2, "down")
     assert "cannot be reached" in " ".join(said.split())
+    assert "event loop" not in said
     await running.end(signal.SIGTERM)
 
 

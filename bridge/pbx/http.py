@@ -4,6 +4,7 @@ No redirect is followed, no proxy or netrc of the environment is used, nothing i
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -175,6 +176,8 @@ def _root(error: BaseException) -> str:
     """The innermost reason, in the operating system's words where there are any."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)[:120] or type(error).__name__
