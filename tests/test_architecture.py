@@ -20,6 +20,12 @@ LAYERS = {
     "bridge.sim": {"bridge.sim"},
     "bridge.config": {"bridge.core", "bridge.config_types"},
     "bridge.config_types": {"bridge.secret_files"},
+    "bridge.certificates": {"bridge.config"},
+    "bridge.health": {"bridge", "bridge.core", "bridge.publisher"},
+    "bridge.notify": {"bridge.health"},
+    "bridge.pages": {"bridge", "bridge.health"},
+    "bridge.status": {"bridge.health"},
+    "bridge.web": {"bridge.health", "bridge.pages"},
     "bridge.publisher": {"bridge.core", "bridge.ports", "bridge"},
 }
 """What a part may import of ours; parts that are not named may import what they like but the simulator."""
