@@ -12,18 +12,19 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge import __version__, certificates
+from bridge import __version__
 from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.config_file import masked
 from bridge.daemon_threads import DaemonExecutor
 from bridge.errors import ConfigError
 from bridge.fleet import Fleet
-from bridge.health import Health
-from bridge.metrics import Metrics
-from bridge.notify import Notifier
-from bridge.observer import Observer
-from bridge.web import Web
+from bridge.ops import certificates
+from bridge.ops.health import Health
+from bridge.ops.metrics import Metrics
+from bridge.ops.notify import Notifier
+from bridge.ops.observer import Observer
+from bridge.ops.web import Web
 
 BEAT_S = 1.0
 JUMP_S = 2.0

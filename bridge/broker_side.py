@@ -18,7 +18,7 @@ from bridge.core.topics import Topics
 from bridge.errors import LinkError, SessionLost, TakenOver
 from bridge.mqtt.client import Connection
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back
-from bridge.observer import Observer
+from bridge.ops.observer import Observer
 from bridge.publisher import Publisher
 from bridge.supervise import Up
 

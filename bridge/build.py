@@ -19,7 +19,7 @@ from bridge.errors import ConfigError
 from bridge.link import Link, LinkSettings
 from bridge.mqtt.door import Door
 from bridge.mqtt.settings import BrokerSettings
-from bridge.observer import Observer
+from bridge.ops.observer import Observer
 from bridge.pbx.client import Asked, Client, Following, unheard
 from bridge.pbx.http import Endpoint
 from bridge.pbx.session import SessionSettings, session

@@ -76,7 +76,7 @@ def status(
     """Tell how a running bridge does; 0: all is well, 1: something is degraded, 2: down or not reachable."""
     from rich.console import Console  # noqa: PLC0415  (only for those who ask)
 
-    from bridge import status as asked  # noqa: PLC0415  (same)
+    from bridge.ops import status as asked  # noqa: PLC0415  (same)
 
     try:
         facts = asked.fetch(url)

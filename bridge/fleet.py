@@ -13,7 +13,7 @@ from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.core.journal import Journal, MemoryJournal
 from bridge.link import Link
-from bridge.observer import Observer
+from bridge.ops.observer import Observer
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from bridge.core.outbox import Limits, Outbox
 from bridge.core.progress import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.reports import Batch
 from bridge.core.topics import Topics
-from bridge.health import LinkStatus
-from bridge.observer import Observer
+from bridge.ops.health import LinkStatus
+from bridge.ops.observer import Observer
 from bridge.ports import About, OpenPbx, PbxSession
 from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
 from bridge.supervise import Down, Up, supervise

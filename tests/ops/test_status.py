@@ -19,11 +19,11 @@ import yaml
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from bridge import health
-from bridge.health import DEGRADED, DOWN, OK, Health, LinkStatus, Side
-from bridge.pages import Pages
+from bridge.ops import health
+from bridge.ops.health import DEGRADED, DOWN, OK, Health, LinkStatus, Side
+from bridge.ops.pages import Pages
+from bridge.ops.status import NoStatusError, fetch, show
 from bridge.sim.pbx import SimPbx
-from bridge.status import NoStatusError, fetch, show
 from tests.bus import Mosquitto, eventually, free_port
 from tests.running import Program, configuration, pbx_section
 from tests.test_process import get, get_soon, program, served

@@ -12,8 +12,8 @@ from bridge.core.outbox import Outbox
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
 from bridge.errors import Crashed, LinkError, Rejected, TakenOver, Unreachable
-from bridge.health import LinkStatus, Side
-from bridge.metrics import LINK_STATES, SIDES, Metrics
+from bridge.ops.health import LinkStatus, Side
+from bridge.ops.metrics import LINK_STATES, SIDES, Metrics
 from bridge.publisher import Publisher
 from bridge.supervise import Down
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.health import LinkStatus, Side
-from bridge.notify import Notifier, summary
+from bridge.ops.health import LinkStatus, Side
+from bridge.ops.notify import Notifier, summary
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, eventually, free_port
 from tests.running import Program, configuration, pbx_section

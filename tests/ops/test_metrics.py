@@ -20,14 +20,14 @@ import trustme
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge import certificates
-from bridge.certificates import ends_at
 from bridge.config import Config
-from bridge.metrics import PREFIX, Metrics
+from bridge.ops import certificates
+from bridge.ops.certificates import ends_at
+from bridge.ops.metrics import PREFIX, Metrics
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
-from tests.promtool import ALERTS, DASHBOARD, announced, found, promtool
+from tests.ops.promtool import ALERTS, DASHBOARD, announced, found, promtool
 from tests.running import FAST, STAFF, configuration, pbx_section
 from tests.test_process import get, get_soon, served
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bridge import __version__
-from bridge.health import Health, LinkStatus
+from bridge.ops.health import Health, LinkStatus
 
 JSON, TEXT, HTML = "application/json", "text/plain; charset=utf-8", "text/html; charset=utf-8"
 READY = "/readyz/"

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from bridge.health import DEGRADED, DOWN, OK, STALE_S
+from bridge.ops.health import DEGRADED, DOWN, OK, STALE_S
 
 EXIT_CODES = {OK: 0, DEGRADED: 1, DOWN: 2}
 STYLES = {OK: "green", DEGRADED: "yellow", DOWN: "bold red"}

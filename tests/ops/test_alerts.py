@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.promtool import ALERTS, named, promtool, series
+from tests.ops.promtool import ALERTS, named, promtool, series
 
 TESTS = ALERTS.with_name("alerts_test.yaml")
 RULES: list[dict[str, Any]] = [

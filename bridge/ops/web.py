@@ -7,8 +7,8 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
-from bridge.health import Health
-from bridge.pages import Pages
+from bridge.ops.health import Health
+from bridge.ops.pages import Pages
 
 _HEADERS = {
     "Cache-Control": "no-store",

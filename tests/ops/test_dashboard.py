@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.promtool import DASHBOARD, announced, named, promtool, series
+from tests.ops.promtool import DASHBOARD, announced, named, promtool, series
 
 BOARD: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = BOARD["panels"]

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 
-from bridge.health import LinkStatus
+from bridge.ops.health import LinkStatus
 
 
 class Notifier:
