@@ -200,7 +200,7 @@ class Link:
         if session is None:
             return
         for record in batch.users:
-            if record.guid in self.publisher.followed:
+            if record.active and record.guid in self.publisher.followed:
                 calls = self.publisher.state.calls.get(record.guid, ())
                 in_doubt = any(call.handle is None for call in calls)
                 session.want(record.guid, record.name, urgent=in_doubt)

@@ -72,6 +72,24 @@ async def test_tells_an_incoming_call_to_its_end(broker: Mosquitto, bus: Observe
         assert not any(message.retain for message in bus.messages if message.topic.endswith("event"))
 
 
+async def test_a_user_who_is_back_at_once_is_followed_anew(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """Gone and back within one answer: the PBX is asked again, its calls are known, and all is settled."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await settled(bus)
+        before = len(pbx.requests("UserInitialize"))
+        anna = pbx.exchange.users["Anna M\u00fcller"]
+        pbx.remove_user(anna.cn)
+        pbx.add_user(anna)
+        await eventually(lambda: len(pbx.requests("UserInitialize")) > before, "anna is followed anew")
+        await settled(bus, 2)
+        assert len(pbx.requests("UserEnd")) == 1
+        pbx.ring(anna.cn, "0123")
+        await eventually(lambda: "ringing" in bus.types("anna"), "anna rings")
+        assert bus.types("anna")[0] == "incoming"
+
+
 async def test_one_unreachable_pbx_does_not_disturb_another(
     broker: Mosquitto, bus: Observer, pbx: SimPbx
 ) -> None:
