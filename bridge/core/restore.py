@@ -25,15 +25,15 @@ YEARS = range(1971, 9999)
 def restore(
     epoch: str, payloads: Mapping[str, object], scope: Scope, now: Instant
 ) -> tuple[PbxState, tuple[str, ...]]:
-    """The state behind retained user payloads (by topic id), and the topic ids that are not of it."""
+    """The state behind retained user payloads (by topic id), and the topic ids that are not of it.
+
+    Of a user under two topics (killed while it was renamed) the one counts that was told last.
+    """
     draft = Draft(PbxState(epoch), scope, now)
-    for topic, payload in payloads.items():
-        user = _user(topic, _Fields(payload), scope.user_id)
-        if user is None or user.guid in draft.users:
-            continue
+    for topic, user in _latest(payloads, scope.user_id).items():
         draft.put_user(user)
         draft.users[user.guid] = user
-        for call in _calls(_Fields(payload).items("calls"), user.guid, now):
+        for call in _calls(_Fields(payloads[topic]).items("calls"), user.guid, now):
             draft.put_call(call)
     state, _ = draft.finish()
     kept = set(state.topics.values())
@@ -52,6 +52,18 @@ def newest(retained: Mapping[str, object], kept: Mapping[str, object]) -> dict[s
 
     ours = {topic: payload for topic, payload in kept.items() if told(payload) >= told(retained.get(topic))}
     return {**retained, **ours}
+
+
+def _latest(payloads: Mapping[str, object], user_id: str) -> Mapping[str, User]:
+    """Each user under one topic; of the same moment, the later of the mapping."""
+    latest: dict[str, tuple[str, User]] = {}
+    for topic, payload in payloads.items():
+        user = _user(topic, _Fields(payload), user_id)
+        if user is not None and (
+            user.guid not in latest or user.changed_ms >= latest[user.guid][1].changed_ms
+        ):
+            latest[user.guid] = topic, user
+    return dict(latest.values())
 
 
 def _user(topic: str, fields: "_Fields", user_id: str) -> User | None:

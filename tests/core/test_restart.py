@@ -162,12 +162,19 @@ def test_no_more_calls_than_a_user_can_have() -> None:
     assert len(state.calls["g"]) == CALLS_KEPT
 
 
-def test_one_guid_under_two_topics_is_one_user() -> None:
-    """The second topic is cleared."""
-    payload = {"guid": "g", "since": SINCE}
-    state, strange = restore("new", {"anna": payload, "bert": payload}, Scope(), NOW)
+@pytest.mark.parametrize(("anna", "bert", "kept"), [(1, 2, "bert"), (2, 1, "anna"), (1, 1, "bert")])
+def test_one_guid_under_two_topics_is_one_user(anna: int, bert: int, kept: str) -> None:
+    """The one that was told last, with its calls; the other topic is cleared."""
 
-    assert (state.topics, strange) == ({"g": "anna"}, ("bert",))
+    def payload(second: int, call: str) -> dict[str, object]:
+        calls = [{**CALL, "id": call}]
+        return {"guid": "g", "since": SINCE, "time": f"2026-01-01T00:00:0{second}Z", "calls": calls}
+
+    payloads = {"anna": payload(anna, "of anna"), "bert": payload(bert, "of bert")}
+    state, strange = restore("new", payloads, Scope(), NOW)
+
+    assert (state.topics, set(strange)) == ({"g": kept}, {"anna", "bert"} - {kept})
+    assert [call.id for call in state.calls["g"]] == [f"of {kept}"]
 
 
 KEYS = (
