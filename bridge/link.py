@@ -133,6 +133,7 @@ class Link:
 
     def measure(self) -> None:
         """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
+        self.publisher.tidy()
         self._journal.commit()
         self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)
 

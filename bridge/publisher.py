@@ -56,6 +56,7 @@ class Publisher:
         self._clock = clock
         self._wake = wake
         self._journal = journal or MemoryJournal()
+        self._cleared: set[str] = set()
         self.status = Status(CONNECTING, "", clock().unix_ms)
 
     @property
@@ -187,8 +188,17 @@ class Publisher:
         calls = sum(len(calls) for calls in self.state.calls.values())
         return len(self.state.users), len(self.followed), calls, self.all_settled
 
+    def tidy(self) -> None:
+        """Forget which topics were cleared, once the broker has all that we told."""
+        if self._cleared and self.outbox.connected and self.outbox.idle:
+            for topic_id in self._cleared.difference(self.state.topics.values()):
+                self._journal.user(topic_id, None)
+            self._cleared.clear()
+
     def _clear_user(self, topic_id: str, now: Instant) -> None:
-        self._journal.user(topic_id, None)
+        """Killed before the broker hears of it, we must not believe what is retained there: note the time."""
+        self._cleared.add(topic_id)
+        self._journal.user(topic_id, {"time": render.rfc3339(now.unix_ms)})
         self._put_state(Message(self.topics.user_state(topic_id), None, retain=True), now)
 
     def _put_event(self, event: Event, now: Instant) -> None:

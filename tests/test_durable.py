@@ -7,6 +7,7 @@ import pytest
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
+from tests.kit.proxy import Proxy
 from tests.running import Program, configuration, pbx_section
 
 pytestmark = pytest.mark.broker
@@ -52,6 +53,32 @@ async def test_events_survive_a_crash_while_the_broker_is_away(
         assert last["call"]["remote"]["number"] == "0456"
         assert [one["id"] for one in fresh.now(ANNA)["calls"]] == [last["call"]["id"]]
         await program.end(signal.SIGTERM)
+
+
+async def test_who_left_while_the_broker_was_away_stays_gone_after_a_crash(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+) -> None:
+    """The broker still has her with her call; the file knows better: one end, and her topic is cleared."""
+    async with Proxy(broker.port) as way:
+        program = Program(tmp_path, settings(way.port, pbx, tmp_path))
+        await program.start()
+        await eventually(lambda: (bus.now(INFO) or {}).get("settled"), "the bridge is settled")
+        pbx.ring("Anna M\u00fcller", "0123")
+        await eventually(lambda: (bus.now(ANNA) or {}).get("call_state") == "ringing", "anna rings")
+        way.refuse()
+        way.reset()
+        await eventually(lambda: bus.now(STATE) == "offline", "the broker has lost the bridge")
+        pbx.remove_user("Anna M\u00fcller")
+        await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
+        await program.end(signal.SIGKILL)
+        way.listen()
+        await program.start()
+        await eventually(lambda: bus.now(ANNA) is None, "anna is cleared")
+        await eventually(lambda: bus.now(STATE) == "online", "the bridge is back")
+        code, _ = await program.end(signal.SIGTERM)
+    ids = {event["id"]: event["event_type"] for event in bus.events("anna")}
+    assert sum(kind in {"ended", "missed"} for kind in ids.values()) == 1
+    assert code == 0
 
 
 async def test_a_command_is_not_repeated_after_a_crash(

@@ -108,8 +108,6 @@ class ToTheBroker(Stage):
         self.leave_under_way(ahead, behind)
         if self.disk is None:
             self._excuse_what_dies()
-        elif self.broker.users(TOPICS.root).keys() - self.disk.users.keys():
-            return
         else:
             self.consumer.made[self.bridge.epoch] = self.bridge.publisher.state.seq
         self.disconnect()

@@ -100,6 +100,7 @@ class Stage(RuleBasedStateMachine):
         if self.connected:
             self.bridge.pump(most)
             self.bridge.carry(self.broker, arrive, acknowledge)
+            self.bridge.publisher.tidy()
 
     def leave_under_way(self, ahead: int, behind: int) -> None:
         """All states go out and so many messages more, or less; all arrive but the last ones."""

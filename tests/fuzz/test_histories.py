@@ -2,11 +2,10 @@
 
 FUZZ=long tries many more histories, and longer ones.
 
-Not tried: a user who is back in the very answer in which it left the view (Session in exchange.py); one
-who leaves before a call that a command placed for it was reported (AtThePbx); a run with a disk that is
-killed while a user's old topic is still to be cleared, and the calls of a user whose old topic is cleared
-while the new one is not told yet when a run without a disk is killed (ToTheBroker); the count of monitored
-users where rules choose them (quiet.py).
+Not tried: a user who is back in the very answer in which it left the view (Session in exchange.py; one
+such history is in test_end_to_end.py); one who leaves before a call that a command placed for it was
+reported (AtThePbx); the calls of a user whose old topic is cleared while the new one is not told yet when
+a run without a disk is killed (ToTheBroker); the count of monitored users where rules choose them (quiet.py).
 """
 
 import os
