@@ -80,10 +80,13 @@ class Commander:
             self._send(request.address, request.id, commands.refused(request, now.unix_ms), request.code, now)
         elif not self._is_duplicate(request, now):
             refusal = self._refusal(request, now)
-            if refusal is not None:
-                self._finish(request, commands.refused(refusal, now.unix_ms), refusal.code, now)
-            else:
+            if refusal is None:
                 self._waiting.put_nowait((request, now))
+                return
+            payload = commands.refused(refusal, now.unix_ms)
+            self._send(request.address, request.id, payload, refusal.code, now)
+            if refusal.code != "expired":
+                self._remember(request, payload, now)
 
     def restore(self, kept: Kept) -> None:
         """Know the ids of an earlier run; what was not answered then may be done already: no repetition."""
@@ -98,7 +101,8 @@ class Commander:
         while True:
             request, since = await self._waiting.get()
             payload, code = await self._answer(request, since)
-            self._finish(request, payload, code, since)
+            self._send(request.address, request.id, payload, code, since)
+            self._remember(request, payload, since)
 
     def _is_our_clearing(self, incoming: Incoming) -> bool:
         """An empty retained message clears a topic, it asks for nothing; a 3.1.1 broker drops the flag."""
@@ -151,14 +155,11 @@ class Commander:
         return not allowance.take(now.monotonic_s)
 
     async def _answer(self, request: Request, since: Instant) -> tuple[Json, str]:
-        left = COMMAND_S - (self._clock().monotonic_s - since.monotonic_s)
-        if left <= 0:
-            late = CommandError("timeout", "waited too long, nothing was done", retryable=True)
-            return self._refused(request, late)
         try:
+            left_s = self._left_s(request, since)
             plan = VERBS[request.address.verb].plan
             action = plan(self._publisher.state, self._publisher.topics.pbx, request.fields)
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left_s):
                 result = await self._perform(action, request)
         except CommandError as error:
             return self._refused(request, error)
@@ -170,6 +171,18 @@ class Commander:
             self._crashed(bug)
             return self._refused(request, CommandError("pbx_error", "a bug in the bridge, see its log"))
         return commands.accepted(request, result, self._clock().unix_ms), "ok"
+
+    def _left_s(self, request: Request, since: Instant) -> float:
+        """How long it may take: not beyond its own time, for what waits in a line may not be done late."""
+        now = self._clock()
+        left_s = COMMAND_S - (now.monotonic_s - since.monotonic_s)
+        if left_s <= 0:
+            raise CommandError("timeout", "waited too long, nothing was done", retryable=True)
+        if request.expires_ms is None:
+            return left_s
+        if now.unix_ms > request.expires_ms:
+            raise CommandError("expired", "its time was over before its turn came, nothing was done")
+        return min(left_s, (request.expires_ms - now.unix_ms) / 1000)
 
     def _refused(self, request: Request, error: CommandError) -> tuple[Json, str]:
         refusal = Refusal(request.address, request.id, error.code, error.message, error.retryable)
@@ -210,9 +223,9 @@ class Commander:
             self._publisher.mark_cleared(call, cleared=False)
             raise
 
-    def _finish(self, request: Request, payload: Json, code: str, since: Instant) -> None:
-        self._send(request.address, request.id, payload, code, since)
-        if request.id is not None and code != "expired":
+    def _remember(self, request: Request, payload: Json, since: Instant) -> None:
+        """The reply of an id, for duplicates: those that wait for it already, and those to come."""
+        if request.id is not None:
             self._note(request, self._clock().unix_ms, payload)
             for address in self._ledger.close(request.id, payload):
                 self._send(address, request.id, {**payload, "duplicate": True}, "duplicate", since)

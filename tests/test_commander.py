@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -60,6 +62,25 @@ class FailingPbx:
         """At once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A commander, its PBX, the time, and the replies that were given."""
+
+    commander: Commander
+    box: "SlowPbx"
+    now: list[Instant]
+    told: asyncio.Queue[tuple[str | None, str]]
+
+    def ask(self, request_id: str, activity: str, seconds: float | None = None) -> None:
+        """Ask for a presence, which may take so long."""
+        request: dict[str, object] = {"id": request_id, "user": "anna", "activity": activity}
+        if seconds is not None:
+            until = datetime.fromtimestamp(self.now[0].unix_ms / 1000 + seconds, UTC)
+            request["expires_at"] = until.isoformat()
+        topic = "innovaphone/hq/command/presence"
+        self.commander.offer(Incoming(topic, json.dumps(request).encode()), hears_itself=False)
+
+
 def clock() -> Instant:
     """A clock that stands."""
     return Instant(1_795_000_000_000, 1.0)
@@ -113,3 +134,63 @@ def _all(outbox: Outbox) -> list[Message]:
     while (item := outbox.take(1.0)) is not None:
         taken.append(item[1])
     return taken
+
+
+class SlowPbx(FailingPbx):
+    """A PBX session that answers a presence when it is let to."""
+
+    def __init__(self) -> None:
+        super().__init__(SessionLost("not asked"))
+        self.done: list[str] = []
+        self.let = asyncio.Event()
+
+    async def set_presence(self, wanted: SetPresence) -> None:
+        """Wait, then do it."""
+        await self.let.wait()
+        self.done.append(wanted.activity)
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[Bench]:
+    """A commander at work, with a slow PBX and a clock that is set by hand."""
+    now = [clock()]
+    outbox, box = Outbox(Limits()), SlowPbx()
+    publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0], wake=lambda: None)
+    publisher.began(About())
+    publisher.reported(Batch(users=PEOPLE, list_complete=True), {})
+    told: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
+    commander = Commander(
+        publisher,
+        CommandSettings(),
+        session=lambda: box,
+        clock=lambda: now[0],
+        told=lambda _address, request_id, code, _seconds: told.put_nowait((request_id, code)),
+        crashed=lambda _: None,
+    )
+    worker = asyncio.create_task(commander.run())
+    yield Bench(commander, box, now, told)
+    worker.cancel()
+
+
+async def test_what_expires_while_it_waits_is_not_done(slow: Bench) -> None:
+    """Its turn comes too late: refused as expired; a repetition gets the same, and nothing runs."""
+    slow.ask("first", "away")
+    slow.ask("late", "busy", seconds=5)
+    slow.now[0] = replace(slow.now[0], unix_ms=slow.now[0].unix_ms + 6000)
+    slow.box.let.set()
+    replies = [await asyncio.wait_for(slow.told.get(), 5) for _ in range(2)]
+    slow.ask("late", "busy")
+    replies.append(await asyncio.wait_for(slow.told.get(), 5))
+
+    assert replies == [("first", "ok"), ("late", "expired"), ("late", "duplicate")]
+    assert slow.box.done == ["away"]
+
+
+async def test_a_request_is_given_up_when_its_time_is_over(slow: Bench) -> None:
+    """It waits for something on its way to the PBX: nothing of it may happen afterwards."""
+    slow.ask("short", "away", seconds=0.2)
+    assert await asyncio.wait_for(slow.told.get(), 5) == ("short", "timeout")
+    slow.box.let.set()
+    slow.ask("next", "busy")
+    assert await asyncio.wait_for(slow.told.get(), 5) == ("next", "ok")
+    assert slow.box.done == ["busy"]
