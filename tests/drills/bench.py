@@ -102,6 +102,7 @@ class Bench:
     async def broker_away(self) -> None:
         """The broker dies, and nobody answers at its place. The observer has what it acknowledged."""
         self.to_broker.refuse()
+        self.to_broker.reset()
         await self.bus.heard_all()
         await self.broker.kill()
 
