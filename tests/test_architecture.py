@@ -31,7 +31,7 @@ LAYERS = {
 """What a part may import of ours; parts that are not named may import what they like but the simulator."""
 SIM_USERS = {"bridge.sim", "bridge.demo", "bridge.cli"}
 ONE_FILE = {"zeep": "bridge/pbx/soap.py", "httpx": "bridge/pbx/http.py"}
-LONGEST_FILE, LONGEST_BODY = 250, 30
+LONGEST_FILE, LONGEST_BODY = 400, 40
 
 
 def name_of(path: Path) -> str:
@@ -97,7 +97,7 @@ def test_a_library_lives_in_one_file(library: str, home: str) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_and_functions_are_small(path: Path) -> None:
-    """Budgets without exceptions: lines of a file, lines of a function below signature and docstring."""
+    """Upper limits, not targets: lines of a file, lines of a function below signature and docstring."""
     text = path.read_text(encoding="utf-8")
     long = [
         f"{node.name}: {body_lines(node)}"
