@@ -4,14 +4,21 @@ The names are part of the topic contract. Durations are numbers with the unit in
 """
 
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import (
-    Field,
-    model_validator,
+from pydantic import Field, field_serializer, field_validator, model_validator
+
+from bridge.addresses import listening
+from bridge.config_types import (
+    BROKER_PORTS,
+    BrokerUrl,
+    ExistingFile,
+    OnOff,
+    PathInside,
+    PbxUrl,
+    Section,
+    WithPassword,
 )
-
-from bridge.config_types import ExistingFile, OnOff, PathInside, Section, WithPassword, split_url
 from bridge.core.rules import Rule
 from bridge.core.verbs import VERBS
 
@@ -22,7 +29,6 @@ LATER_VERBS = (
 )
 DEFAULT_VERBS = (*VERBS, *LATER_VERBS)
 KNOWN_VERBS = (*DEFAULT_VERBS, "admin")
-_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _SHA256_LENGTH = 64
 
 
@@ -38,7 +44,7 @@ class MqttTls(Section):
 class Mqtt(WithPassword):
     """The broker."""
 
-    url: str = "mqtt://127.0.0.1:1883"
+    url: BrokerUrl = "mqtt://127.0.0.1:1883"
     username: str | None = None
     base_topic: str = Field("innovaphone", pattern=r"^[^+#\x00/$][^+#\x00]{0,127}$")
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
@@ -48,12 +54,7 @@ class Mqtt(WithPassword):
     tls: MqttTls = MqttTls()
 
     @model_validator(mode="after")
-    def _url(self) -> Self:
-        parts = split_url(self.url)
-        if parts.scheme not in _PORTS:
-            raise ValueError("url: expected mqtt://, mqtts://, ws:// or wss://")
-        if parts.path not in {"", "/"} and parts.scheme in {"mqtt", "mqtts"}:
-            raise ValueError("url: only ws:// and wss:// have a path")
+    def _named(self) -> Self:
         if self.secret is not None and self.username is None:
             raise ValueError("a password needs a username")
         return self
@@ -62,7 +63,7 @@ class Mqtt(WithPassword):
     def address(self) -> tuple[str, int]:
         """Host and port."""
         parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        return parts.hostname or "", parts.port or BROKER_PORTS[parts.scheme]
 
     @property
     def encrypted(self) -> bool:
@@ -71,9 +72,16 @@ class Mqtt(WithPassword):
 
     @property
     def websocket_path(self) -> str | None:
-        """The path of a WebSocket, /mqtt where none is given; None for TCP."""
+        """The path of a WebSocket with its query, /mqtt where no path is given; None for TCP."""
         parts = urlsplit(self.url)
-        return (parts.path or "/mqtt") if parts.scheme in {"ws", "wss"} else None
+        query = f"?{parts.query}" if parts.query else ""
+        return (parts.path or "/mqtt") + query if parts.scheme in {"ws", "wss"} else None
+
+    @field_serializer("url")
+    def _without_query(self, url: str) -> str:
+        """A query may hold a token: it is shown as stars."""
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(query="*" * 10 if parts.query else ""))
 
 
 class PbxTls(Section):
@@ -126,8 +134,8 @@ class Pbx(WithPassword):
     """One PBX or dynamic PBX."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,27}$")
-    url: str | None = None
-    urls: tuple[str, ...] = Field((), strict=False)
+    url: PbxUrl | None = None
+    urls: tuple[PbxUrl, ...] = Field((), strict=False)
     dynamic_pbx: str | None = Field(None, pattern=r"^[A-Za-z0-9._~-]{1,64}$")
     path_style: Literal["PBX0-", "PBX-"] = "PBX0-"
     username: str = Field(min_length=1)
@@ -150,14 +158,8 @@ class Pbx(WithPassword):
             raise ValueError("give url, or urls for a primary and its standby")
         if self.secret is None:
             raise ValueError("give password_file (or password, for a trial)")
-        for url in self.urls or (self.url or "",):
-            parts = split_url(url)
-            if parts.scheme not in {"http", "https"}:
-                raise ValueError("url: expected http:// or https://")
-            if parts.path not in {"", "/"} and not parts.path.endswith(".soap"):
-                raise ValueError("url: give the host only, or the full address that ends in /user.soap")
-            if parts.path.endswith(".soap") and self.dynamic_pbx is not None:
-                raise ValueError("dynamic_pbx: the url names the path already")
+        if self.dynamic_pbx is not None and any(map(_complete, self.urls or (self.url or "",))):
+            raise ValueError("dynamic_pbx: the url names the path already")
         return self
 
     @property
@@ -165,9 +167,12 @@ class Pbx(WithPassword):
         """The complete SOAP addresses, the primary first (wire reference 6)."""
         box = "PBX0" if self.dynamic_pbx is None else f"{self.path_style}{self.dynamic_pbx}"
         return tuple(
-            url if url.endswith(".soap") else f"{url.rstrip('/')}/{box}/user.soap"
-            for url in self.urls or (self.url or "",)
+            url if _complete(url) else f"{url}/{box}/user.soap" for url in self.urls or (self.url or "",)
         )
+
+
+def _complete(url: str) -> bool:
+    return urlsplit(url).path.endswith(".soap")
 
 
 class Events(Section):
@@ -204,17 +209,19 @@ class HomeAssistant(Section):
 class Http(Section):
     """Where metrics and health are served, or off."""
 
-    listen: Annotated[str, OnOff] = Field(
-        "127.0.0.1:9642", pattern=r"^(off|(\[[0-9a-f:.]+\]|[^:\[\]]+):\d{1,5})$"
-    )
+    listen: Annotated[str, OnOff] = "127.0.0.1:9642"
+
+    @field_validator("listen")
+    @classmethod
+    def _usable(cls, listen: str) -> str:
+        if listen != "off":
+            listening(listen)
+        return listen
 
     @property
     def address(self) -> tuple[str, int] | None:
         """Host and port, None for off."""
-        if self.listen == "off":
-            return None
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return None if self.listen == "off" else listening(self.listen)
 
 
 class Log(Section):

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlunsplit
 
 from pydantic import (
     AfterValidator,
@@ -15,9 +15,11 @@ from pydantic import (
     model_validator,
 )
 
+from bridge.addresses import split
 from bridge.secret_files import read_secret
 
 CREDENTIALS = "$CREDENTIALS_DIRECTORY"
+BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 
 def _inside(path: Path, info: ValidationInfo) -> Path:
@@ -50,19 +52,21 @@ def _path(value: object) -> object:
     return Path(value) if isinstance(value, str) else value
 
 
-def split_url(url: str) -> SplitResult:
-    """The parts of a URL with a host. Raises ValueError without one, or with credentials in it."""
-    try:
-        parts = urlsplit(url)
-        named = parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        named = None
-        parts = urlsplit("")
-    if not named:
-        raise ValueError("expected a URL with a host, like https://pbx.example")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("no user name or password here: use username and password_file")
-    return parts
+def _broker_url(url: str) -> str:
+    parts = split(url, tuple(BROKER_PORTS), "mqtt://broker.example")
+    if "#" in url or not (parts.path + parts.query).isascii():
+        raise ValueError("a # or a character that is not ASCII: write it as %23 and the like")
+    if parts.scheme in {"mqtt", "mqtts"} and (parts.path.strip("/") or "?" in url):
+        raise ValueError("only ws:// and wss:// have a path or a query")
+    return urlunsplit(parts)
+
+
+def _pbx_url(url: str) -> str:
+    parts = split(url, ("http", "https"), "https://pbx.example")
+    path = parts.path.rstrip("/")
+    if "?" in url or "#" in url or (path and not path.endswith(".soap")) or not path.isascii():
+        raise ValueError("give the host only, or the full address that ends in /user.soap")
+    return urlunsplit(parts._replace(path=path))
 
 
 def off_word(value: object) -> object:
@@ -73,6 +77,8 @@ def off_word(value: object) -> object:
 PathInside = Annotated[Path, BeforeValidator(_path), AfterValidator(_inside)]
 ExistingFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_existing)]
 PasswordFile = Annotated[Any, BeforeValidator(_path), AfterValidator(_secret_from)]
+BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
+PbxUrl = Annotated[str, AfterValidator(_pbx_url)]
 OnOff = BeforeValidator(off_word)
 
 

@@ -84,19 +84,19 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "no password": (PBX, ["b.yaml:2: pbxs[0]: give password_file (or password, for a trial)"]),
     "url scheme": (
         GOOD.replace("https:", "ftp:"),
-        ["b.yaml:2: pbxs[0]: url: expected http:// or https://"],
+        ["b.yaml:3: pbxs[0].url: expected http:// or https://"],
     ),
     "url path": (
         GOOD.replace("pbx.example", "pbx.example/x"),
-        ["b.yaml:2: pbxs[0]: url: give the host only, or the full address that ends in /user.soap"],
+        ["b.yaml:3: pbxs[0].url: give the host only, or the full address that ends in /user.soap"],
     ),
     "no host": (
         GOOD.replace("https://pbx.example", "pbx"),
-        ["b.yaml:2: pbxs[0]: expected a URL with a host, like https://pbx.example"],
+        ["b.yaml:3: pbxs[0].url: expected a URL with a host, like https://pbx.example"],
     ),
     "credentials in url": (
         GOOD.replace("https://", f"https://u:{CANARY}@"),
-        ["b.yaml:2: pbxs[0]: no user name or password here: use username and password_file"],
+        ["b.yaml:3: pbxs[0].url: no user name or password here: use username and password_file"],
     ),
     "dynamic and path": (
         GOOD.replace("pbx.example", "pbx.example/PBX0/user.soap") + "  dynamic_pbx: x\n",
@@ -116,11 +116,11 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "mqtt scheme": (
         GOOD + "mqtt: {url: 'tcp://h'}\n",
-        ["b.yaml:7: mqtt: url: expected mqtt://, mqtts://, ws:// or wss://"],
+        ["b.yaml:7: mqtt.url: expected mqtt://, mqtts://, ws:// or wss://"],
     ),
     "mqtt path": (
         GOOD + "mqtt: {url: 'mqtt://h/x'}\n",
-        ["b.yaml:7: mqtt: url: only ws:// and wss:// have a path"],
+        ["b.yaml:7: mqtt.url: only ws:// and wss:// have a path or a query"],
     ),
     "mqtt password alone": (
         GOOD + f"mqtt: {{password: {CANARY}}}\n",

@@ -15,7 +15,7 @@ class BrokerSettings:
     port: int
     client_id: str
     transport: str = "tcp"
-    path: str = "/mqtt"
+    path: str = field(default="/mqtt", repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
