@@ -119,6 +119,7 @@ def _install() -> str:
         "pip",
         "install",
         "--quiet",
+        "--no-deps",
         "--disable-pip-version-check",
     )
     try:

@@ -152,10 +152,11 @@ async def _install(root: Path) -> None:
         *(f"--bind-ro={CERTIFICATES}", "--bind-ro=/etc/resolv.conf", "--chdir=/root/innovaphone-mqtt"),
         *("-E", f"PIP_CERT={CERTIFICATES}/ca-certificates.crt"),
     )
-    pip = (f"{PROGRAM}/bin/python", "-m", "pip", "install", "--quiet")
+    pip = (f"{PROGRAM}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps")
     await must(*inside, "python3", "-m", "venv", PROGRAM)
     await must(*inside, *pip, "--require-hashes", "-r", "deploy/container/requirements.lock")
-    await must(*inside, *pip, "--no-deps", "--no-build-isolation", ".")
+    await must(*inside, *pip, "--no-build-isolation", ".")
+    await must(*inside, f"{PROGRAM}/bin/python", "-m", "pip", "check")
 
 
 def _copy(root: Path) -> None:
