@@ -110,6 +110,21 @@ def test_files_and_functions_are_small(path: Path) -> None:
     assert len(text.splitlines()) <= LONGEST_FILE
 
 
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_is_raised_inside_of_a_group_handler(path: Path) -> None:
+    """Before Python 3.11.4 what is raised within `except*` comes out wrapped in a group of its own."""
+    raised = [
+        node.lineno
+        for block in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(block, ast.TryStar)
+        for handler in block.handlers
+        for node in ast.walk(handler)
+        if isinstance(node, ast.Raise) and node.exc is not None
+    ]
+
+    assert raised == []
+
+
 def test_the_vendors_words_stay_at_the_pbx() -> None:
     """cn, h323, e164 and vali end in bridge/pbx; the option user_id names three of them."""
     words = {"cn", "h323", "e164", "vali", "vals"}

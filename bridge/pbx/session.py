@@ -7,12 +7,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from bridge.core.reports import Batch
 from bridge.core.verbs import PlaceCall, SetPresence
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
 from bridge.pbx.client import Client, Following, Ticket
 from bridge.pbx.follows import Follows
+from bridge.pbx.together import until_one_ends
 from bridge.pbx.wire import decode_poll
 from bridge.ports import PbxEvents
 
@@ -54,6 +56,7 @@ class Session:
         self._follows = Follows()
         self._ticket = Ticket(0, 0)
         self._work = asyncio.Event()
+        self._asked: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
         self._following = asyncio.Lock()
         self._placing = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -70,13 +73,16 @@ class Session:
         self._events = events
         events.began(about)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._poll(events), name="poll")
-                tasks.create_task(self._follow_wanted(events, tasks), name="follow")
-                tasks.create_task(self._echo(), name="echo")
-                tasks.create_task(self._await_resync(), name="resync")
-        except* LinkError as group:
-            raise _cause_of_loss(group) from None
+            await until_one_ends(
+                poll=self._poll(events),
+                follow=self._follow_wanted(),
+                settle=self._settle(events),
+                echo=self._echo(),
+                resync=self._await_resync(),
+            )
+        except Rejected as error:
+            # A 401 of a session that was up is the PBX's trouble, not a wrong password.
+            raise SessionLost(error.reason) from error
 
     async def end(self) -> None:
         """Close the SOAP session, within a third of a second; the PBX does it by itself when this fails."""
@@ -172,13 +178,16 @@ class Session:
         except TimeoutError:
             return
 
-    async def _follow_wanted(self, events: PbxEvents, tasks: asyncio.TaskGroup) -> None:
+    async def _follow_wanted(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             self._work.clear()
             while (wanted := self._follows.next_wanted()) is not None:
                 guid, name = wanted
-                handle = await self._ask_to_follow(guid, name)
-                tasks.create_task(self._later(events, guid, name, done=bool(handle)), name="settle")
+                if not await self._ask_to_follow(guid, name):
+                    again = partial(self.want, guid, name, urgent=False)
+                    loop.call_later(self._settings.settle_s + AGAIN_S, again)
+                self._asked.put_nowait((_now() + self._settings.settle_s, guid))
                 await asyncio.sleep(1 / self._settings.follow_per_s)
             while (surplus := self._follows.next_surplus()) is not None:
                 await self._client.unfollow(surplus)
@@ -197,13 +206,12 @@ class Session:
             self._events.reported(Batch(legs=early), self._follows.by_handle)
         return handle
 
-    async def _later(self, events: PbxEvents, guid: str, name: str, *, done: bool) -> None:
-        """Running calls come within 2 s (wire reference 10.7); who could not be followed is retried."""
-        await asyncio.sleep(self._settings.settle_s)
-        events.settled(guid)
-        if not done:
-            await asyncio.sleep(AGAIN_S)
-            self.want(guid, name, urgent=False)
+    async def _settle(self, events: PbxEvents) -> None:
+        """The running calls of a user come within 2 s of the request (wire reference 10.7)."""
+        while True:
+            due_s, guid = await self._asked.get()
+            await asyncio.sleep(due_s - _now())
+            events.settled(guid)
 
     async def _echo(self) -> None:
         while True:
@@ -213,16 +221,6 @@ class Session:
     async def _await_resync(self) -> None:
         await self._stop.wait()
         raise SessionLost("a new session was asked for")
-
-
-def _cause_of_loss(group: BaseExceptionGroup[LinkError]) -> LinkError:
-    """The first error of a session that was up: a 401 then is the PBX's trouble, not a wrong password."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, Rejected):
-        return SessionLost(error.reason)
-    return error if isinstance(error, LinkError) else SessionLost(str(error))
 
 
 def _now() -> float:
