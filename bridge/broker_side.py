@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from bridge.core.effect import Effect
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.progress import OUTBOX, Progress
 from bridge.core.restore import newest
 from bridge.core.rivalry import Rivalry
 from bridge.core.topics import Topics
-from bridge.errors import LinkError, SessionLost, TakenOver
+from bridge.errors import LinkError, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back
 from bridge.ops.observer import Observer
@@ -63,6 +64,8 @@ class BrokerSide:
         self._progress = progress
         self._rivalry = Rivalry()
         self._session: BrokerSession | None = None
+        self._connection: Connection | None = None
+        self._effect: Effect | None = None
         self._correction: asyncio.TimerHandle | None = None
         self._heard = b""
 
@@ -70,6 +73,19 @@ class BrokerSide:
     def heard_s(self) -> float | None:
         """When the broker last said anything, in monotonic seconds; None without a session."""
         return None if self._session is None else self._session.heard_s
+
+    @property
+    def effective(self) -> bool:
+        """The broker delivers what we publish."""
+        return self._effect is not None and self._effect.proven
+
+    def look(self) -> None:
+        """Judge once a second whether what we publish takes effect, and try again what was refused."""
+        if self._effect is not None:
+            again = self._effect.look(self._clock().monotonic_s)
+            if again:
+                self._publisher.say_again(again)
+            self._tell(self._effect)
 
     def wake(self) -> None:
         """There is something to send."""
@@ -95,7 +111,6 @@ class BrokerSide:
             session = self._session = self._new_session(connection)
             self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
             up()
-            self._observer.up("mqtt", protocol=connection.protocol)
             try:
                 await session.serve(topics)
             except LinkError as error:
@@ -119,7 +134,7 @@ class BrokerSide:
             self._publisher.contested()
 
     def _leave(self, connection: Connection) -> None:
-        self._session = None
+        self._session, self._connection, self._effect = None, None, None
         self.inbound_dropped += connection.dropped
         self._publisher.outbox.disconnected()
         self._observer.left("mqtt")
@@ -128,24 +143,55 @@ class BrokerSide:
             self._correction = None
 
     def _new_session(self, connection: Connection) -> BrokerSession:
-        def arrived(incoming: Incoming) -> None:
-            if incoming.topic == self._publisher.topics.state:
-                self._guard_state(incoming)
-            else:
-                self._arrived(incoming, hears_itself(connection))
+        settings = connection.settings
+        self._connection = connection
+        self._effect = Effect(self._publisher.topics.state, settings.place, settings.connect_timeout_s)
+        return BrokerSession(connection, self._publisher.outbox, clock=self._clock, events=self)
 
-        return BrokerSession(
-            connection,
-            self._publisher.outbox,
-            clock=self._clock,
-            arrived=arrived,
-            acknowledged=self._acknowledged,
-            refused=self._observer.refused,
-        )
+    def arrived(self, incoming: Incoming) -> None:
+        """The broker delivered a message (SessionEvents)."""
+        if incoming.topic == self._publisher.topics.state:
+            self._hear_state(incoming)
+        elif self._connection is not None:
+            self._arrived(incoming, hears_itself(self._connection))
 
-    def _acknowledged(self, seconds: float) -> None:
+    def sent(self, topic: str) -> None:
+        """A message is on its way (SessionEvents)."""
+        if self._effect is not None:
+            self._effect.sent(topic, self._clock().monotonic_s)
+
+    def acknowledged(self, topic: str, seconds: float) -> None:
+        """The broker has a message (SessionEvents)."""
         self._progress.alive(OUTBOX, self._clock().monotonic_s)
         self._observer.acknowledged(seconds)
+        if self._effect is not None:
+            self._effect.accepted(topic)
+
+    def refused(self, message: Message, error: LinkError) -> None:
+        """The broker does not take a message (SessionEvents); what is retained counts until it does."""
+        self._observer.refused(message.topic, error)
+        if self._effect is not None and message.retain and not isinstance(error, Unreachable):
+            self._effect.refuse(message.topic, error.reason, self._clock().monotonic_s)
+            self._tell(self._effect)
+
+    def _tell(self, effect: Effect) -> None:
+        self._observer.refused_topics(effect.refused, effect.refused_count)
+        if effect.problem:
+            self._observer.no_effect(effect.problem)
+
+    def _hear_state(self, incoming: Incoming) -> None:
+        """Our state on the bus: our own words prove that we are heard, those of others are corrected."""
+        if self._effect is not None and self._publisher.says(incoming.payload) and not incoming.retain:
+            self._take_effect(self._effect)
+        self._guard_state(incoming)
+
+    def _take_effect(self, effect: Effect) -> None:
+        if not effect.proven and self._connection is not None:
+            if effect.problem:  # what was swallowed meanwhile is told again
+                self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
+                self.wake()
+            self._observer.up("mqtt", protocol=self._connection.protocol)
+        effect.heard()
 
     def _guard_state(self, incoming: Incoming) -> None:
         """Somebody, or somebody's late will, may say what is not true of us: put it right.

@@ -80,6 +80,7 @@ class Builder:
             password=mqtt.secret,
             keepalive_s=mqtt.keepalive_s,
             protocol=mqtt.protocol,
+            connect_timeout_s=mqtt.connect_timeout_s,
         )
 
     def store(self, pbx: Pbx, observer: Observer) -> Store | None:

@@ -49,6 +49,7 @@ class Mqtt(WithPassword):
     base_topic: str = Field("innovaphone", pattern=r"^[^+#\x00/$][^+#\x00]{0,127}$")
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: int = Field(30, ge=5, le=3600)
+    connect_timeout_s: float = Field(5, gt=0, le=60)
     client_id_prefix: str = Field("innovaphone-mqtt", min_length=1, max_length=64)
     clear_removed: bool = False
     tls: MqttTls = MqttTls()

@@ -103,8 +103,8 @@ class Link:
 
     @property
     def ready(self) -> bool:
-        """The broker hears us."""
-        return self.outbox.connected
+        """The broker delivers what we publish."""
+        return self._broker.effective
 
     def stop(self, *, clear: bool = False) -> None:
         """Let `run` end; with `clear`, nothing retained is left behind."""
@@ -133,6 +133,7 @@ class Link:
 
     def measure(self) -> None:
         """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
+        self._broker.look()
         self.publisher.tidy()
         self._journal.commit()
         self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)

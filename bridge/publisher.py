@@ -1,6 +1,7 @@
 """What we know of one PBX, and the messages that tell it: state in, outbox out. No I/O of its own."""
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from bridge import __version__
@@ -78,6 +79,14 @@ class Publisher:
         """All that is retained, in the order in which a new broker session must hear it."""
         users = (self._user_message(guid) for guid in self.state.users)
         return [self._state_message(), self._info_message(self._clock()), *users]
+
+    def say_again(self, topics: AbstractSet[str]) -> None:
+        """Put what must be retained on these topics into the outbox again; nothing belongs on the others."""
+        now = self._clock()
+        tree = {message.topic: message for message in self.tree()}
+        for topic in topics:
+            self._put_state(tree.get(topic, Message(topic, None, retain=True)), now)
+        self._wake()
 
     def clear_tree(self) -> None:
         """Take all that is retained off the broker: this PBX is served no more."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -87,6 +88,11 @@ class Mosquitto:
         )
         ports = [self.port] if self.web_port is None else [self.port, self.web_port]
         await eventually(lambda: all(_accepts(port) for port in ports), "Mosquitto accepts connections")
+
+    def reload(self) -> None:
+        """Have it read its access list again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     async def kill(self) -> None:
         """End it at once."""

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -23,6 +24,14 @@ INCOMING_AT_MOST = 2000
 GOODBYE_S = 0.2
 TRIAL_S = 2.0
 PATHS = 3  # addresses of a name, or name, TLS and WebSocket: each may take the time allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request that the broker has not answered: its topics, and who waits for the answer."""
+
+    topics: tuple[str, ...]
+    answer: asyncio.Future[None]
 
 
 class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
@@ -74,8 +83,8 @@ class Connection:
         self.lost: asyncio.Future[LinkError] = loop.create_future()
         self.settings = settings
         self._accepted: asyncio.Future[None] = loop.create_future()
-        self._publishing: dict[int, asyncio.Future[None]] = {}
-        self._subscribing: dict[int, asyncio.Future[None]] = {}
+        self._publishing: dict[int, Waiting] = {}
+        self._subscribing: dict[int, Waiting] = {}
         self._client = translate.new_client(settings, will, protocol)
         self._driver = LoopDriver(self._client, self._broken)
         self._client.on_connect = self._on_connect
@@ -142,7 +151,8 @@ class Connection:
         code, mid = self._client.subscribe(filters)  # type: ignore[arg-type]  # paho's types know one form
         if code != paho.MQTT_ERR_SUCCESS or mid is None:
             raise SessionLost(f"the connection to the broker {self.settings.place} ended")
-        future = self._subscribing[mid] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._subscribing[mid] = Waiting(tuple(each.topic_filter for each in subscriptions), future)
         try:
             async with asyncio.timeout(self.settings.connect_timeout_s):
                 await future
@@ -173,7 +183,7 @@ class Connection:
         elif qos == 0:
             future.set_result(None)
         else:
-            self._publishing[info.mid] = future
+            self._publishing[info.mid] = Waiting((message.topic,), future)
         return future
 
     def _on_connect(
@@ -212,10 +222,10 @@ class Connection:
         if not self.lost.done():
             self.lost.set_result(cause)
         for waiting in (self._publishing, self._subscribing):
-            for future in waiting.values():
-                if not future.done():
-                    future.set_exception(SessionLost(cause.reason))
-                    future.exception()
+            for each in waiting.values():
+                if not each.answer.done():
+                    each.answer.set_exception(SessionLost(cause.reason))
+                    each.answer.exception()
             waiting.clear()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
@@ -235,12 +245,12 @@ class Connection:
         _answer(self._subscribing.pop(mid, None), codes, "subscription")
 
 
-def _answer(future: asyncio.Future[None] | None, codes: Sequence[ReasonCode], what: str) -> None:
-    """Tell who waits what the broker said of it."""
-    if future is None or future.done():
+def _answer(waiting: Waiting | None, codes: Sequence[ReasonCode], what: str) -> None:
+    """Pass the broker's answer on."""
+    if waiting is None or waiting.answer.done():
         return
-    refusal = reasons.of_answers(codes, what)
+    refusal = reasons.of_answers(codes, what, waiting.topics)
     if refusal is None:
-        future.set_result(None)
+        waiting.answer.set_result(None)
     else:
-        future.set_exception(refusal)
+        waiting.answer.set_exception(refusal)

@@ -26,14 +26,18 @@ def of_connack(code: ReasonCode, place: str) -> LinkError:
     return Unreachable(f"the broker {place} refused the connection: {code}")
 
 
-def of_answers(codes: Sequence[ReasonCode], what: str) -> LinkError | None:
-    """The broker's word on a publish or a subscription: nothing, not now, or not at all."""
-    refused = next((code for code in codes if code.value >= REFUSED_FROM), None)
-    if refused is None:
+def of_answers(codes: Sequence[ReasonCode], what: str, topics: Sequence[str]) -> LinkError | None:
+    """The broker's answer to a publish or a subscription of these topics: taken, not now, or refused."""
+    refused = [
+        (code, topic) for code, topic in zip(codes, topics, strict=False) if code.value >= REFUSED_FROM
+    ]
+    if not refused:
         return None
-    if refused.value == QUOTA_EXCEEDED:
-        return Unreachable(f"the broker cannot take the {what} now: {refused}")
-    return Rejected(f"the broker refuses the {what}: {refused}")
+    code = refused[0][0]
+    named = f"{what} to {', '.join(topic for _, topic in refused)}"
+    if code.value == QUOTA_EXCEEDED:
+        return Unreachable(f"the broker cannot take the {named} now: {code}")
+    return Rejected(f"the broker refuses the {named}: {code}")
 
 
 def of_disconnect(code: ReasonCode, place: str) -> LinkError:

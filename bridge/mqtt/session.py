@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -43,6 +43,26 @@ async def read_back(connection: Connection, topics: Topics) -> dict[str, object]
     return found
 
 
+class SessionEvents(Protocol):
+    """What a broker session reports. None of these waits or raises."""
+
+    def arrived(self, incoming: Incoming) -> None:
+        """The broker delivered a message."""
+        ...
+
+    def sent(self, topic: str) -> None:
+        """A message is on its way to the broker."""
+        ...
+
+    def acknowledged(self, topic: str, seconds: float) -> None:
+        """The broker has a message, after so many seconds of waiting."""
+        ...
+
+    def refused(self, message: Message, error: LinkError) -> None:
+        """The broker does not take a message."""
+        ...
+
+
 class BrokerSession:
     """Moves messages between an outbox and one connection until that one is lost."""
 
@@ -52,16 +72,12 @@ class BrokerSession:
         outbox: Outbox,
         *,
         clock: Callable[[], Instant],
-        arrived: Callable[[Incoming], None],
-        acknowledged: Callable[[float], None],
-        refused: Callable[[str, LinkError], None],
+        events: SessionEvents,
     ) -> None:
         self._connection = connection
         self._outbox = outbox
         self._clock = clock
-        self._arrived = arrived
-        self._acknowledged = acknowledged
-        self._refused = refused
+        self._events = events
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
         self._sent_s: dict[int, float] = {}
@@ -129,10 +145,11 @@ class BrokerSession:
 
     def _send(self, ticket: int, message: Message) -> None:
         self._sent_s[ticket] = self._clock().monotonic_s
+        self._events.sent(message.topic)
         sent = self._connection.publish(message)
-        sent.add_done_callback(lambda done: self._sent(ticket, message.topic, done))
+        sent.add_done_callback(lambda done: self._sent(ticket, message, done))
 
-    def _sent(self, ticket: int, topic: str, sent: asyncio.Future[None]) -> None:
+    def _sent(self, ticket: int, message: Message, sent: asyncio.Future[None]) -> None:
         """What went down with the connection stays in the outbox, which will take it back."""
         error = sent.exception()
         if isinstance(error, SessionLost):
@@ -144,15 +161,15 @@ class BrokerSession:
         else:
             since = self._outbox.done(ticket)
             if error is None and since is not None:
-                self._acknowledged(self._clock().monotonic_s - since)
+                self._events.acknowledged(message.topic, self._clock().monotonic_s - since)
         if isinstance(error, LinkError):
-            self._refused(topic, error)
+            self._events.refused(message, error)
         self._work.set()
         self._progress.set()
 
     async def _receive(self) -> None:
         while True:
-            self._arrived(await self._connection.incoming.get())
+            self._events.arrived(await self._connection.incoming.get())
 
 
 def command_subscriptions(topics: Topics) -> list[Subscription]:
@@ -164,8 +181,8 @@ def command_subscriptions(topics: Topics) -> list[Subscription]:
 
 
 def own_state(topics: Topics) -> Subscription:
-    """Whoever else writes our state topic is to be heard; what is retained there is our own."""
-    return Subscription(topics.state, retain_handling=2, no_local=True)
+    """Hear other writers of our state topic, and ourselves: proof that what we publish is delivered."""
+    return Subscription(topics.state, retain_handling=2)
 
 
 def hears_itself(connection: Connection) -> bool:

@@ -43,7 +43,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """One link. `box`: the session with the PBX; `dropped`: messages, by reason; `stuck`: its parts."""
+    """One link. `box`: the session with the PBX; `dropped`: messages, by reason; `stuck`: its parts.
+
+    `refused`: a sentence about topics that the broker refuses.
+    """
 
     pbx: str
     link: str
@@ -56,13 +59,16 @@ class LinkStatus:
     dropped: Mapping[str, int]
     stuck: tuple[str, ...]
     store_problem: str
+    refused: str = ""
 
     @property
     def level(self) -> str:
         """One word: ok, degraded (on its way, or not durable) or down."""
         starting = self.link in {CONNECTING, SYNCING}
         box = OK if self.link == ONLINE else DEGRADED if starting else DOWN
-        levels = {box, self.broker.level, DOWN if self.stuck else OK, DEGRADED if self.store_problem else OK}
+        levels = {box, self.broker.level, DOWN if self.stuck else OK}
+        if self.store_problem or self.refused:
+            levels.add(DEGRADED)
         return worst(levels)
 
     def told(self) -> dict[str, object]:
@@ -80,6 +86,7 @@ class LinkStatus:
             "dropped": dict(self.dropped),
             "stuck": list(self.stuck),
             "store_problem": self.store_problem,
+            "refused": self.refused,
         }
 
 

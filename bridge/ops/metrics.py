@@ -89,7 +89,9 @@ class Metrics:
 
     def _make_gauges(self) -> None:
         self.pbx_up = self._gauge("pbx_up", "1 while the PBX session is up and the list complete.")
-        self.mqtt_up = self._gauge("mqtt_up", "1 while the MQTT session of a PBX is up.")
+        self.mqtt_up = self._gauge(
+            "mqtt_up", "1 while the broker delivers what the bridge publishes for a PBX."
+        )
         self.link_state = self._gauge("link_state", "1 for what the link to the PBX is doing now.", "state")
         self.rejected = self._gauge(
             "rejected", "1 while a side refuses us until somebody changes something.", "side"
@@ -102,6 +104,9 @@ class Metrics:
             "taken_over", "1 while another bridge serves the PBX and we stand back."
         )
         self.stuck = self._gauge("stuck", "1 while a part of a link does not move by our fault.", "part")
+        self.refused_topics = self._gauge(
+            "refused_topics", "Topics that the broker refuses to keep what the bridge publishes there."
+        )
         self.store_up = self._gauge(
             "state_store_up", "1 while events are kept for a crash; no series without."
         )
@@ -171,7 +176,7 @@ class Metrics:
         """Show zeros for everything that is known in advance of a PBX."""
         for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.followed, self.outbox):
             gauge.labels(pbx).set(0)
-        for gauge in (self.oldest, self.taken_over, self.last_poll, self.delivered):
+        for gauge in (self.oldest, self.taken_over, self.last_poll, self.delivered, self.refused_topics):
             gauge.labels(pbx).set(0)
         for state in LINK_STATES:
             self.link_state.labels(pbx, state).set(state == CONNECTING)

@@ -70,6 +70,7 @@ class Observer:
         self._counted: Counter[str] = Counter()
         self._takeovers = 0
         self._store_problem = ""
+        self._refused_topics = ""
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
 
@@ -91,6 +92,8 @@ class Observer:
     def left(self, side: str) -> None:
         """The session of a side is over, for whatever reason."""
         self._show(side, up=False)
+        if side == "mqtt":
+            self.refused_topics("", 0)
         if self._sides[side].up:
             self._sides[side] = Side(up=False, reason="", since_ms=_now_ms())
 
@@ -155,6 +158,19 @@ class Observer:
         say = self.log.warning if count == 1 else self.log.debug
         say(f"publish {what}", topic=topic, reason=error.reason, count=count)
 
+    def no_effect(self, reason: str) -> None:
+        """The broker is connected, but what we publish does not take effect: somebody must change a right."""
+        if self._sides["mqtt"].reason != reason:
+            self.log.warning("mqtt without effect", reason=reason)
+            self._show("mqtt", up=False)
+            self._sides["mqtt"] = Side(up=False, reason=reason, since_ms=_now_ms())
+            self._metrics.rejected.labels(self._pbx, "mqtt").set(1)
+
+    def refused_topics(self, reason: str, count: int) -> None:
+        """The broker refuses what must be retained on so many topics."""
+        self._metrics.refused_topics.labels(self._pbx).set(count)
+        self._refused_topics = reason
+
     def contradicted(self) -> None:
         """Somebody else said of our state what is not true; it was put right."""
         self._metrics.contradictions.labels(self._pbx).inc()
@@ -215,6 +231,7 @@ class Observer:
             dropped=dict(+self._counted),
             stuck=self._stuck,
             store_problem=self._store_problem,
+            refused=self._refused_topics,
         )
 
 

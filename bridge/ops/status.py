@@ -112,6 +112,7 @@ def _table(links: Sequence[Facts]) -> Table:
 
 def _why(link: Facts) -> list[str]:
     reasons = [str(link.get("reason") or ""), str(link["broker"].get("reason") or "")]
+    reasons.append(str(link.get("refused") or ""))
     reasons += [f"stuck: {part}" for part in link.get("stuck", ())]
     reasons += [f"{count} dropped ({reason})" for reason, count in link.get("dropped", {}).items()]
     problem = link.get("store_problem")
