@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge import __version__
+from bridge import __version__, log
 from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.config_file import masked
@@ -42,7 +42,7 @@ async def run(
     """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DaemonExecutor())
-    faulthandler.enable()  # a watchdog ends the process by SIGABRT: all stacks go to the log
+    faulthandler.enable(log.STDERR)  # a watchdog ends the process by SIGABRT: all stacks go to the log
     process = Process(config, pbxs, stop or asyncio.Event(), reload)
     with ExitStack() as stack:
         _serve_web(config, process.registry, process.health, stack)
@@ -131,9 +131,11 @@ class Process:
         await certificates.watch(lambda: self._chosen, self._metrics.certificate_ends)
 
     async def _beat(self, fleet: Fleet) -> None:
-        offset_s = time.time() - time.monotonic()
+        offset_s, dropped = time.time() - time.monotonic(), 0
         while True:
             before_s, offset_s = offset_s, time.time() - time.monotonic()
+            before, dropped = dropped, log.dropped()
+            self._metrics.log_dropped.inc(dropped - before)
             self._metrics.clock_jumps.inc(abs(offset_s - before_s) > JUMP_S)
             links = fleet.links
             stuck = {name: parts for name, link in links.items() if (parts := link.stuck())}

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import structlog
 import typer
@@ -61,8 +64,8 @@ def check(
     """Check a configuration; with --connect also what it leads to."""
     config = load(config_file)
     if show:
-        typer.echo(masked(config))
-    typer.echo(f"{config_file}: good, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
+        say(masked(config))
+    say(f"{config_file}: good, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
     if connect:
         _check_connections(config)
 
@@ -81,12 +84,13 @@ def status(
     try:
         facts = asked.fetch(url)
     except asked.NoStatusError as error:
-        typer.echo(json.dumps({"level": "down", "reason": str(error)}) if as_json else str(error))
+        say(json.dumps({"level": "down", "reason": str(error)}) if as_json else str(error))
         raise typer.Exit(asked.EXIT_CODES["down"]) from None
     if as_json:
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        say(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
-        asked.show(facts, Console())
+        with printing():
+            asked.show(facts, Console())
     raise typer.Exit(asked.exit_code(facts))
 
 
@@ -103,7 +107,7 @@ def simulate(
 
     try:
         played = office() if scene is None else read(scene.read_text(encoding="utf-8"))
-        asyncio.run(serve(host, port, played, dynamic_pbx, typer.echo))
+        asyncio.run(serve(host, port, played, dynamic_pbx, say))
     except (ScenarioError, OSError) as error:
         raise ConfigError((f"{scene or 'simulate'}: {error}",)) from None
 
@@ -118,7 +122,7 @@ def demo(
     from bridge.demo.show import demo as show  # noqa: PLC0415  (same)
 
     try:
-        code = asyncio.run(show(for_s, listen, typer.echo))
+        code = asyncio.run(show(for_s, listen, say))
     except NoBrokerError as error:
         raise ConfigError((f"demo: {error}",)) from None
     raise typer.Exit(code)
@@ -127,24 +131,53 @@ def demo(
 @cli.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(f"innovaphone-mqtt {__version__}")
+    say(f"innovaphone-mqtt {__version__}")
 
 
 def main() -> None:
     """Run the command; never a traceback for what a person can mend."""
+    log.keep_standard_descriptors()
     try:
         cli()
     except ConfigError as error:
-        for problem in error.problems:
-            typer.echo(problem, err=True)
         count = len(error.problems)
-        typer.echo(f"{count} problem{'' if count == 1 else 's'}, nothing started.", err=True)
+        complain(*error.problems, f"{count} problem{'' if count == 1 else 's'}, nothing started.")
         sys.exit(EXIT_CONFIG)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception:  # noqa: BLE001  (the last line of defence: a bug ends the process, with its trace)
         structlog.get_logger().exception("bug")
         sys.exit(EXIT_BUG)
+
+
+def say(text: str) -> None:
+    """Print a line. A reader that is gone or a full disk ends the command with exit code 1."""
+    with printing():
+        typer.echo(text)
+
+
+def complain(*lines: str) -> None:
+    """Print lines to stderr; where nobody can read them, the exit code must do."""
+    try:
+        for line in lines:
+            typer.echo(line, err=True)
+    except OSError:
+        _silence(sys.stderr)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Turn output that cannot be written into exit code 1."""
+    try:
+        yield
+    except OSError:
+        _silence(sys.stdout)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _silence(stream: TextIO) -> None:
+    """What the stream still holds would fail once more at the exit of Python, and change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _share(config: Config, shard: str) -> list[Pbx]:
@@ -159,6 +192,6 @@ def _share(config: Config, shard: str) -> list[Pbx]:
 def _check_connections(config: Config) -> None:
     results = asyncio.run(check_connections(config))
     for good, line in results:
-        typer.echo(f"{'ok  ' if good else 'FAIL'}  {line}")
+        say(f"{'ok  ' if good else 'FAIL'}  {line}")
     if not all(good for good, _ in results):
         raise typer.Exit(EXIT_FAILED)

@@ -55,6 +55,11 @@ class Metrics:
             "How often the clock of the day was set by more than 2 s.",
             registry=self.registry,
         )
+        self.log_dropped = Counter(
+            f"{PREFIX}_log_lines_dropped",
+            "Log lines that could not be written: stderr is full, closed, or nobody reads it.",
+            registry=self.registry,
+        )
         self.reload_good = self._own(
             "config_last_reload_successful",
             "1 while what runs is what the configuration file said when it was last read.",
