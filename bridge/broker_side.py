@@ -30,8 +30,8 @@ Arrived = Callable[[Incoming, bool], None]
 class Door(Protocol):
     """The way to the broker."""
 
-    def open(self, will: Message) -> AbstractAsyncContextManager[Connection]:
-        """A connection that the broker has accepted. Raises a LinkError."""
+    def open(self, will: Message, attempt: int) -> AbstractAsyncContextManager[Connection]:
+        """A connection that the broker has accepted; more patient with each attempt. Raises a LinkError."""
         ...
 
     async def rival_answers(self, topics: Topics) -> bool:
@@ -99,11 +99,12 @@ class BrokerSide:
                 if self._session is not None:
                     await self._session.drained()
 
-    async def session(self, _attempt: int, up: Up) -> None:
+    async def session(self, attempt: int, up: Up) -> None:
         """One session, until it breaks. Raises the LinkError that says why."""
         topics = self._publisher.topics
         await self._look_for_rivals(topics)
-        async with self._door.open(Message(topics.state, "offline", retain=True)) as connection:
+        async with self._door.open(Message(topics.state, "offline", retain=True), attempt) as connection:
+            self._observer.lacks(connection.limits.lacks)
             if not self.remembers.is_set():
                 self._publisher.restore(newest(await read_back(connection, topics), self._kept_users))
                 self._kept_users = {}

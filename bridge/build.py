@@ -124,7 +124,9 @@ class Builder:
             settle_s=pbx.settle_s,
             pace=Pace(
                 poll_s=3 * pbx.poll_timeout_s + 15,
-                mqtt_s=max(240.0, 3.0 * self._config.mqtt.keepalive_s),
+                mqtt_s=max(
+                    240.0, 3.0 * self._config.mqtt.keepalive_s, 12 * self._config.mqtt.connect_timeout_s
+                ),
                 outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
         )

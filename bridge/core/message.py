@@ -42,6 +42,16 @@ class BrokerLimits:
     maximum_packet_bytes: int | None = None
     retain_available: bool = True
 
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the broker cannot do, and what that means: sentences for people."""
+        retain = (
+            "it keeps no retained messages: who subscribes later sees a state when it changes next, "
+            "and after a restart of the bridge calls that ended meanwhile get no `ended` without a state_dir"
+        )
+        qos = "it takes QoS 0 only: what is on its way when a connection breaks is lost"
+        return (*([] if self.retain_available else [retain]), *([] if self.maximum_qos else [qos]))
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -22,7 +22,6 @@ from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
 INCOMING_AT_MOST = 2000
 GOODBYE_S = 0.2
-TRIAL_S = 2.0
 PATHS = 3  # addresses of a name, or name, TLS and WebSocket: each may take the time allowed
 
 
@@ -36,6 +35,14 @@ class Waiting:
 
 class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
     """The broker speaks an older protocol."""
+
+
+class Silent(NotForThisBroker):
+    """The broker says nothing to MQTT 5: it misreads it, or it is slow."""
+
+
+class NotThisWill(Unreachable):
+    """The broker may be unable to take our will: it says so, or (MQTT 3.1.1) closes the connection."""
 
 
 @asynccontextmanager
@@ -54,11 +61,26 @@ async def connect(settings: BrokerSettings, will: Message) -> "AsyncIterator[Con
 async def _connected(settings: BrokerSettings, will: Message) -> "Connection":
     first = MQTT_5 if settings.protocol == "auto" else settings.protocol
     try:
-        return await _open(settings, will, first)
+        return await _with_some_will(settings, will, first)
     except NotForThisBroker as refusal:
         if settings.protocol != "auto":
             raise Rejected(refusal.reason) from None
-    return await _open(settings, will, MQTT_3)
+        silent = isinstance(refusal, Silent)
+    connection = await _with_some_will(settings, will, MQTT_3)
+    connection.after_silence = silent
+    return connection
+
+
+async def _with_some_will(settings: BrokerSettings, will: Message, protocol: str) -> "Connection":
+    """The will is the one message that is sent before the broker has said what it can take."""
+    wills = [will, replace(will, qos=0), replace(will, retain=False), replace(will, qos=0, retain=False)]
+    refusals: list[NotThisWill] = []
+    for each in dict.fromkeys(wills):
+        try:
+            return await _open(settings, each, protocol)
+        except NotThisWill as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
 async def _open(settings: BrokerSettings, will: Message, protocol: str) -> "Connection":
@@ -76,7 +98,10 @@ class Connection:
 
     def __init__(self, settings: BrokerSettings, will: Message, protocol: str) -> None:
         self.protocol = protocol
+        self.will = will
         self.limits = BrokerLimits()
+        self.after_silence = False
+        self.accepted_after_s = 0.0
         self.incoming: asyncio.Queue[Incoming] = asyncio.Queue(INCOMING_AT_MOST)
         self.dropped = 0
         loop = asyncio.get_running_loop()
@@ -112,13 +137,15 @@ class Connection:
     async def _await_acceptance(self) -> None:
         """Some old brokers misread a CONNECT of MQTT 5 and wait for more of it: do not wait long for them."""
         trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
+        started_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(TRIAL_S if trial else self.settings.connect_timeout_s):
+            async with asyncio.timeout(self.settings.trial_s if trial else self.settings.connect_timeout_s):
                 await self._accepted
         except TimeoutError:
             if not trial:
                 raise
-            raise NotForThisBroker(f"the broker {self.settings.place} is silent") from None
+            raise Silent(f"the broker {self.settings.place} is silent") from None
+        self.accepted_after_s = asyncio.get_running_loop().time() - started_s
 
     async def close(self) -> None:
         """Say goodbye, for a fifth of a second at most, and close.
@@ -192,8 +219,11 @@ class Connection:
         if self._accepted.done():
             return
         if not code.is_failure:
-            self.limits = translate.limits(properties)
+            self.limits = translate.limits(properties, self.will, self.protocol)
             self._accepted.set_result(None)
+        elif code.value in reasons.WILL_REFUSED:
+            reason = f"the broker {self.settings.place} refuses the bridge's last will: {code}"
+            self._accepted.set_exception(NotThisWill(reason))
         elif code.value == reasons.UNSUPPORTED_VERSION:
             self._accepted.set_exception(NotForThisBroker(f"the broker {self.settings.place}: {code}"))
         else:
@@ -214,8 +244,10 @@ class Connection:
             trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
             wants = "a client certificate" if self.settings.tls else "TLS (mqtts)"
             reason = f"the broker {self.settings.place} closed the connection at once: does it want {wants}?"
-            old = trial and not isinstance(cause, Rejected)
-            self._accepted.set_exception(NotForThisBroker(reason) if old else Unreachable(reason))
+            error: type[LinkError] = Unreachable if self._client.answered else NotThisWill
+            if trial and not isinstance(cause, Rejected):
+                error = NotForThisBroker
+            self._accepted.set_exception(error(reason))
         self._lose(cause)
 
     def _lose(self, cause: LinkError) -> None:

@@ -1,4 +1,4 @@
-"""The way to one broker: remembers which protocol it took. Holds no connection."""
+"""The way to one broker: remembers how it took us last. Holds no connection."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,21 +12,33 @@ from bridge.mqtt.settings import BrokerSettings
 
 
 class Door:
-    """Opens connections to one broker and remembers which protocol it took, so that none is tried in vain."""
+    """Opens connections to one broker and remembers how it took us, so that nothing is tried in vain."""
 
     def __init__(self, settings: BrokerSettings) -> None:
+        self._configured = settings
         self._settings = settings
-        self._protocol = settings.protocol
+        self._will: Message | None = None
 
     @asynccontextmanager
-    async def open(self, will: Message) -> AsyncIterator[Connection]:
-        """See `connect`."""
-        settings = replace(self._settings, protocol=self._protocol)
-        self._protocol = self._settings.protocol
+    async def open(self, will: Message, attempt: int = 0) -> AsyncIterator[Connection]:
+        """See `connect`. With each attempt in a row the broker gets more time."""
+        settings, lowered = self._settings.patient(attempt), self._will
+        self._settings, self._will = self._configured, None
+        if lowered is not None:
+            will = replace(will, qos=lowered.qos, retain=lowered.retain)
         async with connect(settings, will) as connection:
-            self._protocol = connection.protocol
+            self._settings, self._will = self._learned(connection), connection.will
             yield connection
+
+    def _learned(self, connection: Connection) -> BrokerSettings:
+        """The protocol that was taken, and enough time for MQTT 5 where silence meant a slow broker."""
+        configured, taken_s = self._configured, connection.accepted_after_s
+        if not connection.after_silence:
+            return replace(configured, protocol=connection.protocol)
+        slow = taken_s > configured.trial_s / 2
+        longest_s = connection.settings.connect_timeout_s
+        return replace(configured, connect_timeout_s=longest_s, trial_s=longest_s) if slow else configured
 
     async def rival_answers(self, topics: Topics) -> bool:
         """See rival.py."""
-        return await rival_answers(replace(self._settings, protocol=self._protocol), topics)
+        return await rival_answers(self._settings, topics)

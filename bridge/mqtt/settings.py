@@ -5,11 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 MQTT_5, MQTT_3 = "5", "3.1.1"
+LONGEST_S = 20.0
+"""A broker that is slow to accept gets this long at last, or the configured time if that is longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """One broker for one link. `protocol`: auto, 5 or 3.1.1; `transport`: tcp or websockets."""
+    """One broker for one link. `protocol`: auto, 5 or 3.1.1; `transport`: tcp or websockets.
+
+    `trial_s`: with protocol auto, how long the broker may be silent to MQTT 5 before 3.1.1 is tried.
+    """
 
     host: str
     port: int
@@ -22,11 +27,22 @@ class BrokerSettings:
     keepalive_s: int = 30
     protocol: str = "auto"
     connect_timeout_s: float = 5.0
+    trial_s: float = 2.0
 
     @property
     def place(self) -> str:
         """Host and port for people."""
         return f"{self.host}:{self.port}"
+
+    def patient(self, attempt: int) -> Self:
+        """The same broker with more time: twice as much with each attempt, up to a limit."""
+        longest_s = max(LONGEST_S, self.connect_timeout_s)
+        factor = 2.0 ** min(attempt, 10)
+        return replace(
+            self,
+            connect_timeout_s=min(self.connect_timeout_s * factor, longest_s),
+            trial_s=min(self.trial_s * factor, longest_s),
+        )
 
     def with_client_id(self, client_id: str) -> Self:
         """The same broker for another client."""

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 import threading
+from dataclasses import replace
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -31,6 +32,7 @@ class Client(paho.Client):
 
     raw: socket.socket | None = None
     connecting = False
+    answered = False
     context: ssl.SSLContext | None = None
 
     def _create_socket_connection(self) -> socket.socket:
@@ -49,7 +51,9 @@ class Client(paho.Client):
         """What is left of a packet is asked for at once. MQTT 3.1.1 cannot tell a broker our limit."""
         if bufsize > INBOUND_BYTES:
             raise PacketTooLargeError(bufsize)
-        return super()._sock_recv(bufsize)
+        received = super()._sock_recv(bufsize)
+        self.answered = self.answered or bool(received)
+        return received
 
     def close_raw(self) -> None:
         """Close what paho left open.
@@ -166,9 +170,11 @@ def options(subscription: Subscription, protocol: str) -> SubscribeOptions | int
     )
 
 
-def limits(properties: Any) -> BrokerLimits:
-    """What the broker announced in its CONNACK; an older protocol announces nothing."""
+def limits(properties: Any, will: Message, protocol: str) -> BrokerLimits:
+    """What the broker announced in its CONNACK; MQTT 3.1.1 announces nothing, but it took this will."""
     known = BrokerLimits()
+    if protocol != MQTT_5:
+        return replace(known, maximum_qos=known.maximum_qos if will.qos else 0, retain_available=will.retain)
     return BrokerLimits(
         getattr(properties, "ReceiveMaximum", known.receive_maximum),
         getattr(properties, "MaximumQoS", known.maximum_qos),

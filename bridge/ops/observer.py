@@ -71,6 +71,7 @@ class Observer:
         self._takeovers = 0
         self._store_problem = ""
         self._refused_topics = ""
+        self._lacks: tuple[str, ...] = ()
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
 
@@ -165,6 +166,13 @@ class Observer:
             self._show("mqtt", up=False)
             self._sides["mqtt"] = Side(up=False, reason=reason, since_ms=_now_ms())
             self._metrics.rejected.labels(self._pbx, "mqtt").set(1)
+
+    def lacks(self, lacks: tuple[str, ...]) -> None:
+        """What the broker cannot do; said when it is new."""
+        for sentence in lacks:
+            if sentence not in self._lacks:
+                self.log.warning("broker is limited", reason=sentence)
+        self._lacks = lacks
 
     def refused_topics(self, reason: str, count: int) -> None:
         """The broker refuses what must be retained on so many topics."""

@@ -19,6 +19,15 @@ class Habits:
     suback_codes: tuple[int, ...] = ()
     """For the first filters of each SUBSCRIBE; the rest are granted as they are asked for."""
     pingresp: bool = True
+    takes_retained_will: bool = True
+    takes_qos_of_will: bool = True
+    """A CONNECT with another will is refused with a code of MQTT 5; with 3.1.1 the connection is closed."""
+
+    def refusal_of_will(self, qos: int, *, retain: bool) -> int:
+        """The reason code for a CONNECT with such a will; 0: it is taken."""
+        if retain and not self.takes_retained_will:
+            return 0x9A
+        return 0x9B if qos and not self.takes_qos_of_will else 0
 
     @property
     def limits(self) -> bytes:

@@ -52,6 +52,8 @@ class Connect:
     client_id: str
     clean: bool
     keepalive_s: int
+    will_qos: int
+    will_retain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +133,13 @@ async def read_packet(reader: asyncio.StreamReader) -> Packet:
 
 
 def read_connect(packet: Packet) -> Connect:
-    """Read a CONNECT up to the client id; will, user name and password are left unread."""
+    """Read a CONNECT up to the client id; the rest of the will, user name and password are left unread."""
     body = Body(packet.body)
     if packet.kind is not Kind.CONNECT or body.text() != "MQTT":
         raise Malformed("the first packet is no CONNECT")
     level, flags, keepalive_s = body.number(1), body.number(1), body.number(2)
     body.skip_properties(level)
-    return Connect(level, body.text(), bool(flags & 0x02), keepalive_s)
+    return Connect(level, body.text(), bool(flags & 0x02), keepalive_s, flags >> 3 & 0x03, bool(flags & 0x20))
 
 
 def read_publish(packet: Packet, level: int) -> Publish:

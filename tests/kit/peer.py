@@ -167,8 +167,12 @@ class _Client:
     async def _answer(self) -> None:
         current = self._peer.current
         habits = await current.elapsed(await self._connected, lambda habits: habits.connack_s)
-        self.send(packets.write_connack(self.level, habits.connack_code, habits.limits))
-        if habits.connack_code:
+        will = self._peer.connects[-1]
+        code = habits.refusal_of_will(will.will_qos, retain=will.will_retain)
+        if self.level == packets.MQTT_5 or not code:
+            code = code or habits.connack_code
+            self.send(packets.write_connack(self.level, code, habits.limits))
+        if code:
             self._writer.close()
         while True:
             since_s, mid = await self._owed.get()

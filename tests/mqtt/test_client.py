@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import time
 from pathlib import Path
 
 import pytest
@@ -43,8 +42,8 @@ async def test_speaks_mqtt_5_and_tells_its_limits(broker: Mosquitto) -> None:
 
 
 @amqtt_leaks
-async def test_falls_back_to_an_old_broker_and_remembers() -> None:
-    """Amqtt speaks 3.1.1 only and misreads MQTT 5; the second time nobody tries."""
+async def test_falls_back_to_an_old_broker() -> None:
+    """Amqtt speaks 3.1.1 only and is silent to MQTT 5, as a slow broker is: 5 is tried each time."""
     port = free_port()
     async with _amqtt(port):
         door = Door(settings(port))
@@ -53,9 +52,8 @@ async def test_falls_back_to_an_old_broker_and_remembers() -> None:
             await connection.subscribe([Subscription("t/+", retain_handling=2)])
             await connection.publish(Message("t/a", "x"))
             assert (await connection.incoming.get()).payload == b"x"
-        started = time.monotonic()
-        async with door.open(WILL):
-            assert time.monotonic() - started < 1
+        async with door.open(WILL) as connection:
+            assert connection.protocol == "3.1.1"
         with pytest.raises(LinkError):
             async with connect(settings(port, protocol="5", connect_timeout_s=0.5), WILL):
                 pass

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
-from bridge.mqtt.client import TRIAL_S, connect
+from bridge.mqtt.client import connect
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import eventually
 from tests.kit.habits import Habits
@@ -92,7 +92,7 @@ async def test_a_connack_that_never_comes(protocol: str) -> None:
             async with connect(settings(peer, protocol), WILL):
                 pass
         took_s = time.monotonic() - started
-    allowed_s = STEP_S + (TRIAL_S if protocol == "auto" else 0)
+    allowed_s = STEP_S + (settings(peer).trial_s if protocol == "auto" else 0)
     assert allowed_s <= took_s < allowed_s + 2
     assert [each.level for each in peer.connects] == {"5": [5], "3.1.1": [4], "auto": [5, 4]}[protocol]
 
