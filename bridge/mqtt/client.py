@@ -73,11 +73,11 @@ async def _connected(settings: BrokerSettings, will: Message) -> "Connection":
 
 async def _with_some_will(settings: BrokerSettings, will: Message, protocol: str) -> "Connection":
     """The will is the one message that is sent before the broker has said what it can take."""
-    wills = [will, replace(will, qos=0), replace(will, retain=False), replace(will, qos=0, retain=False)]
+    forms = [(will.qos, will.retain), (0, will.retain), (will.qos, False), (0, False)]
     refusals: list[NotThisWill] = []
-    for each in dict.fromkeys(wills):
+    for qos, retain in dict.fromkeys(forms):
         try:
-            return await _open(settings, each, protocol)
+            return await _open(settings, replace(will, qos=qos, retain=retain), protocol)
         except NotThisWill as refusal:
             refusals.append(refusal)
     raise refusals[0]

@@ -17,7 +17,7 @@ from tests.kit.habits import Habits
 from tests.kit.peer import Peer
 from tests.running import bridge, configuration, pbx_section
 
-WILL = Message("t/state", "offline", retain=True)
+WILL = Message("t/state", {"is": "offline"}, retain=True)
 NO_RETAIN, NO_QOS = Habits(takes_retained_will=False), Habits(takes_qos_of_will=False)
 NEITHER = Habits(takes_retained_will=False, takes_qos_of_will=False)
 
