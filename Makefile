@@ -4,16 +4,34 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
+# A pipe that fails when its first command does.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+
+# pip says each package in one line. Nothing is ever resolved here: the locks are complete, and `pip check` confirms it.
+INSTALL := $(BIN)/python -u -m pip install --disable-pip-version-check --no-deps
+SHORTLY := sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking them/p' \
+	-e 's,^Processing .*/,  ,p'
+
 .PHONY: demo test test-newer drills soak check lock clean
 
-$(VENV)/.installed: pyproject.toml requirements.lock
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -m pip check
-	touch $@
+# What the demo needs: the program and a broker.
+$(VENV)/.demo: pyproject.toml locks/demo.lock
+	@echo "Installing the program and a broker for its demo into $(VENV):"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(INSTALL) --require-hashes -r locks/demo.lock | $(SHORTLY)
+	@$(INSTALL) --quiet --no-build-isolation -e .
+	@$(BIN)/python -m pip check
+	@touch $@
 
-demo: $(VENV)/.installed
+# In addition what tests and linters need.
+$(VENV)/.installed: $(VENV)/.demo locks/tests.lock
+	@echo "Installing what the tests need into $(VENV):"
+	@$(INSTALL) --require-hashes -r locks/tests.lock | $(SHORTLY)
+	@$(BIN)/python -m pip check
+	@touch $@
+
+demo: $(VENV)/.demo
 	$(BIN)/innovaphone-mqtt demo $(ARGS)
 
 test: $(VENV)/.installed
@@ -41,14 +59,19 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+UPGRADE ?=
+COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header $(UPGRADE)
 
-lock: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile $(LOCK) --extra dev -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile $(LOCK) --extra build -c requirements.lock -o deploy/container/requirements.lock pyproject.toml
-	$(BIN)/uv pip compile $(LOCK) -o deploy/container/sbom.lock deploy/container/sbom.in
-	$(BIN)/uv pip compile $(LOCK) -o tests/helm/requirements.txt tests/helm/requirements.in
+# The only place that resolves. A change of pyproject.toml changes as little as it can; UPGRADE=--upgrade takes what is newest.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) --extra dev -o locks/tests.lock pyproject.toml
+	$(COMPILE) --extra demo --extra build -c locks/tests.lock -o locks/demo.lock pyproject.toml
+	$(COMPILE) --extra build -c locks/tests.lock -o locks/program.lock pyproject.toml
+	$(COMPILE) -o locks/sbom.lock locks/sbom.in
+	$(COMPILE) -o locks/helm.lock locks/helm.in
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

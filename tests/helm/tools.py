@@ -18,7 +18,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "innovaphone-mqtt"
 HERE = Path(__file__).parent
-LOCK = HERE / "requirements.txt"
+LOCK = ROOT / "locks" / "helm.lock"
 ENVIRONMENT = ROOT / ".venv-helm"
 LONGEST_INSTALL_S = 300
 Object = dict[str, Any]

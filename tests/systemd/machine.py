@@ -154,7 +154,7 @@ async def _install(root: Path) -> None:
     )
     pip = (f"{PROGRAM}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps")
     await must(*inside, "python3", "-m", "venv", PROGRAM)
-    await must(*inside, *pip, "--require-hashes", "-r", "deploy/container/requirements.lock")
+    await must(*inside, *pip, "--require-hashes", "-r", "locks/program.lock")
     await must(*inside, *pip, "--no-build-isolation", ".")
     await must(*inside, f"{PROGRAM}/bin/python", "-m", "pip", "check")
 
@@ -162,7 +162,7 @@ async def _install(root: Path) -> None:
 def _copy(root: Path) -> None:
     source = root / "root" / "innovaphone-mqtt"
     source.mkdir(parents=True)
-    for name in ("pyproject.toml", "README.md", "bridge", "deploy"):
+    for name in ("pyproject.toml", "README.md", "bridge", "deploy", "locks"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
     (root / CONFIG.removeprefix("/")).mkdir(mode=0o755)

@@ -1,0 +1,101 @@
+"""The lock files, and every command that installs with them: nothing may be resolved at an install."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCKS = sorted((ROOT / "locks").glob("*.lock"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINNED = re.compile(r"([a-z0-9.-]+)==([\w.+!-]+)(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
+INSTALLS = re.compile(r"\bpip[\", ]+install\b")
+LINES_AT_LEAST, TUPLES_AT_LEAST = 10, 2  # as many as there are; so that none is overlooked
+
+
+def entries(lock: Path) -> dict[str, str]:
+    """Name and version of each distribution of a lock. Anything else than pinned, hashed lines is refused."""
+    text = "".join(
+        line for line in lock.read_text().splitlines(keepends=True) if not line.strip().startswith("#")
+    )
+    found = list(PINNED.finditer(text))
+    assert "".join(each[0] for each in found) == text, f"{lock.name} has a line that is not pinned and hashed"
+    return {each[1]: each[2] for each in found}
+
+
+def wanted(*extras: str) -> list[Requirement]:
+    """What pyproject.toml asks for, with some extras."""
+    lines = [*PROJECT["dependencies"]]
+    for extra in extras:
+        lines += PROJECT["optional-dependencies"][extra]
+    return [each for each in map(Requirement, lines) if each.name != PROJECT["name"]]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_every_line_is_pinned_and_hashed(lock: Path) -> None:
+    """No index, no link, no option, no range."""
+    assert entries(lock)
+
+
+@pytest.mark.parametrize(
+    ("name", "extras"),
+    [("program", ("build",)), ("demo", ("build", "demo")), ("tests", ("build", "demo", "dev"))],
+)
+def test_a_lock_has_what_the_project_asks_for(name: str, extras: tuple[str, ...]) -> None:
+    """`make lock` was not forgotten after a change of pyproject.toml."""
+    locked = entries(ROOT / "locks" / f"{name}.lock")
+    for each in wanted(*extras):
+        assert each.specifier.contains(locked[canonicalize_name(each.name)]), each
+
+
+def test_the_larger_lock_has_the_smaller_one() -> None:
+    """An environment of the demo becomes one of the tests by additions only."""
+    program, demo, tests = (
+        entries(ROOT / "locks" / f"{name}.lock").items() for name in ("program", "demo", "tests")
+    )
+    assert program < demo < tests
+
+
+def test_the_demo_needs_no_tools_of_developers() -> None:
+    """They are more than half of what would be downloaded."""
+    assert not {"hypothesis", "mypy", "pytest", "ruff"} & entries(ROOT / "locks" / "demo.lock").keys()
+
+
+def in_texts() -> list[str]:
+    """Each command in a text of the project that installs with pip, its continued lines joined."""
+    files = [ROOT / "Makefile", ROOT / "README.md", ROOT / ".ci" / "run"]
+    files += [each for each in (ROOT / "deploy").rglob("*") if each.suffix in {"", ".md"} and each.is_file()]
+    found = []
+    for file in files:
+        lines = file.read_text().replace("\\\n", " ").splitlines()
+        names = dict(line.split(" := ", 1) for line in lines if " := " in line)
+        lines = [line.replace("$(INSTALL)", names.get("INSTALL", "")) for line in lines if " := " not in line]
+        found += [line for line in lines if INSTALLS.search(line)]
+    return found
+
+
+def in_tests() -> list[str]:
+    """Each tuple of words in our tests that begins an install with pip."""
+    trees = [ast.parse(file.read_text()) for file in (ROOT / "tests").rglob("*.py")]
+    tuples = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Tuple)]
+    words = [
+        " ".join(str(one.value) for one in node.elts if isinstance(one, ast.Constant)) for node in tuples
+    ]
+    return [each for each in words if "pip install" in each]
+
+
+def test_no_command_resolves() -> None:
+    """Everywhere --no-deps, and only what is hashed or our own; `make lock` alone resolves."""
+    texts = [line for line in in_texts() if ".venv-lock" not in line]
+    assert len(texts) >= LINES_AT_LEAST
+    assert len(in_tests()) >= TUPLES_AT_LEAST
+    assert not [line for line in (*texts, *in_tests()) if "--no-deps" not in line]
+    assert not [
+        line
+        for line in texts
+        if not {"--require-hashes", "--no-build-isolation"} & set(re.findall(r"[\w-]+", line))
+    ]
