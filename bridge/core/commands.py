@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import NoReturn
 
-from bridge.core import render
+from bridge.core import numbers, render
 from bridge.core.message import Incoming, Json, Message
 from bridge.core.topics import Topics, decode
-from bridge.core.verbs import VERBS, Fields, dialable
+from bridge.core.verbs import VERBS, Fields
 
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
@@ -55,7 +54,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the configuration lets the bus do. Number patterns are globs."""
+    """What the configuration lets the bus do. Patterns as `numbers.pattern` makes them."""
 
     allow: frozenset[str] = frozenset(VERBS)
     numbers_allow: tuple[str, ...] = ()
@@ -100,11 +99,10 @@ def forbidden(request: Request, permissions: Permissions) -> Refusal | None:
     if verb not in permissions.allow:
         sentence = f"'{verb}' is not in commands.allow of the bridge"
         return Refusal(request.address, request.id, "not_permitted", sentence)
-    number = dialable(str(request.fields.get("number") or ""))
-    if number is None or _number_allowed(number, permissions):
-        return None
-    sentence = "commands.numbers of the bridge does not allow this number"
-    return Refusal(request.address, request.id, "number_not_allowed", sentence)
+    number = str(request.fields.get("number") or "")
+    allow, deny = permissions.numbers_allow, permissions.numbers_deny
+    problem = numbers.refusal(number, allow, deny) if number else None
+    return None if problem is None else Refusal(request.address, request.id, "number_not_allowed", problem)
 
 
 def accepted(request: Request, result: Json, now_ms: int) -> Json:
@@ -239,10 +237,3 @@ def _fail(code: str, message: str, body: dict[str, object]) -> NoReturn:
     request_id = body.get("id")
     known = request_id if isinstance(request_id, str) and len(request_id) <= LONGEST_ID else None
     raise _Bad(code, message, known)
-
-
-def _number_allowed(number: str, permissions: Permissions) -> bool:
-    if any(fnmatchcase(number, pattern) for pattern in permissions.numbers_deny):
-        return False
-    allow = permissions.numbers_allow
-    return not number or not allow or any(fnmatchcase(number, pattern) for pattern in allow)

@@ -11,11 +11,10 @@ from difflib import get_close_matches
 from bridge.core import topics
 from bridge.core.fields import FieldKind, Flag, Number, Text
 from bridge.core.model import Call, PbxState, User
+from bridge.core.numbers import dialable
 from bridge.errors import CommandError
 
 Fields = Mapping[str, object]
-_DIALABLE = re.compile(r"\+?[0-9*#]{1,64}")
-_DECORATION = str.maketrans("", "", " -()./")
 _ACTIVITY = re.compile(r"[a-z][a-z-]{0,39}|")
 GUESSED_AMONG = 500
 
@@ -68,22 +67,16 @@ Action = PlaceCall | ClearCall | SetPresence | Resync | Ping
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb. `bare`: the field that a bare payload fills, "" when a bare payload says nothing more."""
+    """One verb. `bare`: the field that a bare payload fills, "" when a bare payload says nothing more.
+
+    `group`: the set of `commands.allow` that it belongs to; `basic` is the default and never grows.
+    """
 
     plan: Callable[[PbxState, str, Fields], Action]
     fields: Mapping[str, FieldKind] = field(default_factory=dict)
     bare: str | None = None
     check: Callable[[Fields], str | None] = lambda _: None
-
-
-def dialable(number: str) -> str | None:
-    """The number without spaces, dashes, dots, slashes and brackets; None if it is no number then.
-
-    The (0) of an international number is only dialled within the country: it goes too.
-    """
-    bare = number.replace("(0)", "") if number.lstrip().startswith("+") else number
-    digits = bare.translate(_DECORATION)
-    return digits if _DIALABLE.fullmatch(digits) else None
+    group: str = "basic"
 
 
 def find_user(state: PbxState, pbx: str, name: str) -> User:
@@ -205,3 +198,8 @@ VERBS: Mapping[str, Verb] = {
     "resync": Verb(plan=lambda _state, _pbx, _fields: Resync()),
     "ping": Verb(plan=lambda _state, _pbx, _fields: Ping()),
 }
+SETS: Mapping[str, tuple[str, ...]] = {
+    group: tuple(verb for verb, its in VERBS.items() if its.group == group)
+    for group in dict.fromkeys(its.group for its in VERBS.values())
+}
+"""The sets of verbs that a configuration may allow by one word."""

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from bridge.core import commands
 from bridge.core.commands import Permissions, Refusal, Request
 from bridge.core.message import Incoming
+from bridge.core.numbers import dialable
 from bridge.core.topics import Topics
-from bridge.core.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence, dialable
+from bridge.core.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, PEOPLE, History, leg, user
 

@@ -9,7 +9,8 @@ from lxml import etree
 
 from bridge.core.fields import Flag, Number, Text
 from bridge.core.model import PbxState
-from bridge.core.verbs import VERBS, SetPresence, dialable, find_user
+from bridge.core.numbers import dialable
+from bridge.core.verbs import VERBS, SetPresence, find_user
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, History, leg, user
 
