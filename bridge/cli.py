@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from bridge import __version__, app, log
+from bridge.addresses import listening
 from bridge.check import check as check_connections
 from bridge.config import Config, Pbx
 from bridge.config_file import load, masked
@@ -24,10 +25,27 @@ EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
 DEFAULT_FILE = Path("/etc/innovaphone-mqtt/config.yaml")
 WEB = "http://127.0.0.1:9642"
 
-cli = typer.Typer(
-    help="A bridge between innovaphone PBXs and MQTT.", no_args_is_help=True, pretty_exceptions_enable=False
-)
-ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
+cli = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+ConfigFile = Annotated[
+    Path, typer.Option("-c", "--config", readable=False, metavar="FILE", help="The configuration file.")
+]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  (a callback of typer)
+    if wanted:
+        say(f"innovaphone-mqtt {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def main_options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """A bridge between innovaphone PBXs and MQTT."""
 
 
 @cli.command()
@@ -38,15 +56,18 @@ def run(
         str, typer.Option(metavar="I/N", help="Serve a share, I from 0; auto/N: I ends the host name.")
     ] = "",
 ) -> None:
-    """Serve the PBXs of a configuration until SIGTERM; SIGHUP reads the configuration anew."""
+    """Serve the PBXs of a configuration until SIGTERM; SIGHUP reads the configuration again."""
 
     def read() -> tuple[Config, list[Pbx]]:
-        config = load(config_file)
+        warnings: list[str] = []
+        config = load(config_file, warnings.append)
         pbxs = _share(config, shard) if shard else [one for one in config.pbxs if pbx in {"", one.name}]
         if not pbxs and pbx:
             names = ", ".join(one.name for one in config.pbxs)
             raise ConfigError((f"{config_file}: there is no PBX '{pbx}'; known: {names}",))
         log.configure(config.log.level, config.log.format)
+        for warning in warnings:
+            structlog.get_logger().warning("configuration", problem=warning)
         return config, pbxs
 
     if pbx and shard:
@@ -61,10 +82,13 @@ def check(
     connect: Annotated[bool, typer.Option(help="Log in at every PBX and at the broker too.")] = False,
     show: Annotated[bool, typer.Option(help="Print the configuration in force, without secrets.")] = False,
 ) -> None:
-    """Check a configuration; with --connect also what it leads to."""
-    config = load(config_file)
+    """Validate a configuration; with --connect also log in at every PBX and at the broker."""
+    warnings: list[str] = []
+    config = load(config_file, warnings.append)
     if show:
         say(masked(config))
+    for warning in warnings:
+        say(f"warn  {warning}")
     say(f"{config_file}: good, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
     if connect:
         _check_connections(config)
@@ -96,9 +120,11 @@ def status(
 
 @cli.command()
 def simulate(
-    port: Annotated[int, typer.Option(help="Where to listen; 0 takes a free port.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 8080,
     host: Annotated[str, typer.Option(help="Which address to listen on.")] = "127.0.0.1",
-    scene: Annotated[Path | None, typer.Option(help="A scene to play instead of the office.")] = None,
+    scene: Annotated[
+        Path | None, typer.Option(readable=False, help="A scene to play instead of the office.")
+    ] = None,
     dynamic_pbx: Annotated[str, typer.Option(help="Be this dynamic PBX.")] = "",
 ) -> None:
     """Be a simulated PBX with a small office in it: user admin, password secret, session user API."""
@@ -108,6 +134,8 @@ def simulate(
     try:
         played = office() if scene is None else read(scene.read_text(encoding="utf-8"))
         asyncio.run(serve(host, port, played, dynamic_pbx, say))
+    except UnicodeError:
+        raise ConfigError((f"{scene or host}: is not a text in UTF-8, or not a host",)) from None
     except (ScenarioError, OSError) as error:
         raise ConfigError((f"{scene or 'simulate'}: {error}",)) from None
 
@@ -122,7 +150,11 @@ def demo(
     from bridge.demo.show import demo as show  # noqa: PLC0415  (same)
 
     try:
+        if listen != "off":
+            listening(listen)
         code = asyncio.run(show(for_s, listen, say))
+    except ValueError as error:
+        raise ConfigError((f"demo: --listen: {error}",)) from None
     except NoBrokerError as error:
         raise ConfigError((f"demo: {error}",)) from None
     raise typer.Exit(code)
@@ -131,19 +163,27 @@ def demo(
 @cli.command()
 def version() -> None:
     """Print the version."""
-    say(f"innovaphone-mqtt {__version__}")
+    _print_version(True)  # noqa: FBT003  (a callback of typer)
 
 
 def main() -> None:
-    """Run the command; never a traceback for what a person can mend."""
+    """Run the command; never a traceback for what a person can mend.
+
+    A mistake in the command line ends like one in the configuration: no restart mends it, so service managers
+    must not try, and for `status` 2 means "down".
+    """
     log.keep_standard_descriptors()
+    log.configure("info", "auto")
     try:
-        cli()
+        sys.exit(cli(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except typer.TyperException as error:
+        complain(f"{error.format_message().rstrip('.')} (see --help)")
+        sys.exit(EXIT_CONFIG)
     except ConfigError as error:
         count = len(error.problems)
         complain(*error.problems, f"{count} problem{'' if count == 1 else 's'}, nothing started.")
         sys.exit(EXIT_CONFIG)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except Exception:  # noqa: BLE001  (the last line of defence: a bug ends the process, with its trace)
         structlog.get_logger().exception("bug")

@@ -1,0 +1,157 @@
+"""The command line: mistakes are one line and exit code 78, so that no service manager tries again."""
+
+import os
+import pwd
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bridge import __version__
+
+NOBODY = 65534
+GOOD = (
+    "pbxs:\n- name: hq\n  url: https://pbx.example\n  username: u\n  session_user: API\n  password: geheim\n"
+    "  tls: {verify: false}\n"
+)
+
+
+def program(
+    arguments: Sequence[str | Path], *, user: int | None = None, files: Sequence[int] = ()
+) -> tuple[int, str, str]:
+    """Run the command line; exit code, output and errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        user=user,
+        pass_fds=files,
+        stdin=subprocess.DEVNULL,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("words", [["--version"], ["-V"], ["version"]])
+def test_the_version(words: list[str]) -> None:
+    """What everybody types first works."""
+    assert program(words) == (0, f"innovaphone-mqtt {__version__}\n", "")
+
+
+def test_without_a_word_the_help_is_shown() -> None:
+    """It is no mistake."""
+    code, output, errors = program([])
+
+    assert (code, errors) == (0, "")
+    assert "--version" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--nope"], "No such option: --nope"),
+        (["nope"], "No such command 'nope'"),
+        (["run", "--nope"], "No such option: --nope"),
+        (["run", "-c"], "Option '-c' requires an argument"),
+        (["run", "more"], "Got unexpected extra argument"),
+        (["check", "--connect=x"], "--connect"),
+        (["simulate", "--port", "70000"], "Invalid value for '--port'"),
+        (["simulate", "--port", "x"], "Invalid value for '--port'"),
+        (["demo", "--for", "x"], "Invalid value for '--for'"),
+    ],
+)
+def test_a_mistake_in_the_command_line(words: list[str], said: str) -> None:
+    """One line that names it, and never the code 2, which `status` means as down."""
+    code, output, errors = program(words)
+
+    assert (code, output, errors.count("\n")) == (78, "", 1)
+    assert said in errors
+    assert errors.endswith("(see --help)\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--pbx", "a", "--shard", "0/1"], "--pbx and --shard: give one of them"),
+        (["run", "--shard", "x"], "--shard 'x': expected I/N, like 0/3, or auto/3"),
+        (["run", "--pbx", "branch"], "there is no PBX 'branch'; known: hq"),
+        (["demo", "--listen", "x:99999"], "demo: --listen: the port must be 0 to 65535"),
+        (["simulate", "--host", "x..y"], "x..y: "),
+        (["simulate", "--scene", "nothing.yaml"], "nothing.yaml: "),
+        (["simulate", "--scene", "/dev/null/x"], "/dev/null/x: "),
+    ],
+)
+def test_an_option_that_cannot_be_carried_out(tmp_path: Path, words: list[str], said: str) -> None:
+    """The same code and no trace."""
+    file = tmp_path / "b.yaml"
+    file.write_text(GOOD)
+    code, output, errors = program([*words, "-c", file] if words[0] == "run" else words)
+
+    assert (code, output) == (78, "")
+    assert said in errors
+    assert errors.endswith("1 problem, nothing started.\n")
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_configuration_that_may_not_be_read(command: str) -> None:
+    """The reason and the user: a service has one of its own."""
+    user = NOBODY if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        file = Path(folder) / "b.yaml"
+        file.write_text(GOOD)
+        file.chmod(0o600 if user else 0)
+        code, _, errors = program([command, "-c", file], user=user)
+
+    name = pwd.getpwuid(os.geteuid() if user is None else user).pw_name
+    assert (code, errors) == (
+        78,
+        f"{file}: cannot be read: Permission denied (this is user {name})\n1 problem, nothing started.\n",
+    )
+
+
+def test_a_user_without_a_name() -> None:
+    """A container's user often has none."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    with tempfile.TemporaryDirectory() as folder:
+        code, _, errors = program(["run", "-c", Path(folder) / "b.yaml"], user=65532)
+
+    assert (code, "Permission denied (this is user 65532)" in errors) == (78, True)
+
+
+def test_what_is_no_file_at_all(tmp_path: Path) -> None:
+    """Folders, missing files, endless devices, pipes that nobody writes."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for name, reason in (
+        (tmp_path, "cannot be read: Is a directory"),
+        (tmp_path / "none", "cannot be read: No such file or directory"),
+        (tmp_path / ("x" * 300), "cannot be read: File name too long"),
+        (Path("/dev/zero"), "is larger than 1 MiB"),
+    ):
+        code, _, errors = program(["run", "-c", name])
+        assert (code, errors) == (78, f"{name}: {reason}\n1 problem, nothing started.\n")
+    code, _, errors = program(["run", "-c", pipe])
+    assert (code, errors.startswith(f"{pipe}: cannot be read: a pipe that is not closed")) == (78, True)
+
+
+def test_a_configuration_from_another_program() -> None:
+    """`check -c <(sops -d config.yaml)`: a pipe that somebody writes. What is doubtful is a `warn`."""
+    reader, writer = os.pipe()
+    os.write(writer, GOOD.encode())
+    os.close(writer)
+    name = f"/dev/fd/{reader}"
+    code, output, errors = program(["check", "-c", name], files=(reader,))
+    os.close(reader)
+
+    assert (code, errors) == (0, "")
+    assert output.splitlines() == [
+        f"warn  {name}:7: pbxs[0].tls.verify: false: nobody knows who answers; set ca_file or sha256",
+        f"{name}: good, 1 PBX",
+    ]
