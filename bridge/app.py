@@ -71,7 +71,6 @@ class Process:
     async def run(self) -> None:
         """Serve until `stop`."""
         config, pbxs = self._chosen
-        _warn(config, self._log)
         self._log.info("bridge started", version=__version__, pbxs=len(pbxs))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -121,7 +120,6 @@ class Process:
         if config.http != self._chosen[0].http:
             self._log.warning("http.listen changes at the next start only")
         self._chosen = chosen
-        _warn(config, self._log)
         await fleet.apply(config, pbxs, self._builder)
         self._metrics.reloaded(good=True)
         self.health.config_good, self.health.config = True, partial(masked, config)
@@ -171,9 +169,3 @@ def _on_signals(loop: asyncio.AbstractEventLoop, process: Process, stack: ExitSt
     if process.reload is not None:
         loop.add_signal_handler(signal.SIGHUP, process.reload_soon)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
-
-
-def _warn(config: Config, log: structlog.typing.FilteringBoundLogger) -> None:
-    for pbx in config.pbxs:
-        if not pbx.tls.verify:
-            log.warning("certificate is not verified", pbx=pbx.name, hint="set tls.ca_file or tls.sha256")

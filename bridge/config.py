@@ -3,32 +3,39 @@
 The names are part of the topic contract. Durations are numbers with the unit in the name.
 """
 
+from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from bridge.addresses import listening
 from bridge.config_types import (
     BROKER_PORTS,
     BrokerUrl,
     ExistingFile,
+    MisplacedError,
     OnOff,
     PathInside,
     PbxUrl,
     Section,
+    Topic,
     WithPassword,
+    off_word,
+    shaped,
+    text_of_number,
 )
+from bridge.core.numbers import pattern
 from bridge.core.rules import Rule
-from bridge.core.verbs import VERBS
+from bridge.core.verbs import SETS, VERBS
 
-LATER_VERBS = (
-    *("answer", "hold", "retrieve", "transfer", "redirect", "reroute", "pickup", "park", "dtmf", "uui"),
-    *("keypad", "facility", "message", "display", "media", "find", "calls", "devices", "localize"),
-    *("reachable", "locate", "version"),
-)
-DEFAULT_VERBS = (*VERBS, *LATER_VERBS)
-KNOWN_VERBS = (*DEFAULT_VERBS, "admin")
 _SHA256_LENGTH = 64
 
 
@@ -46,8 +53,8 @@ class Mqtt(WithPassword):
 
     url: BrokerUrl = "mqtt://127.0.0.1:1883"
     username: str | None = None
-    base_topic: str = Field("innovaphone", pattern=r"^[^+#\x00/$][^+#\x00]{0,127}$")
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    base_topic: Topic = "innovaphone"
+    protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(text_of_number)] = "auto"
     keepalive_s: int = Field(30, ge=5, le=3600)
     connect_timeout_s: float = Field(5, gt=0, le=60)
     client_id_prefix: str = Field("innovaphone-mqtt", min_length=1, max_length=64)
@@ -57,7 +64,7 @@ class Mqtt(WithPassword):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.secret is not None and self.username is None:
-            raise ValueError("a password needs a username")
+            raise MisplacedError("a password needs a username", "username")
         return self
 
     @property
@@ -97,10 +104,10 @@ class PbxTls(Section):
         if self.sha256 is None:
             return self
         if not self.verify or self.ca_file is not None:
-            raise ValueError("sha256 pins the certificate: leave verify and ca_file out")
+            raise MisplacedError("pins the certificate: leave verify and ca_file out", "sha256")
         digits = set(self.pin or "")
         if len(self.pin or "") != _SHA256_LENGTH or not digits <= set("0123456789abcdef"):
-            raise ValueError("sha256: expected 64 hexadecimal digits, colons allowed")
+            raise MisplacedError("expected 64 hexadecimal digits, colons allowed", "sha256")
         return self
 
     @property
@@ -123,7 +130,7 @@ class RuleSection(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.active is not None and self.group is None:
-            raise ValueError("active tells of a membership: name the group too")
+            raise MisplacedError("needs a group: name it too", "active")
         return self
 
     def to_rule(self) -> Rule:
@@ -134,10 +141,16 @@ class RuleSection(Section):
 class Pbx(WithPassword):
     """One PBX or dynamic PBX."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,27}$")
+    name: Annotated[
+        str,
+        shaped(r"[a-z0-9][a-z0-9_-]{0,27}", "a-z, 0-9, _ and -, at most 28 characters, like hq-berlin"),
+    ]
     url: PbxUrl | None = None
     urls: tuple[PbxUrl, ...] = Field((), strict=False)
-    dynamic_pbx: str | None = Field(None, pattern=r"^[A-Za-z0-9._~-]{1,64}$")
+    dynamic_pbx: (
+        Annotated[str, shaped(r"[A-Za-z0-9._~-]{1,64}", "the name alone: letters, digits, . _ ~ and -")]
+        | None
+    ) = None
     path_style: Literal["PBX0-", "PBX-"] = "PBX0-"
     username: str = Field(min_length=1)
     auth: Literal["digest", "basic"] = "digest"
@@ -160,7 +173,7 @@ class Pbx(WithPassword):
         if self.secret is None:
             raise ValueError("give password_file (or password, for a trial)")
         if self.dynamic_pbx is not None and any(map(_complete, self.urls or (self.url or "",))):
-            raise ValueError("dynamic_pbx: the url names the path already")
+            raise MisplacedError("the url names the path already", "dynamic_pbx")
         return self
 
     @property
@@ -176,6 +189,30 @@ def _complete(url: str) -> bool:
     return urlsplit(url).path.endswith(".soap")
 
 
+def _known_verb(name: str) -> str:
+    """A configuration of another version may name verbs that this one has not."""
+    if name in VERBS or name in SETS:
+        return name
+    known = (*SETS, *VERBS)
+    close = get_close_matches(name, known, n=1)
+    hint = f" (did you mean '{close[0]}'?)" if close else f"; known: {', '.join(known)}"
+    raise ValueError(f"this version has no such verb{hint}")
+
+
+def _verbs(allow: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(verb for name in allow for verb in SETS.get(name, (name,))))
+
+
+def _not_yet(value: object) -> object:
+    if off_word(value) != "off":
+        raise ValueError("discovery comes with a later version: leave it off")
+    return "off"
+
+
+NumberPattern = Annotated[str, AfterValidator(pattern)]
+VerbOrSet = Annotated[str, AfterValidator(_known_verb)]
+
+
 class Events(Section):
     """How long and how many events wait for the broker."""
 
@@ -184,16 +221,16 @@ class Events(Section):
 
 
 class Numbers(Section):
-    """Which numbers may be called by command; glob patterns."""
+    """Which numbers may be called by command: patterns over a normal form, see core/numbers.py."""
 
-    allow: tuple[str, ...] = Field((), strict=False)
-    deny: tuple[str, ...] = Field((), strict=False)
+    allow: tuple[NumberPattern, ...] = Field((), strict=False)
+    deny: tuple[NumberPattern, ...] = Field((), strict=False)
 
 
 class Commands(Section):
-    """What the bus may do."""
+    """What the bus may do. `allow` names verbs or sets of verbs; in force are the verbs."""
 
-    allow: tuple[Literal[KNOWN_VERBS], ...] = Field(DEFAULT_VERBS, strict=False)  # type: ignore[valid-type]
+    allow: Annotated[tuple[VerbOrSet, ...], AfterValidator(_verbs)] = Field(SETS["basic"], strict=False)
     numbers: Numbers = Numbers()
     rate_per_minute: int = Field(60, ge=1, le=6000)
     calls_per_user_per_minute: int = Field(10, ge=1, le=6000)
@@ -203,8 +240,8 @@ class Commands(Section):
 class HomeAssistant(Section):
     """Discovery; comes with a later version and must be off until then."""
 
-    discovery: Annotated[Literal["off"], OnOff] = "off"
-    prefix: str = "homeassistant"
+    discovery: Annotated[Literal["off"], BeforeValidator(_not_yet)] = "off"
+    prefix: Topic = "homeassistant"
 
 
 class Http(Section):
@@ -247,8 +284,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
-        names = [pbx.name for pbx in self.pbxs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"pbxs: the name '{twice[0]}' is given twice")
+        first: dict[str, int] = {}
+        for index, pbx in enumerate(self.pbxs):
+            before = first.setdefault(pbx.name, index)
+            if before != index:
+                raise MisplacedError("given twice", "pbxs", index, "name", see=("pbxs", before, "name"))
         return self

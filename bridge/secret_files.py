@@ -1,31 +1,50 @@
-"""Secrets from files, as systemd credentials and Kubernetes secrets come. Never quoted in an error."""
+"""Secrets from files, as systemd, Docker and Kubernetes hand them over. Never quoted in an error."""
 
 import os
+import stat
+from dataclasses import dataclass, field
 from pathlib import Path
 
 LONGEST = 4096
 _OTHERS = 0o007
 
 
-def read_secret(path: Path) -> str:
-    """The content of a secret file without its last newline. Raises ValueError with a sentence."""
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The content of a file, and what is wrong with the file though it can be used."""
+
+    text: str = field(repr=False)
+    warning: str | None = None
+
+
+def read_secret(path: Path) -> Secret:
+    """The secret in a file, without byte order mark and last newlines. Raises ValueError with a sentence."""
     try:
-        mode = path.stat().st_mode
-        content = path.read_bytes()
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("there is no file of this name")
+        with path.open("rb") as file:
+            content = file.read(LONGEST + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
-    if mode & _OTHERS and not _is_credential(path):
+    open_to_all = status.st_mode & _OTHERS and not _is_credential(path)
+    if open_to_all and _may_be_closed(path, status):
         raise ValueError("can be read by everybody: chmod o-rwx")
     if len(content) > LONGEST:
         raise ValueError(f"is larger than {LONGEST} bytes")
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
-    secret = text.removesuffix("\n").removesuffix("\r")
-    if not secret:
+    if not text:
         raise ValueError("is empty")
-    return secret
+    return Secret(text, "can be read by everybody on this machine" if open_to_all else None)
+
+
+def _may_be_closed(path: Path, status: os.stat_result) -> bool:
+    """This user could change the mode. Docker and Kubernetes mount secrets that only they can change."""
+    mine = os.geteuid() in {0, status.st_uid}
+    return mine and not os.statvfs(path).f_flag & os.ST_RDONLY
 
 
 def _is_credential(path: Path) -> bool:

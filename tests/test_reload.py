@@ -91,7 +91,19 @@ async def test_a_removed_pbx_can_be_cleared(
     assert not [one for one in bus.tree if one.startswith(left)]
 
 
-@pytest.mark.parametrize("broken", ["pbxs: [", "pbxs: []\nmqtt: {url: 5}\n"])
+BROKEN = {
+    "no YAML": "pbxs: [",
+    "wrong": "pbxs: []\nmqtt: {url: 5}\n",
+    "a tag": "pbxs: []\nmqtt:\n  password: !!bool hunter2-canary\n",
+    "another tag": "pbxs: []\nmqtt:\n  password: !!timestamp hunter2-canary\n",
+    "an alias": "pbxs: []\nmqtt:\n  password: *hunter2-canary\n",
+    "a URL": "pbxs: []\nmqtt: mqtt://user:hunter2-canary@host\n",
+    "deep": "pbxs: " + "[" * 50_000,
+    "a number": "pbxs: " + "9" * 50_000,
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 async def test_a_broken_file_changes_nothing(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path, broken: str
 ) -> None:
@@ -100,7 +112,7 @@ async def test_a_broken_file_changes_nothing(
     program = Reloaded(tmp_path, good)
     await program.start()
     await settled(bus, "hq")
-    await program.reload(broken)
+    await program.reload(BROKEN[broken])
     pbx.ring("Anna M\u00fcller", "1")
     await eventually(lambda: "ringing" in bus.types("anna"), "the bridge goes on")
     await program.reload(good)
@@ -108,6 +120,7 @@ async def test_a_broken_file_changes_nothing(
     await eventually(lambda: bus.replies("ping"), "the bridge obeys")
     code, log = await program.end(signal.SIGTERM)
     assert (code, "configuration not reloaded" in log) == (0, True)
+    assert not any(piece in log for piece in ("hunter2", "unter2-c", "canary"))
     assert len(pbx.requests("Initialize")) == 1
 
 

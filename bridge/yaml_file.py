@@ -1,0 +1,273 @@
+"""A YAML file → plain values, and the line of each of them. Never quotes what stands in the file.
+
+A subset of YAML, read from the parser's events: no anchors and tags; what looks like a date, a merge key or
+an octal number is text. So no password can be constructed into something else, and nothing but PyYAML's own
+errors is raised while a file is read. Their messages hold pieces of the file: a sentence takes their place.
+"""
+
+import os
+import re
+import select
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+LONGEST_FILE = 1_048_576
+DEEPEST = 20
+PIPE_S = 5.0
+Place = tuple[str | int, ...]
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **{word: True for each in ("true", "yes", "on") for word in (each, each.title(), each.upper())},
+    **{word: False for each in ("false", "no", "off") for word in (each, each.title(), each.upper())},
+}
+_WHOLE = re.compile(r"[-+]?(0|[1-9](_?[0-9]){0,17})")
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{0,18})?([eE][-+]?[0-9]{1,2})?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CUT = re.compile(r"[ \t]+#[^\s#]")
+_TAGS = "a value that begins with &, * or ! must be in quotes"
+_SPECIAL = "a value that begins with @, %, ` or | must be in quotes"
+_REASONS = (
+    ("while scanning an alias", "", _TAGS),
+    ("while scanning an anchor", "", _TAGS),
+    ("while scanning a tag", "", _TAGS),
+    ("", "found undefined tag handle", _TAGS),
+    ("while parsing a tag", "", _TAGS),
+    ("", "found unknown escape character", "a backslash in double quotes: use single quotes"),
+    ("while scanning a double-quoted scalar", "", "a backslash in double quotes: use single quotes"),
+    ("while scanning a quoted scalar", "", "the quotes that begin here do not end"),
+    ("while scanning a block scalar", "", "a value that begins with | or > must be in quotes"),
+    ("while scanning a directive", "", "a line must not begin with %: put the value in quotes"),
+    (
+        "",
+        "mapping values",
+        "a ': ' inside a value, or a wrong indentation: put the value in quotes, or align keys",
+    ),
+    (
+        "while scanning a simple key",
+        "",
+        "a line without ': ' behind its key: 'key: value', long values in quotes",
+    ),
+    (
+        "",
+        "sequence entries",
+        "a value that begins with '- ' must be in quotes; a list begins in a line of its own",
+    ),
+    ("while parsing a flow", "", "a [ or { that does not end: put the value in quotes, or close it"),
+    (
+        "",
+        "expected <block end>, but found '<scalar>'",
+        "text behind a value in quotes: put all of it in quotes",
+    ),
+    ("", "expected <block end>", "wrong indentation: the keys of a section begin in the same column"),
+    ("", "expected a single document", "one document only: take the second '---' out"),
+)
+"""Beginnings of PyYAML's context and problem, and the sentence for people; the first that fits."""
+
+
+class UnreadableError(ValueError):
+    """The file cannot be read; the message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a file: where, and a sentence."""
+
+    line: int
+    place: Place
+    sentence: str
+
+
+class YamlError(ValueError):
+    """The text is not the YAML that is read here."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+@dataclass(slots=True)
+class Document:
+    """What a file holds: values, the line of each key and item, passwords that a comment may have cut."""
+
+    values: Mapping[str, object] = field(default_factory=dict)
+    lines: dict[Place, int] = field(default_factory=dict)
+    cut: list[Place] = field(default_factory=list)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, or of a pipe that somebody writes. Raises UnreadableError."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as file:
+            wait = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
+            content = b"".join(_chunks(file.fileno(), wait=wait))
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror}") from error
+    if len(content) > LONGEST_FILE:
+        raise UnreadableError("is larger than 1 MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableError("is not UTF-8") from None
+
+
+def parse(text: str) -> Document:
+    """The values of a YAML text. Raises YamlError."""
+    builder = _Builder(text)
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            builder.add(event)
+    except yaml.YAMLError as error:
+        raise YamlError(builder.explained(error)) from None
+    if builder.twice:
+        raise YamlError(*builder.twice)
+    if not isinstance(builder.value, dict):
+        raise YamlError(Problem(1, (), "expected keys like 'mqtt:' and 'pbxs:'"))
+    builder.document.values = builder.value
+    return builder.document
+
+
+def _chunks(file: int, *, wait: bool) -> Iterator[bytes]:
+    """What is there, a byte beyond the limit at most; a pipe gets some seconds to begin and to go on."""
+    left, until_s = LONGEST_FILE + 1, time.monotonic() + PIPE_S
+    while left > 0:
+        if wait and not select.select([file], [], [], max(0.0, until_s - time.monotonic()))[0]:
+            raise OSError(0, f"a pipe that is not closed within {PIPE_S:g} s")
+        chunk = os.read(file, left)
+        if not chunk:
+            return
+        left -= len(chunk)
+        yield chunk
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping that has begun. `key`: the key that waits for its value."""
+
+    place: Place
+    line: int
+    flow: bool
+    values: dict[str, object] | list[object]
+    key: str | None = None
+
+    @property
+    def inner(self) -> Place:
+        """The place of the next value."""
+        return (*self.place, len(self.values) if self.key is None else self.key)
+
+
+class _Builder:
+    """Puts events together. Not recursive: depth is bounded here and not by Python's stack."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._open: list[_Open] = []
+        self._documents = 0
+        self.document = Document()
+        self.twice: list[Problem] = []
+        self.value: object = None
+
+    def add(self, event: yaml.Event) -> None:
+        """Take the next event. Raises YamlError for what is not read here."""
+        match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    raise self._error(event, "one document only: take the second '---' out")
+            case yaml.AliasEvent():
+                raise self._error(event, _TAGS)
+            case yaml.ScalarEvent() | yaml.CollectionStartEvent():
+                if event.anchor is not None or event.tag is not None:
+                    raise self._error(event, _TAGS)
+                if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
+                    raise self._error(
+                        event, "a character that is half of one: write it as it is, not as \\ud..."
+                    )
+                self._node(event)
+            case yaml.CollectionEndEvent():
+                done = self._open.pop()
+                self._put(done.values)
+
+    def explained(self, error: yaml.YAMLError) -> Problem:
+        """What is wrong and where, in our words."""
+        if not isinstance(error, yaml.MarkedYAMLError):
+            line = self._text.count("\n", 0, getattr(error, "position", 0)) + 1
+            return Problem(line, (), "not YAML: a control character")
+        context, problem = error.context or "", error.problem or ""
+        mark = error.problem_mark
+        if context.startswith(("while scanning a quoted", "while scanning a simple key")):
+            mark = error.context_mark
+        line, index = (mark.line, mark.index) if mark else (0, 0)
+        flow = [each.line for each in self._open if each.flow]
+        if flow and context.startswith("while parsing a flow"):
+            line = flow[-1]
+        if problem.endswith("that cannot start any token"):
+            tab = self._text[index : index + 1] == "\t"
+            sentence = "a tab: indent with spaces" if tab else _SPECIAL
+        else:
+            fits = (each for each in _REASONS if context.startswith(each[0]) and each[1] in problem)
+            sentence = next(fits, ("", "", "put values with special characters in quotes"))[2]
+        return Problem(line + 1, (), f"not YAML: {sentence}")
+
+    def _node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        parent = self._open[-1] if self._open else None
+        is_key = parent is not None and isinstance(parent.values, dict) and parent.key is None
+        if is_key:
+            self._key(event)
+            return
+        place = parent.inner if parent else ()
+        self.document.lines.setdefault(place, _line(event) + 1)
+        if isinstance(event, yaml.ScalarEvent):
+            if place[-1:] == ("password",) and _CUT.match(self._text, _end(event)):
+                self.document.cut.append(place)
+            self._put(event.value if event.style else _resolved(event.value))
+            return
+        if len(self._open) >= DEEPEST:
+            raise self._error(event, "nested too deeply")
+        values: dict[str, object] | list[object] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self._open.append(_Open(place, _line(event), bool(event.flow_style), values))
+
+    def _key(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        parent = self._open[-1]
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self._error(event, "a key must be a word: put values with brackets in quotes")
+        parent.key = event.value
+        line = _line(event) + 1
+        if event.value in parent.values:
+            self.twice.append(Problem(line, parent.inner, "given twice"))
+        self.document.lines[parent.inner] = line
+
+    def _put(self, value: object) -> None:
+        if not self._open:
+            self.value = value
+            return
+        parent = self._open[-1]
+        if isinstance(parent.values, list):
+            parent.values.append(value)
+        elif parent.key is not None:
+            parent.values[parent.key] = value
+            parent.key = None
+
+    def _error(self, event: yaml.Event, sentence: str) -> YamlError:
+        return YamlError(Problem(_line(event) + 1, (), sentence))
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line if event.start_mark else 0
+
+
+def _end(event: yaml.Event) -> int:
+    return event.end_mark.index if event.end_mark else 0
+
+
+def _resolved(text: str) -> object:
+    """The value of a plain scalar: a word of YAML, a decimal number, else the text as it stands."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
