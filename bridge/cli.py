@@ -152,9 +152,10 @@ def demo(
     try:
         if listen != "off":
             listening(listen)
-        code = asyncio.run(show(for_s, listen, say))
     except ValueError as error:
         raise ConfigError((f"demo: --listen: {error}",)) from None
+    try:
+        code = asyncio.run(show(for_s, listen, say))
     except NoBrokerError as error:
         raise ConfigError((f"demo: {error}",)) from None
     raise typer.Exit(code)
