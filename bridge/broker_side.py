@@ -12,12 +12,14 @@ from typing import Protocol
 from bridge.core.effect import Effect
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
+from bridge.core.outbox import SET_ASIDE_S
 from bridge.core.progress import OUTBOX, Progress
 from bridge.core.restore import newest
 from bridge.core.rivalry import Rivalry
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
+from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back
 from bridge.ops.observer import Observer
 from bridge.publisher import Publisher
@@ -66,6 +68,8 @@ class BrokerSide:
         self._session: BrokerSession | None = None
         self._connection: Connection | None = None
         self._effect: Effect | None = None
+        self._largest_taken = 0
+        self._learned: tuple[int, float] | None = None
         self._correction: asyncio.TimerHandle | None = None
         self._heard = b""
 
@@ -137,7 +141,10 @@ class BrokerSide:
     def _leave(self, connection: Connection) -> None:
         self._session, self._connection, self._effect = None, None, None
         self.inbound_dropped += connection.dropped
-        self._publisher.outbox.disconnected()
+        self._largest_taken = max(self._largest_taken, connection.largest_taken)
+        culprit = self._publisher.outbox.disconnected(by_broker=connection.ended_by_broker)
+        if culprit is not None:
+            self._set_aside(culprit)
         self._observer.left("mqtt")
         if self._correction is not None:
             self._correction.cancel()
@@ -147,7 +154,25 @@ class BrokerSide:
         settings = connection.settings
         self._connection = connection
         self._effect = Effect(self._publisher.topics.state, settings.place, settings.connect_timeout_s)
+        now_s = self._clock().monotonic_s
+        if self._learned is not None and now_s < self._learned[1]:
+            connection.limits = connection.limits.lowered(self._learned[0])
+        for topic in self._publisher.outbox.aside(now_s):
+            self._effect.refuse(topic, f"the broker ends the connection when it gets {topic}", now_s)
         return BrokerSession(connection, self._publisher.outbox, clock=self._clock, events=self)
+
+    def _set_aside(self, culprit: Message) -> None:
+        """The broker ends our sessions at this message: never mind why, the rest must go on.
+
+        Larger than all that it has taken: that is why, for all messages of this size. Else the topic.
+        """
+        now_s, size = self._clock().monotonic_s, packet_size(culprit, encode(culprit))
+        too_large = size > self._largest_taken
+        if too_large:
+            self._learned = size - 1, now_s + SET_ASIDE_S
+        else:
+            self._publisher.outbox.set_aside(culprit.topic, now_s)
+        self._observer.set_aside(culprit.topic, size, too_large=too_large)
 
     def arrived(self, incoming: Incoming) -> None:
         """The broker delivered a message (SessionEvents)."""

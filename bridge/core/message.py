@@ -1,7 +1,8 @@
 """What goes to the broker and what comes from it, as values. No encoding, no client library here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 Json = Mapping[str, object]
 
@@ -41,6 +42,11 @@ class BrokerLimits:
     maximum_qos: int = 2
     maximum_packet_bytes: int | None = None
     retain_available: bool = True
+
+    def lowered(self, most: int) -> Self:
+        """The same broker that takes no packet larger than this."""
+        known = self.maximum_packet_bytes
+        return replace(self, maximum_packet_bytes=most if known is None else min(known, most))
 
     @property
     def lacks(self) -> tuple[str, ...]:

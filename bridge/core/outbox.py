@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from bridge.core.message import Message
+from bridge.core.suspects import Suspects
+
+SET_ASIDE_S = 3600.0
+"""How long nothing is sent on a topic at which the broker ends our sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,11 @@ class Parcel:
     number: int | None = None
     queued: bool = False
 
+    @property
+    def key(self) -> str | int | None:
+        """What it is known by in the next session: topic of a state, number of an event; a reply has none."""
+        return self.message.topic if self.message.retain else self.number
+
 
 class Outbox:
     """Pending and unacknowledged messages of one link.
@@ -44,6 +53,8 @@ class Outbox:
         self._line: deque[Parcel] = deque()
         self._flying: dict[int, Parcel] = {}
         self._refused: set[int] = set()
+        self._suspects = Suspects()
+        self._aside: dict[str, float] = {}
         self._tickets = 0
         self.connected = False
         self.dropped: Counter[str] = Counter()
@@ -96,18 +107,24 @@ class Outbox:
     def take(self, now_s: float) -> tuple[int, Message] | None:
         """The next message to send, with a ticket to hand back; states go first.
 
-        None while some were not taken and others are on their way still, so that order is kept.
+        None while some were not taken and others are on their way still, so that order is kept; and while
+        a suspect would have company, or has left alone.
         """
         if self._refused:
             if self.in_flight:
                 return None
             self._take_back()
-        parcel = self._next(now_s)
-        if parcel is None:
+        parcel = self._head(now_s)
+        if parcel is None or (self._flying and self._is_alone(parcel)):
             return None
+        self._remove_head()
         self._tickets += 1
         self._flying[self._tickets] = parcel
         return self._tickets, _dated(parcel, now_s)
+
+    def _is_alone(self, parcel: Parcel) -> bool:
+        """Whether a suspect is next, or on its way: it travels alone, so that its effect is clear."""
+        return parcel.key in self._suspects or next(iter(self._flying.values())).key in self._suspects
 
     def done(self, ticket: int) -> float | None:
         """The broker has it: forget it and tell since when it waited."""
@@ -122,10 +139,35 @@ class Outbox:
         if ticket in self._flying:
             self._refused.add(ticket)
 
-    def disconnected(self) -> None:
-        """The broker session is gone: what it did not acknowledge waits again, in its old order."""
+    def disconnected(self, *, by_broker: bool = False) -> Message | None:
+        """The broker session is gone: what it did not acknowledge waits again, in its old order.
+
+        A reply does not: it is sent once. Where the broker ended the session, the message that made it do so
+        is returned when that is clear, and is not sent again.
+        """
         self.connected = False
+        culprit = None
+        if by_broker:
+            key = self._suspects.session_ended([parcel.key for parcel in self._flying.values()])
+            if key is not None:
+                _, parcel = self._flying.popitem()
+                culprit = parcel.message
+                self._drop(parcel, "poison")
+        for ticket, parcel in list(self._flying.items()):
+            if parcel.key is None:
+                del self._flying[ticket]
+                self._drop(parcel, "reply")
         self._take_back()
+        return culprit
+
+    def set_aside(self, topic: str, now_s: float) -> None:
+        """Send nothing on this topic for an hour."""
+        self._aside[topic] = now_s + SET_ASIDE_S
+
+    def aside(self, now_s: float) -> tuple[str, ...]:
+        """The topics on which nothing is sent."""
+        self._aside = {topic: until_s for topic, until_s in self._aside.items() if now_s < until_s}
+        return tuple(self._aside)
 
     def _take_back(self) -> None:
         for parcel in reversed(self._flying.values()):
@@ -139,21 +181,37 @@ class Outbox:
     def _queue(self, parcel: Parcel) -> None:
         self._line.append(parcel)
         if len(self._line) > self._limits.most:
-            self._forget(self._line.popleft())
-            self.dropped["overflow"] += 1
+            self._drop(self._line.popleft(), "overflow")
 
-    def _next(self, now_s: float) -> Parcel | None:
-        if self._states:
-            return self._states.pop(next(iter(self._states)))
+    def _head(self, now_s: float) -> Parcel | None:
+        """What is to be sent next; what is too old, or must not be sent, is dropped on the way."""
+        while self._states:
+            topic = next(iter(self._states))
+            if now_s >= self._aside.get(topic, 0.0):
+                return self._states[topic]
+            del self._states[topic]
         while self._line:
-            parcel = self._line.popleft()
-            if parcel.number is None or now_s - parcel.since_s <= self._limits.event_age_s:
+            parcel = self._line[0]
+            if now_s < self._aside.get(parcel.message.topic, 0.0):
+                self._drop(self._line.popleft(), "poison")
+            elif parcel.number is not None and now_s - parcel.since_s > self._limits.event_age_s:
+                self._drop(self._line.popleft(), "age")
+            else:
                 return parcel
-            self._forget(parcel)
-            self.dropped["age"] += 1
         return None
 
+    def _remove_head(self) -> None:
+        if self._states:
+            del self._states[next(iter(self._states))]
+        else:
+            self._line.popleft()
+
+    def _drop(self, parcel: Parcel, reason: str) -> None:
+        self._forget(parcel)
+        self.dropped[reason] += 1
+
     def _forget(self, parcel: Parcel) -> None:
+        self._suspects.clear(parcel.key)
         if parcel.number is not None:
             self._event_done(parcel.number)
 

@@ -14,7 +14,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
-from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
+from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt import reasons, translate
 from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.loop import LoopDriver
@@ -27,10 +27,11 @@ PATHS = 3  # addresses of a name, or name, TLS and WebSocket: each may take the 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that the broker has not answered: its topics, and who waits for the answer."""
+    """A request that the broker has not answered: its topics, who waits for the answer, its bytes."""
 
     topics: tuple[str, ...]
     answer: asyncio.Future[None]
+    size: int = 0
 
 
 class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
@@ -102,6 +103,8 @@ class Connection:
         self.limits = BrokerLimits()
         self.after_silence = False
         self.accepted_after_s = 0.0
+        self.largest_taken = 0
+        self.silent = False
         self.incoming: asyncio.Queue[Incoming] = asyncio.Queue(INCOMING_AT_MOST)
         self.dropped = 0
         loop = asyncio.get_running_loop()
@@ -146,6 +149,11 @@ class Connection:
                 raise
             raise Silent(f"the broker {self.settings.place} is silent") from None
         self.accepted_after_s = asyncio.get_running_loop().time() - started_s
+
+    @property
+    def ended_by_broker(self) -> bool:
+        """The broker, or the network, has ended the connection, and not by silence or for another client."""
+        return self.lost.done() and not self.silent and not isinstance(self.lost.result(), TakenOver)
 
     async def close(self) -> None:
         """Say goodbye, for a fifth of a second at most, and close.
@@ -197,8 +205,8 @@ class Connection:
             future.set_exception(SessionLost(self.lost.result().reason))
             return future
         payload = encode(message)
-        most = self.limits.maximum_packet_bytes
-        if most is not None and packet_size(message, payload) > most:
+        most, size = self.limits.maximum_packet_bytes, packet_size(message, payload)
+        if most is not None and size > most:
             future.set_exception(ProtocolError(f"{message.topic}: larger than the broker's {most} bytes"))
             return future
         qos = min(message.qos, self.limits.maximum_qos)
@@ -210,7 +218,7 @@ class Connection:
         elif qos == 0:
             future.set_result(None)
         else:
-            self._publishing[info.mid] = Waiting((message.topic,), future)
+            self._publishing[info.mid] = Waiting((message.topic,), future, size)
         return future
 
     def _on_connect(
@@ -232,6 +240,7 @@ class Connection:
     def _on_disconnect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
+        self.silent = code.value == reasons.KEEP_ALIVE_TIMEOUT
         self._end(reasons.of_disconnect(code, self.settings.place))
 
     def _broken(self, error: Exception) -> None:
@@ -269,7 +278,10 @@ class Connection:
     def _on_publish(
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
-        _answer(self._publishing.pop(mid, None), [code], "publish")
+        waiting = self._publishing.pop(mid, None)
+        if waiting is not None and not code.is_failure:
+            self.largest_taken = max(self.largest_taken, waiting.size)
+        _answer(waiting, [code], "publish")
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object

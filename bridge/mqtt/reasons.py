@@ -10,6 +10,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
 
 UNSUPPORTED_VERSION = 0x84
+KEEP_ALIVE_TIMEOUT = 0x8D
 TAKEN_OVER = 0x8E
 REFUSED_FROM = 0x80
 QUOTA_EXCEEDED = 0x97

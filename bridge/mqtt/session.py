@@ -128,6 +128,7 @@ class BrokerSession:
             while self._outbox.in_flight < window:
                 item = self._outbox.take(self._clock().monotonic_s)
                 if item is None:
+                    self._progress.set()
                     break
                 self._send(*item)
             await self._work.wait()

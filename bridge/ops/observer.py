@@ -167,6 +167,12 @@ class Observer:
             self._sides["mqtt"] = Side(up=False, reason=reason, since_ms=_now_ms())
             self._metrics.rejected.labels(self._pbx, "mqtt").set(1)
 
+    def set_aside(self, topic: str, size: int, *, too_large: bool) -> None:
+        """The broker ends our sessions at one message, which is not sent again."""
+        why = "larger than all that it has taken: its limit?" if too_large else "is the topic forbidden?"
+        reason = f"the broker closed the connection twice when it got this ({why})"
+        self.log.warning("message set aside", topic=topic, bytes=size, reason=reason)
+
     def lacks(self, lacks: tuple[str, ...]) -> None:
         """What the broker cannot do; said when it is new."""
         for sentence in lacks:

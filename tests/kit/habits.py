@@ -23,6 +23,10 @@ class Habits:
     takes_qos_of_will: bool = True
     """A CONNECT with another will is refused with a code of MQTT 5; with 3.1.1 the connection is closed."""
 
+    closes_at: frozenset[str] = frozenset()
+    closes_above_bytes: int | None = None
+    """A publish on such a topic, or of a larger packet, ends the connection without a word."""
+
     def refusal_of_will(self, qos: int, *, retain: bool) -> int:
         """The reason code for a CONNECT with such a will; 0: it is taken."""
         if retain and not self.takes_retained_will:

@@ -37,6 +37,8 @@ class Peer:
         self.publishes: list[Received] = []
         self.subscribed: list[Filter] = []
         self.pubacks: list[int] = []
+        self.poisoned: list[str] = []
+        """The topics of publishes that ended their connection."""
         self.pings = 0
         self.goodbyes = 0
         self.most_unacknowledged = 0
@@ -185,7 +187,7 @@ class _Client:
         peer.largest_packet = max(peer.largest_packet, packet.size)
         match packet.kind:
             case Kind.PUBLISH:
-                self._published(packets.read_publish(packet, self.level))
+                self._published(packets.read_publish(packet, self.level), packet.size)
             case Kind.SUBSCRIBE:
                 self._subscribe(*packets.read_subscribe(packet, self.level))
             case Kind.UNSUBSCRIBE:
@@ -201,9 +203,14 @@ class _Client:
             case _:
                 raise Malformed(f"a client sends no {packet.kind.name} here")
 
-    def _published(self, publish: Publish) -> None:
+    def _published(self, publish: Publish, size: int) -> None:
         now = time.monotonic()
         peer = self._peer
+        most = peer.habits.closes_above_bytes
+        if publish.topic in peer.habits.closes_at or (most is not None and size > most):
+            peer.poisoned.append(publish.topic)
+            self._writer.transport.abort()
+            return
         peer.publishes.append(Received(publish.topic, publish.payload, publish.qos, publish.retain, now))
         if publish.qos:
             self.unacknowledged += 1

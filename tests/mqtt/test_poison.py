@@ -1,0 +1,190 @@
+"""One message that makes the broker end every session: set aside soundly, named, and the rest goes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.message import Message
+from bridge.core.outbox import SET_ASIDE_S, Limits, Outbox
+from bridge.core.suspects import TIMES, Suspects
+from bridge.sim.model import SimUser
+from bridge.sim.pbx import SimPbx
+from tests.bus import Mosquitto, Observer, eventually
+from tests.kit.habits import Habits
+from tests.kit.peer import Peer
+from tests.running import FAST, STAFF, bridge, configuration, pbx_section
+
+EVERYBODY = (("all", False),)
+LONG = SimUser("x" * 1500, "long", groups=EVERYBODY)
+LONGER = SimUser("y" * 2500, "longer", groups=EVERYBODY)
+CROWD = (
+    *STAFF,
+    LONG,
+    *(SimUser(f"User {number}", f"u{number}", groups=EVERYBODY) for number in range(60)),
+    LONGER,
+)
+STATE, INFO = "innovaphone/hq/state", "innovaphone/hq/info"
+PATIENCE_S = 30.0
+
+
+def state(user: str) -> str:
+    """The state topic of a user."""
+    return f"innovaphone/hq/user/{user}/state"
+
+
+@pytest.mark.broker
+async def test_states_too_large_for_a_mosquitto(tmp_path: Path) -> None:
+    """MQTT 3.1.1 tells no limit: the broker ends the session. All others are told, the large ones named."""
+    async with (
+        Mosquitto(tmp_path, "max_packet_size 1400") as broker,
+        Observer(broker.port) as bus,
+        SimPbx(CROWD, FAST) as pbx,
+    ):
+        settings = configuration(broker.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = "3.1.1"
+        with structlog.testing.capture_logs() as log:
+            async with bridge(settings):
+                await eventually(
+                    lambda: bus.now(state("u59")) and bus.now(STATE) == "online",
+                    "the rest is told",
+                    PATIENCE_S,
+                )
+                pbx.ring("Anna Müller", "0123").hang_up()
+                await eventually(lambda: "missed" in bus.types("anna"), "events come", PATIENCE_S)
+                known = set(bus.tree)
+    aside = [each["topic"] for each in log if each["event"] == "message set aside"]
+    assert aside in ([state("long")], [state("longer"), state("long")], [state("longer")])
+    assert {state(user.h323.replace("/", "%2F")) for user in CROWD} - known == {
+        state("long"),
+        state("longer"),
+    }
+
+
+@pytest.mark.parametrize("topics", [{state("anna")}, {state("anna"), state("bert")}])
+async def test_topics_at_which_the_broker_closes(pbx: SimPbx, topics: set[str]) -> None:
+    """A right that is missing, with a broker that says so by closing: each topic is set aside by itself."""
+    async with Peer(Habits(closes_at=frozenset(topics))) as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = "3.1.1"
+        with structlog.testing.capture_logs() as log:
+            async with bridge(settings):
+                await eventually(
+                    lambda: (
+                        peer.payloads(STATE)[-1:] == [b"online"]
+                        and b'"settled":true' in peer.payloads(INFO)[-1]
+                        and peer.payloads(state("night"))
+                    ),
+                    "the rest is told",
+                    PATIENCE_S,
+                )
+    assert {each["topic"] for each in log if each["event"] == "message set aside"} <= topics
+    assert set(peer.poisoned) <= topics
+    assert max(peer.poisoned.count(topic) for topic in topics) <= 1 + TIMES
+
+
+async def test_an_event_that_ends_sessions(pbx: SimPbx) -> None:
+    """It is dropped and counted, and others follow."""
+    async with Peer() as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = "3.1.1"
+        async with bridge(settings):
+            await eventually(lambda: b'"settled":true' in b"".join(peer.payloads(INFO)), "all is known")
+            peer.habits = Habits(closes_at=frozenset({"innovaphone/hq/user/anna/event"}))
+            pbx.ring("Anna Müller", "0123").hang_up()
+            await eventually(lambda: len(peer.poisoned) >= TIMES, "the event was tried", PATIENCE_S)
+            pbx.ring("Bert O'Neil", "0123").hang_up()
+            await eventually(
+                lambda: b'"missed"' in b"".join(peer.payloads("innovaphone/hq/user/bert/event")),
+                "others are told",
+                PATIENCE_S,
+            )
+
+
+async def test_a_reply_is_not_repeated(pbx: SimPbx) -> None:
+    """A reply that ends the session, whoever chose its topic, is sent once."""
+    topic = "innovaphone/hq/response/ping"
+    async with Peer(Habits(closes_at=frozenset({topic}))) as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        async with bridge(settings):
+            await eventually(lambda: peer.payloads(STATE)[-1:] == [b"online"], "it is online")
+            peer.send_publish("innovaphone/hq/command/ping", json.dumps({"id": "1"}).encode())
+            await eventually(lambda: peer.poisoned, "the reply was sent")
+            before = len(peer.publishes)
+            await eventually(
+                lambda: b"online" in [each.payload for each in peer.publishes[before:]], "all is told again"
+            )
+    assert peer.poisoned == [topic]
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=20, unique=True),
+    st.integers(0, 19),
+    st.integers(1, 10),
+)
+def test_the_culprit_is_found_whatever_was_beside_it(keys: list[int], poison: int, window: int) -> None:
+    """A broker that dies at one message: only that one is blamed, and everything else arrives."""
+    culprit = f"t/{keys[poison % len(keys)]}"
+    outbox, arrived, blamed = Outbox(Limits()), set[str](), list[str]()
+    for key in keys:
+        outbox.put_state(Message(f"t/{key}", "x", retain=True), 0.0)
+    for _ in range(2 + TIMES):
+        outbox.refresh((), 0.0)
+        if not _session(outbox, culprit, window, arrived):
+            break
+        ended = outbox.disconnected(by_broker=True)
+        blamed += [ended.topic] if ended is not None else []
+    assert blamed == [culprit]
+    assert outbox.idle
+    assert arrived == {f"t/{key}" for key in keys} - {culprit}
+
+
+def _session(outbox: Outbox, culprit: str, window: int, arrived: set[str]) -> bool:
+    """A session; whether it ended by the culprit. The broker takes what came before, and answers late."""
+    while True:
+        sent = []
+        while outbox.in_flight < window and (item := outbox.take(0.0)) is not None:
+            sent.append(item)
+        if not sent:
+            return False
+        for ticket, message in sent:
+            if message.topic == culprit:
+                return True
+            arrived.add(message.topic)
+            outbox.done(ticket)
+
+
+def test_chance_blames_nobody() -> None:
+    """A cut beside a message that is taken afterwards, and cuts with nothing or only replies on their way."""
+    suspects = Suspects()
+    assert suspects.session_ended([]) is None
+    assert suspects.session_ended([None]) is None
+    assert suspects.session_ended(["a"]) is None
+    suspects.clear("a")
+    assert suspects.session_ended(["a"]) is None
+    assert suspects.session_ended(["a", "b"]) is None
+    assert suspects.session_ended(["b"]) is None
+    assert suspects.session_ended(["b", None]) is None
+    suspects.clear(None)
+    assert suspects.session_ended(["a"]) == "a"
+    assert "a" not in suspects
+    assert "b" in suspects
+
+
+def test_a_topic_rests_for_an_hour() -> None:
+    """Neither states nor events go there meanwhile; then they do."""
+    outbox = Outbox(Limits(event_age_s=10 * SET_ASIDE_S))
+    outbox.set_aside("t/a", 0.0)
+    outbox.put_state(Message("t/a", "x", retain=True), 1.0)
+    outbox.put_event(Message("t/a", {}), 1.0)
+    outbox.put_event(Message("t/b", {}), 1.0)
+    taken = outbox.take(1.0)
+    assert taken is not None
+    assert (taken[1].topic, outbox.dropped["poison"], outbox.aside(2.0)) == ("t/b", 1, ("t/a",))
+    outbox.done(taken[0])
+    assert outbox.aside(SET_ASIDE_S) == ()
+    outbox.put_state(Message("t/a", "x", retain=True), SET_ASIDE_S)
+    assert outbox.take(SET_ASIDE_S) is not None
