@@ -21,12 +21,13 @@ from bridge.mqtt.door import Door
 from bridge.mqtt.settings import BrokerSettings
 from bridge.ops.observer import Observer
 from bridge.pbx.client import Asked, Client, Following, unheard
-from bridge.pbx.http import Endpoint
+from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
 from bridge.pbx.tls import TlsSettings, context
 from bridge.ports import OpenPbx, PbxSession
 from bridge.store import Store
+from bridge.tls import client_context
 
 
 class Builder:
@@ -60,7 +61,7 @@ class Builder:
     def client(self, pbx: Pbx, attempt: int = 0, asked: Asked = unheard) -> Client:
         """A client of a PBX; the addresses take turns with the attempts."""
         url = pbx.endpoints[attempt % len(pbx.endpoints)]
-        tls = self._contexts[_tls_settings(pbx)] if url.startswith("https") else None
+        tls = self._contexts[_tls_settings(pbx)]
         endpoint = Endpoint(url, pbx.username, pbx.secret or "", pbx.auth, tls)
         limits = {"poll_s": pbx.poll_timeout_s, "request_s": pbx.request_timeout_s}
         return Client(self._soap, endpoint, **limits, asked=asked)
@@ -148,13 +149,9 @@ def _broker_tls(config: Config) -> ssl.SSLContext | None:
     if not config.mqtt.encrypted:
         return None
     try:
-        made = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
+        made = client_context(ca_file=str(tls.ca_file) if tls.ca_file else None, verify=tls.verify)
     except OSError as error:
         raise ConfigError((f"mqtt.tls.ca_file cannot be used: {_why(error)}",)) from None
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not tls.verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
     try:
         if tls.cert_file is not None:
             made.load_cert_chain(tls.cert_file, tls.key_file)

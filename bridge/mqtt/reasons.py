@@ -69,6 +69,6 @@ def of_exception(error: Exception, place: str) -> LinkError:
 def _of_tls(error: ssl.SSLError, place: str) -> LinkError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Rejected(f"the broker {place} is not trusted: {error.verify_message or error}")
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Unreachable(f"the broker {place} closed the connection before TLS was set up")
     return Rejected(f"no TLS with the broker {place}: {error.reason or error}")

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from bridge.core.verbs import PlaceCall, SetPresence
-from bridge.pbx.http import Endpoint, Http
+from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.http import Http
 from bridge.pbx.soap import Soap
 from bridge.ports import About
 

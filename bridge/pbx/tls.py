@@ -1,13 +1,15 @@
-"""TLS towards PBXs: verified by a CA, by a pinned certificate, or not at all when that is said aloud."""
+"""TLS towards PBXs: verified by a CA, by a pinned certificate, or not at all when that is configured."""
 
 import hashlib
 import ssl
 from dataclasses import dataclass
 
+from bridge.tls import client_context
+
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How to know that it is the PBX. `sha256`: hex digest of its certificate, instead of a CA."""
+    """How to recognise the PBX. `sha256`: hex digest of its certificate, instead of a CA."""
 
     verify: bool = True
     ca_file: str | None = None
@@ -15,19 +17,21 @@ class TlsSettings:
 
 
 def context(settings: TlsSettings) -> ssl.SSLContext:
-    """A client context, TLS 1.2 at least. Making one costs tens of ms: share it among links."""
-    made = ssl.create_default_context(cafile=settings.ca_file)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.sha256 is not None or not settings.verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
+    """A client context; see client_context."""
+    pinned = settings.sha256 is not None
+    made = client_context(ca_file=settings.ca_file, verify=settings.verify and not pinned)
     if settings.sha256 is not None:
         made.sslobject_class = _pinned(settings.sha256)
     return made
 
 
+def unverified() -> ssl.SSLContext:
+    """For a look at a certificate that was refused. Nothing is ever sent over such a connection."""
+    return client_context(ca_file=None, verify=False)
+
+
 def _pinned(sha256: str) -> type[ssl.SSLObject]:
-    """A TLS connection that ends its handshake, before any byte of ours, at another certificate."""
+    """A TLS connection that fails its handshake, before any byte of ours, at another certificate."""
 
     class Pinned(ssl.SSLObject):
         def do_handshake(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bridge.core.reports import Batch
 from bridge.errors import LinkError
 from bridge.pbx.client import Client
-from bridge.pbx.http import Endpoint
+from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.session import Session, SessionSettings, session
 from bridge.pbx.soap import Soap
 from bridge.ports import About

@@ -11,7 +11,7 @@ import trustme
 
 from bridge.errors import LinkError, Rejected
 from bridge.pbx.client import Client
-from bridge.pbx.http import Endpoint
+from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.soap import Soap
 from bridge.pbx.tls import TlsSettings, context
 from bridge.sim.pbx import SimPbx

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import requests
-from requests.auth import HTTPDigestAuth
+from requests.auth import HTTPBasicAuth, HTTPDigestAuth
 from zeep import Client, Settings
 from zeep.transports import Transport
 
@@ -19,6 +18,7 @@ from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.session import Habits
 from tests.bus import eventually
+from tests.kit.http_client import HttpClient
 from tests.running import FAST, STAFF
 
 ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
@@ -106,10 +106,10 @@ async def test_zeep_takes_it_for_a_pbx(pbx: SimPbx) -> None:
     assert len(pbx.sessions) == 0
 
 
-async def post(client: httpx.AsyncClient, sim: SimPbx, body: str) -> httpx.Response:
+async def post(client: HttpClient, sim: SimPbx, body: str) -> requests.Response:
     """A SOAP request whose element has no namespace at all (wire reference 2.2)."""
     envelope = f'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>{body}</e:Body></e:Envelope>'
-    return await client.post(sim.soap_url, content=envelope)
+    return await client.post(sim.soap_url, envelope)
 
 
 OPEN = (
@@ -117,25 +117,26 @@ OPEN = (
     "<vx1000>true</vx1000></Initialize>"
 )
 OLD = "<Initialize><user>API</user><v>true</v></Initialize>"
-DIGEST = httpx.DigestAuth("admin", "secret")
+DIGEST = HTTPDigestAuth("admin", "secret")
 
 
 async def test_authentication() -> None:
     """Digest by default, basic where it is allowed, 401 before anything is read."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        for mode, auth, status in (
-            ("digest", DIGEST, 200),
-            ("digest", httpx.DigestAuth("admin", "wrong"), 401),
-            ("digest", httpx.BasicAuth("admin", "secret"), 401),
-            ("both", httpx.BasicAuth("admin", "secret"), 200),
-            ("basic", httpx.BasicAuth("admin", "wrong"), 401),
-            ("none", httpx.Auth(), 200),
+    for mode, auth, status in (
+        ("digest", DIGEST, 200),
+        ("digest", HTTPDigestAuth("admin", "wrong"), 401),
+        ("digest", HTTPBasicAuth("admin", "secret"), 401),
+        ("both", HTTPBasicAuth("admin", "secret"), 200),
+        ("basic", HTTPBasicAuth("admin", "wrong"), 401),
+        ("none", None, 200),
+    ):
+        async with (
+            SimPbx(STAFF, replace(FAST, account=Account("admin", "secret", mode))) as sim,
+            HttpClient(auth) as client,
         ):
-            async with SimPbx(STAFF, replace(FAST, account=Account("admin", "secret", mode))) as sim:
-                client.auth = auth
-                assert (await post(client, sim, "<Version/>")).status_code == status
-                assert (await client.get(f"{sim.url}/pbx10_00.wsdl")).status_code == 200
-                assert (await client.get(f"{sim.url}/x")).status_code == 404
+            assert (await post(client, sim, "<Version/>")).status_code == status
+            assert (await client.get(f"{sim.url}/pbx10_00.wsdl")).status_code == 200
+            assert (await client.get(f"{sim.url}/x")).status_code == 404
 
 
 async def test_scope_and_refusals() -> None:
@@ -144,14 +145,14 @@ async def test_scope_and_refusals() -> None:
     quick = replace(FAST, habits=Habits(hold_s=0.05))
     async with (
         SimPbx((*STAFF, hidden), quick) as sim,
-        httpx.AsyncClient(auth=DIGEST, trust_env=False) as client,
+        HttpClient(DIGEST) as client,
     ):
         assert ">0</key>" in (await post(client, sim, OPEN.format("Nobody"))).text
         assert ">0</key>" in (await post(client, sim, OLD)).text
         assert (await post(client, sim, "<Fly/>")).status_code == 500
         assert (await post(client, sim, "<Poll><session>9</session></Poll>")).status_code == 500
-        assert (await client.post(sim.soap_url, content="<x")).status_code == 500
-        assert (await client.post(sim.soap_url, content="<!DOCTYPE a><a/>")).status_code == 500
+        assert (await client.post(sim.soap_url, "<x")).status_code == 500
+        assert (await client.post(sim.soap_url, "<!DOCTYPE a><a/>")).status_code == 500
         for user, count in (("API", 5), ("Bert O'Neil", 1)):
             await post(client, sim, OPEN.format(user))
             session = sim.sessions.get(len(sim.requests("Initialize")) - 2)
@@ -164,7 +165,7 @@ async def test_a_session_dies_with_its_last_connection() -> None:
     """And takes the call it placed a moment ago with it (wire reference 7 and 12)."""
     options = SimOptions(session_linger_s=0.05, habits=Habits(hold_s=0.05), account=Account("", "", "none"))
     async with SimPbx(STAFF, options) as sim:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with HttpClient() as client:
             await post(client, sim, OPEN.format("API"))
             body = "<UserInitialize><session>1</session><user>Anna Müller</user></UserInitialize>"
             await post(client, sim, body)
@@ -179,11 +180,11 @@ async def test_a_session_dies_with_its_last_connection() -> None:
 async def test_a_crash_refuses_and_comes_back_on_the_same_port(pbx: SimPbx) -> None:
     """Sessions and calls are gone."""
     pbx.ring("Anna Müller", "0123")
-    async with httpx.AsyncClient(auth=DIGEST, trust_env=False) as client:
+    async with HttpClient(DIGEST) as client:
         await post(client, pbx, OPEN.format("API"))
         url = pbx.url
         await pbx.crash()
-        with pytest.raises(httpx.TransportError):
+        with pytest.raises(requests.ConnectionError):
             await post(client, pbx, "<Version/>")
         await pbx.start_again()
         assert pbx.url == url

@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import httpx
 import pytest
+import requests
 
 from bridge.sim.auth import Account
 from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.session import Habits
 from tests.bus import eventually
+from tests.kit.http_client import HttpClient
 from tests.running import STAFF
 
 OPEN = SimOptions(
@@ -27,20 +28,20 @@ ANNA, BERT, CARLA = "Anna Müller", "Bert O'Neil", "Carla & Co"
 class Talk:
     """A client that sends bare operations."""
 
-    def __init__(self, client: httpx.AsyncClient, sim: SimPbx) -> None:
+    def __init__(self, client: HttpClient, sim: SimPbx) -> None:
         self._client = client
         self._sim = sim
 
-    async def __call__(self, body: str) -> httpx.Response:
+    async def __call__(self, body: str) -> requests.Response:
         """Send one operation; the answer."""
         envelope = f'<e:Envelope xmlns:e="{SOAP}"><e:Body>{body}</e:Body></e:Envelope>'
-        return await self._client.post(self._sim.soap_url, content=envelope)
+        return await self._client.post(self._sim.soap_url, envelope)
 
 
 @asynccontextmanager
 async def talk(sim: SimPbx) -> AsyncIterator[Talk]:
     """A client of a PBX."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with HttpClient() as client:
         yield Talk(client, sim)
 
 

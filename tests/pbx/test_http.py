@@ -1,0 +1,296 @@
+"""Our HTTP connection against servers that answer rightly, oddly, wrongly or not at all."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
+from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.http import Http
+from tests.bus import eventually
+from tests.kit.raw_http import RawHttp, answer, listening, raw_http
+
+WITHIN_S = 5.0
+DESCRIPTORS = Path("/proc/self/fd")
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+def http(server: RawHttp) -> Http:
+    """A client of a server that asks for no password."""
+    return Http(Endpoint(server.url, "admin", "secret"))
+
+
+async def post(client: Http, body: bytes = b"<q/>") -> bytes:
+    """One request."""
+    return await client.post(body, {"SOAPAction": '"x"'}, WITHIN_S)
+
+
+GOOD = {
+    "length": HEAD + b"Content-Length: 5\r\n\r\n<ok/>",
+    "chunked": HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n<o\r\n3;a=b\r\nk/>\r\n0\r\nTrailer: x\r\n\r\n",
+    "until-close": HEAD + b"\r\n<ok/>",
+    "old": b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n<ok/>",
+    "no-reason": b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\n<ok/>",
+    "informational": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nX: y\r\n\r\n" + answer(),
+    "lf-only": b"HTTP/1.1 200 OK\nContent-Length: 5\n\n<ok/>",
+    "folded": HEAD + b"X: a\r\n b\r\nContent-Length: 5\r\n\r\n<ok/>",
+    "latin-1": HEAD + b"X: \xfc\xff\r\nContent-Length: 5\r\n\r\n<ok/>",
+    "identity": HEAD + b"Content-Encoding: identity\r\nContent-Length: 5\r\n\r\n<ok/>",
+    "soap-fault": answer(b"<ok/>", "500 Error"),
+    "surplus": answer() + b"garbage",
+    "second": answer() + answer(b"<never/>"),
+    "close": answer(b"<ok/>", "200 OK", "Connection: close"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+async def test_forms_of_good_answers(name: str) -> None:
+    """The body is the same however it is framed, twice over; no byte of one answer gets into the next."""
+    async with raw_http(GOOD[name], close_after=name == "until-close") as server, http(server) as client:
+        assert [await post(client) for _ in range(3)] == [b"<ok/>"] * 3
+
+    kept = {"length", "chunked", "no-reason", "lf-only", "folded", "latin-1", "identity", "soap-fault"}
+    assert server.connections == (1 if name in {*kept, "informational"} else 3)
+
+
+BROKEN = {
+    "nothing": b"",
+    "half-a-head": HEAD + b"Content-Le",
+    "half-a-body": HEAD + b"Content-Length: 50\r\n\r\n<ok/>",
+    "half-a-chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n9\r\n<o",
+    "informational-only": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "no-http": b"<html>",
+    "tls-alert": b"\x15\x03\x01\x00\x02\x02\x46",
+    "two-framings": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n<ok/>",
+    "two-lengths": HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n<ok/>",
+    "signed-length": HEAD + b"Content-Length: +5\r\n\r\n<ok/>",
+    "huge-status": b"HTTP/1.1 2000 OK\r\n\r\n",
+    "many-headers": HEAD + b"X: y\r\n" * 300 + b"Content-Length: 5\r\n\r\n<ok/>",
+    "long-header": HEAD + b"X: " + b"y" * 70_000 + b"\r\nContent-Length: 5\r\n\r\n<ok/>",
+    "endless-hints": b"HTTP/1.1 103 Hints\r\nX: y\r\n\r\n" * 3000 + answer(),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_broken_answers(name: str) -> None:
+    """The session is lost, once; the request is not sent again, as it may have been carried out."""
+    async with raw_http(BROKEN[name], close_after=True) as server, http(server) as client:
+        with pytest.raises(SessionLost, match=r"the connection to http://127.* broke: ") as error:
+            await post(client)
+
+    assert len(server.requests) == 1
+    assert error.value.reason.isprintable()
+    assert ("is it https://?" in error.value.reason) == (name == "tls-alert")
+
+
+REFUSED = {
+    "compressed": HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n<ok/>",
+    "compressed-twice": HEAD + b"Content-Encoding: gzip\r\nContent-Encoding: identity\r\n\r\n",
+    "compressed-transfer": HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+    "long": HEAD + b"Content-Length: 99999999\r\n\r\n",
+    "chunk-extension": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 80_000,
+    "trailers": HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 20_000,
+    "redirect": answer(b"", "307 Elsewhere", "Location: http://127.0.0.1:1/"),
+    "empty": answer(b""),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_refused_answers(name: str) -> None:
+    """At once, without waiting for the rest."""
+    async with raw_http(REFUSED[name]) as server, http(server) as client:
+        with pytest.raises(ProtocolError):
+            await post(client)
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", ["403 No", "404 No", "408 Late", "502 Bad", "503 Busy", "101 Switching"])
+async def test_other_statuses(status: str) -> None:
+    """Some are for a human, the others heal."""
+    async with raw_http(answer(b"no", status)) as server, http(server) as client:
+        with pytest.raises(LinkError) as error:
+            await post(client)
+
+    assert error.value.heals == (status[:3] not in {"403", "404"})
+
+
+async def test_a_connection_that_was_closed_meanwhile() -> None:
+    """Nothing is sent into it: whether it was read there could not be known."""
+    async with raw_http(answer()) as server, http(server) as client:
+        for count in range(1, 5):
+            await post(client)
+            server.close_connections()
+            await eventually(lambda: not server.open, "the server has closed")
+            assert (server.connections, len(server.requests)) == (count, count)
+
+
+async def test_closed_after_the_request_was_read() -> None:
+    """It may have been carried out: a call must not be placed twice."""
+    async with (
+        raw_http(lambda number, _: answer() if number != 2 else None) as server,
+        http(server) as client,
+    ):
+        await post(client)
+        with pytest.raises(SessionLost):
+            await post(client)
+        assert len(server.requests) == 2
+        await post(client)
+
+
+async def test_no_cookie_is_kept() -> None:
+    """Nor anything else of an answer."""
+    reply = answer(b"<ok/>", "200 OK", "Set-Cookie: a=b", "Set-Cookie: c=d; HttpOnly")
+    async with raw_http(reply) as server, http(server) as client:
+        await post(client)
+        await post(client)
+
+    assert server.requests[0] == server.requests[1]
+    assert b"cookie" not in server.requests[1].lower()
+
+
+async def test_one_request_at_a_time() -> None:
+    """The others wait for their turn, and share one connection."""
+    async with raw_http(answer()) as server, http(server) as client:
+        await asyncio.gather(*(post(client, b"%d" % number) for number in range(20)))
+
+        assert server.connections == 1
+        assert [request.rpartition(b"\r\n")[2] for request in server.requests] == [
+            b"%d" % n for n in range(20)
+        ]
+
+
+async def test_a_late_request_costs_its_connection() -> None:
+    """What its answer would be must not be taken for that of the next one."""
+    async with raw_http(lambda number, _: answer() if number != 1 else b"") as server, http(server) as client:
+        with pytest.raises(Unreachable, match=r"did not answer within 0\.05 s"):
+            await client.post(b"", {}, 0.05)
+        await post(client)
+        await eventually(lambda: len(server.open) == 1, "the first connection is closed")
+        assert server.connections == 2
+
+
+async def test_waiting_for_ones_turn_counts() -> None:
+    """A request that waits for others is late after its own time; the connection is not its own to close."""
+    release = asyncio.Event()
+
+    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await release.wait()
+        writer.write(answer())
+        await reader.read()
+
+    async with listening(held) as port:
+        url = f"http://127.0.0.1:{port}"
+        async with Http(Endpoint(url, "admin", "secret")) as client:
+            first = asyncio.create_task(client.post(b"", {}, WITHIN_S))
+            await asyncio.sleep(0)
+            with pytest.raises(Unreachable, match="did not answer"):
+                await client.post(b"", {}, 0.05)
+            release.set()
+            assert await first == b"<ok/>"
+
+
+def descriptors() -> int:
+    """How many files and sockets this process has open."""
+    return sum(1 for _ in DESCRIPTORS.iterdir())
+
+
+@pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="descriptors are counted in /proc")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_cancelled_at_each_step(scheme: str) -> None:
+    """Wherever a request is cancelled, nothing leaks, and the next one is carried out."""
+    ca = trustme.CA()
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(server_tls)
+    tls = ssl.create_default_context()
+    ca.configure_trust(tls)
+    async with raw_http(answer(), tls=server_tls if scheme == "https" else None) as server:
+        endpoint = Endpoint(server.url.replace("http", scheme), "admin", "secret", tls=tls)
+        async with Http(endpoint) as client:
+            await post(client)
+            before = descriptors()
+            done = steps = 0
+            while done < 2:
+                client._drop()
+                task = asyncio.create_task(post(client))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                done += task.done()
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+                assert await post(client) == b"<ok/>"
+                steps += 1
+            await eventually(lambda: len(server.open) == 1, "one connection is left")
+            await eventually(lambda: descriptors() == before, "no descriptor is left behind")
+    assert steps > 5
+
+
+async def test_the_deadline_covers_the_tls_handshake() -> None:
+    """A server that takes connections and says nothing."""
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with listening(silent) as port:
+        url = f"https://127.0.0.1:{port}"
+        endpoint = Endpoint(url, "admin", "secret", tls=ssl.create_default_context())
+        async with Http(endpoint) as client:
+            with pytest.raises(Unreachable, match="did not answer within"):
+                await client.post(b"", {}, 0.1)
+
+
+async def test_https_at_a_port_for_http() -> None:
+    """The sentence has the way out, not OpenSSL's thoughts."""
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer(b"what?", "400 Bad Request"))
+        await reader.read()
+
+    async with listening(plain) as port:
+        url = f"https://127.0.0.1:{port}"
+        async with Http(Endpoint(url, "a", "secret", tls=ssl.create_default_context())) as client:
+            with pytest.raises(Rejected, match=r"speaks no TLS there: is it http://\?"):
+                await post(client)
+
+
+async def test_a_server_that_hangs_up_instead_of_tls() -> None:
+    """It may be starting: that heals."""
+
+    async def mute(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+
+    async with listening(mute) as port:
+        url = f"https://127.0.0.1:{port}"
+        async with Http(Endpoint(url, "a", "secret", tls=ssl.create_default_context())) as client:
+            with pytest.raises(Unreachable, match="ended the TLS handshake"):
+                await post(client)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "words"),
+    [
+        ("http://127.0.0.1:1", Unreachable, "Connection refused"),
+        ("http://no-such-host.invalid", Unreachable, "cannot be reached: "),
+        ("http://[::1]:1", Unreachable, "cannot be reached: "),
+        ("http://a..b", Rejected, "not a valid name"),
+        ("http://\u200bpbx", Rejected, "invisible"),
+        ("http://u:secret@pbx", Rejected, "no user name or password here"),
+        ("ftp://pbx", Rejected, "expected http:// or https://"),
+        ("", Rejected, "expected a URL"),
+        ("HTTPS://127.0.0.1:1", Rejected, "needs TLS"),
+    ],
+)
+async def test_addresses_that_lead_nowhere(url: str, kind: type[LinkError], words: str) -> None:
+    """Whatever arrives, it is a sentence and no bug; https without TLS settings goes nowhere."""
+    async with Http(Endpoint(url, "admin", "secret")) as client:
+        with pytest.raises(kind, match=words) as error:
+            await post(client)
+
+    assert "secret" not in error.value.reason
