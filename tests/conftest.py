@@ -10,7 +10,7 @@ import structlog
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
-from tests.running import FAST, STAFF
+from tests.running import FAST, STAFF, Program
 
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")
@@ -34,6 +34,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
     """A real Mosquitto."""
     async with Mosquitto(tmp_path) as running:
         yield running
+        await Program.end_all()
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bridge import app
 from bridge.config import Config
@@ -66,6 +67,8 @@ class Program:
     `prefix` is a command that runs it somewhere else.
     """
 
+    started: ClassVar[set["Program"]] = set()  # those that a failed test leaves running are ended after it
+
     def __init__(self, folder: Path, settings: dict[str, Any], *, prefix: Sequence[str] = ()) -> None:
         self._prefix = prefix
         self.file = folder / "bridge.yaml"
@@ -97,7 +100,16 @@ class Program:
             self.process = await asyncio.create_subprocess_exec(
                 *command, stderr=log, preexec_fn=before, env={**os.environ, **(environment or {})}
             )
+        self.started.add(self)
         return self.process
+
+    @classmethod
+    async def end_all(cls) -> None:
+        """End those that still run."""
+        while cls.started:
+            program = cls.started.pop()
+            if program.process is not None and program.process.returncode is None:
+                await program.end(signal.SIGKILL)
 
     async def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal; the exit code and the log."""
@@ -105,3 +117,11 @@ class Program:
         self.process.send_signal(number)
         code = await self.process.wait()
         return code, self.log
+
+
+def stands_back(program: Program) -> int:
+    """How many lines of its log say that another bridge has its place.
+
+    A newer Mosquitto says who took a session; else the bridge asks the bus after the second loss.
+    """
+    return len(re.findall(r"another (client uses our client id|bridge serves the PBX).*error", program.log))
