@@ -5,6 +5,7 @@ Retries nothing: supervise.py runs `session` again and again.
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -56,7 +57,7 @@ class BrokerSide:
         progress: Progress,
     ) -> None:
         self.remembers = asyncio.Event()
-        self.inbound_dropped = 0
+        self.inbound_dropped: Counter[str] = Counter()
         self._door = door
         self._publisher = publisher
         self._kept_users = kept_users
@@ -85,6 +86,8 @@ class BrokerSide:
 
     def look(self) -> None:
         """Judge once a second whether what we publish takes effect, and try again what was refused."""
+        if self._connection is not None:
+            self._count_inbound(self._connection)
         if self._effect is not None:
             again = self._effect.look(self._clock().monotonic_s)
             if again:
@@ -140,7 +143,7 @@ class BrokerSide:
 
     def _leave(self, connection: Connection) -> None:
         self._session, self._connection, self._effect = None, None, None
-        self.inbound_dropped += connection.dropped
+        self._count_inbound(connection)
         self._largest_taken = max(self._largest_taken, connection.largest_taken)
         culprit = self._publisher.outbox.disconnected(by_broker=connection.ended_by_broker)
         if culprit is not None:
@@ -160,6 +163,12 @@ class BrokerSide:
         for topic in self._publisher.outbox.aside(now_s):
             self._effect.refuse(topic, f"the broker ends the connection when it gets {topic}", now_s)
         return BrokerSession(connection, self._publisher.outbox, clock=self._clock, events=self)
+
+    def _count_inbound(self, connection: Connection) -> None:
+        if connection.oversized:
+            self._observer.oversized(connection.oversized_topic)
+        self.inbound_dropped.update(inbound=connection.dropped, oversized=connection.oversized)
+        connection.dropped = connection.oversized = 0
 
     def _set_aside(self, culprit: Message) -> None:
         """The broker ends our sessions at this message: never mind why, the rest must go on.

@@ -107,6 +107,8 @@ class Connection:
         self.silent = False
         self.incoming: asyncio.Queue[Incoming] = asyncio.Queue(INCOMING_AT_MOST)
         self.dropped = 0
+        self.oversized = 0
+        self.oversized_topic = ""
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[LinkError] = loop.create_future()
         self.settings = settings
@@ -270,6 +272,9 @@ class Connection:
             waiting.clear()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        if self._client.reads_too_much:
+            self.oversized += 1
+            self.oversized_topic = message.topic
         try:
             self.incoming.put_nowait(translate.incoming(message))
         except asyncio.QueueFull:

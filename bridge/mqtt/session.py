@@ -174,11 +174,8 @@ class BrokerSession:
 
 
 def command_subscriptions(topics: Topics) -> list[Subscription]:
-    """Nothing retained is asked for, and the flag is shown if something is: it is refused then."""
-    return [
-        Subscription(each, retain_handling=2, no_local=True, retain_as_published=True)
-        for each in topics.commands
-    ]
+    """What is retained there comes with its flag: it is refused and cleared, not carried out."""
+    return [Subscription(each, no_local=True, retain_as_published=True) for each in topics.commands]
 
 
 def own_state(topics: Topics) -> Subscription:

@@ -20,15 +20,19 @@ from bridge.mqtt.settings import MQTT_5, BrokerSettings
 
 RECEIVE_MAXIMUM = 50
 INBOUND_BYTES = 262_144
+KEPT_BYTES = 2 * 65_536 + 16
+"""Of a larger packet: its longest topic, and more of its payload than a command may have."""
+CHUNK_BYTES = 65_536
+PUBLISH = 0x30
 _NO_LIMIT = 65_535
 
 
 class PacketTooLargeError(ValueError):
-    """The broker sends more at once than we take."""
+    """The broker sends something that is no message and larger than any may be."""
 
 
 class Client(paho.Client):
-    """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets; takes no huge packet."""
+    """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets; keeps no huge packet."""
 
     raw: socket.socket | None = None
     connecting = False
@@ -48,12 +52,25 @@ class Client(paho.Client):
         return wrapped
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        """What is left of a packet is asked for at once. MQTT 3.1.1 cannot tell a broker our limit."""
-        if bufsize > INBOUND_BYTES:
-            raise PacketTooLargeError(bufsize)
+        """Read past what is too large: MQTT 3.1.1 cannot tell a broker our limit.
+
+        The message comes again with each connection, so that leaving is no help: its beginning is kept, the
+        rest is thrown away as it comes, and paho acknowledges it.
+        """
+        if self.reads_too_much:
+            if self._in_packet["command"] & 0xF0 != PUBLISH:
+                raise PacketTooLargeError(bufsize)
+            del self._in_packet["packet"][KEPT_BYTES:]
+            bufsize = min(bufsize, CHUNK_BYTES)
         received = super()._sock_recv(bufsize)
         self.answered = self.answered or bool(received)
         return received
+
+    @property
+    def reads_too_much(self) -> bool:
+        """The packet that is being read is larger than we take."""
+        packet = self._in_packet
+        return bool(packet["have_remaining"]) and packet["remaining_length"] > INBOUND_BYTES
 
     def close_raw(self) -> None:
         """Close what paho left open.

@@ -21,7 +21,7 @@ SIDES = ("pbx", "mqtt")
 RESULTS = ("ok", "error")
 REQUEST = ("operation", "result")
 LINK_STATES = (CONNECTING, SYNCING, ONLINE, UNREACHABLE, REJECTED, STOPPED)
-DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply")
+DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized")
 FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
 """Codes of commands that a person at the bus did not cause."""
 _ERRORS: tuple[type[LinkError], ...] = (Unreachable, SessionLost, ProtocolError, TakenOver, Rejected, Crashed)

@@ -66,7 +66,7 @@ class Observer:
         self._sides = dict.fromkeys(SIDES, Side(up=False, reason="", since_ms=_now_ms()))
         self._polling_since_s: float | None = None
         self._polled_s = 0.0
-        self._refused, self._held_back = 0, 0
+        self._refused, self._held_back, self._oversized = 0, 0, 0
         self._counted: Counter[str] = Counter()
         self._takeovers = 0
         self._store_problem = ""
@@ -173,6 +173,16 @@ class Observer:
         reason = f"the broker closed the connection twice when it got this ({why})"
         self.log.warning("message set aside", topic=topic, bytes=size, reason=reason)
 
+    def oversized(self, topic: str) -> None:
+        """A message larger than any of ours was read past; the first is loud."""
+        self._oversized += 1
+        say = self.log.warning if self._oversized == 1 else self.log.debug
+        say(
+            "message too large",
+            topic=topic,
+            hint="it was not read; what is retained there and ours is cleared",
+        )
+
     def lacks(self, lacks: tuple[str, ...]) -> None:
         """What the broker cannot do; said when it is new."""
         for sentence in lacks:
@@ -207,7 +217,7 @@ class Observer:
             self.log.info("state directory up")
         self._store_problem = problem or ""
 
-    def measure(self, publisher: Publisher, outbox: Outbox, inbound_dropped: int) -> None:
+    def measure(self, publisher: Publisher, outbox: Outbox, inbound_dropped: Counter[str]) -> None:
         """Set the gauges; for whenever metrics are asked for."""
         metrics, pbx, status = self._metrics, self._pbx, self.status(publisher, outbox)
         metrics.users.labels(pbx).set(status.users)
@@ -216,7 +226,7 @@ class Observer:
         metrics.outbox.labels(pbx).set(status.outbox)
         for state in LINK_STATES:
             metrics.link_state.labels(pbx, state).set(state == status.link)
-        for reason, count in {"inbound": inbound_dropped, "refused": self._refused, **outbox.dropped}.items():
+        for reason, count in {**inbound_dropped, "refused": self._refused, **outbox.dropped}.items():
             metrics.dropped.labels(pbx, reason).inc(count - self._counted[reason])
             self._counted[reason] = count
         metrics.takeovers.labels(pbx).inc(publisher.takeovers - self._takeovers)

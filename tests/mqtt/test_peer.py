@@ -5,10 +5,12 @@ import time
 
 import pytest
 
+from bridge.core.commands import LONGEST_PAYLOAD
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import connect
 from bridge.mqtt.settings import BrokerSettings
+from bridge.mqtt.translate import CHUNK_BYTES, INBOUND_BYTES, KEPT_BYTES
 from tests.bus import eventually
 from tests.kit.habits import Habits
 from tests.kit.peer import Peer
@@ -145,11 +147,32 @@ async def test_a_refused_publish() -> None:
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_a_packet_that_is_too_large(protocol: str) -> None:
-    """Its announced length is enough: nothing of it is kept, and the reason is named."""
+    """One that is no message ends the connection by its length alone, and the reason is named."""
     async with Peer() as peer, connect(settings(peer, protocol), WILL) as connection:
-        peer.garbage(b"\x30\xff\xff\xff\x7f\x00\x01t")
+        peer.garbage(b"\x90\xff\xff\xff\x7f\x00\x01t")
         lost = await asyncio.wait_for(connection.lost, 5)
     assert "PacketTooLarge" in lost.reason
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("size", [261_000, 300_000, 3_000_000])
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_message_that_is_too_large(protocol: str, size: int, qos: int) -> None:
+    """It is read past, acknowledged and counted; little of it is kept, and the next one is read as ever."""
+    async with Peer() as peer, connect(settings(peer, protocol), WILL) as connection:
+        topic = "t/" + "x" * 1000
+        peer.send_publish(topic, b"y" * size, qos=qos, retain=True)
+        peer.send_publish("t/next", b"z", qos=1)
+        large = await asyncio.wait_for(connection.incoming.get(), 10)
+        following = await asyncio.wait_for(connection.incoming.get(), 10)
+        await eventually(lambda: len(peer.pubacks) == 1 + qos, "what came is acknowledged")
+        assert (large.topic, large.retain, large.qos) == (topic, True, qos)
+        assert LONGEST_PAYLOAD < len(large.payload) <= 262_144
+        assert following == Incoming("t/next", b"z")
+        too_large = size > INBOUND_BYTES
+        assert (connection.oversized, connection.oversized_topic) == ((1, topic) if too_large else (0, ""))
+        if too_large:
+            assert len(large.payload) <= KEPT_BYTES + CHUNK_BYTES
 
 
 async def test_a_puback_that_is_late() -> None:
