@@ -4,7 +4,6 @@ The checks are pure (core/commands.py); here they meet the clock, the memory of 
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,7 +22,9 @@ WAITING_AT_MOST = 64
 COMMAND_S = 10.0
 USERS_REMEMBERED = 1000
 CRASHED = "the bridge was restarted meanwhile: whether this was done is not known"
-Told = Callable[[Address, str | None, str, float], None]
+ECHO_S = 10.0
+ECHOES_AT_MOST = 1000
+Told = Callable[[Address, str | None, str, str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,19 @@ class Commander:
         self._ledger = Ledger()
         self._allowance = Allowance(settings.per_minute)
         self._allowances: dict[str, Allowance] = {}
-        self._echoes: Counter[str] = Counter()
+        self._echoes: dict[int, float] = {}
         self._waiting: asyncio.Queue[tuple[Request, Instant]] = asyncio.Queue(WAITING_AT_MOST)
 
     def offer(self, incoming: Incoming, *, hears_itself: bool) -> None:
         """Take one message of a command topic. `hears_itself`: the broker sends us what we publish there."""
-        if self._is_our_clearing(incoming):
-            return
         now = self._clock()
+        if self._is_our_clearing(incoming, now):
+            return
         request = commands.parse(incoming, self._publisher.topics, now.unix_ms)
         if isinstance(request, Refusal):
             if request.code == "retained":
-                self._echoes[incoming.topic] += hears_itself
+                if hears_itself:
+                    self._expect_echo(incoming.topic, now)
                 self._publisher.clear_retained(incoming.topic)
             self._send(request.address, request.id, commands.refused(request, now.unix_ms), request.code, now)
         elif not self._is_duplicate(request, now):
@@ -104,14 +106,17 @@ class Commander:
             self._send(request.address, request.id, payload, code, since)
             self._remember(request, payload, since)
 
-    def _is_our_clearing(self, incoming: Incoming) -> bool:
-        """An empty retained message clears a topic, it asks for nothing; a 3.1.1 broker drops the flag."""
-        if incoming.payload:
-            return False
-        if self._echoes[incoming.topic] > 0 and not incoming.retain:
-            self._echoes[incoming.topic] -= 1
-            return True
-        return incoming.retain
+    def _expect_echo(self, topic: str, now: Instant) -> None:
+        """An MQTT 3.1.1 broker sends us our own clearing, without its flag: it looks like a command."""
+        if len(self._echoes) >= ECHOES_AT_MOST:
+            del self._echoes[next(iter(self._echoes))]
+        self._echoes[hash(topic)] = now.monotonic_s + ECHO_S
+
+    def _is_our_clearing(self, incoming: Incoming, now: Instant) -> bool:
+        """An empty retained message clears a topic, it asks for nothing; nor does its echo, soon after."""
+        if incoming.payload or incoming.retain:
+            return not incoming.payload
+        return now.monotonic_s <= self._echoes.pop(hash(incoming.topic), -1.0)
 
     def _is_duplicate(self, request: Request, now: Instant) -> bool:
         """A known id gets the reply of the first request, now or when there is one, and runs nothing."""
@@ -201,6 +206,7 @@ class Commander:
             case SetPresence():
                 await session.set_presence(action)
             case Resync():
+                self._publisher.republish()
                 session.resync()
             case Ping():
                 await session.ping()
@@ -240,4 +246,5 @@ class Commander:
         self, address: Address, request_id: str | None, payload: Json, code: str, since: Instant
     ) -> None:
         self._publisher.reply(commands.reply(address, payload))
-        self._told(address, request_id, code, self._clock().monotonic_s - since.monotonic_s)
+        reason = "" if code == "duplicate" else str(payload.get("message", ""))
+        self._told(address, request_id, code, reason, self._clock().monotonic_s - since.monotonic_s)

@@ -88,6 +88,13 @@ class Publisher:
             self._put_state(tree.get(topic, Message(topic, None, retain=True)), now)
         self._wake()
 
+    def republish(self) -> None:
+        """Send all that is retained again: somebody may have deleted it at the broker."""
+        now = self._clock()
+        for message in self.tree():
+            self._put_state(message, now)
+        self._wake()
+
     def clear_tree(self) -> None:
         """Take all that is retained off the broker: this PBX is served no more."""
         now = self._clock()

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
-from bridge.commander import Commander, CommandSettings
+from bridge.commander import ECHOES_AT_MOST, Commander, CommandSettings
+from bridge.core.commands import Address
 from bridge.core.draft import Scope
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
@@ -17,6 +20,8 @@ from bridge.core.reports import Batch
 from bridge.core.topics import Topics
 from bridge.core.verbs import PlaceCall, SetPresence
 from bridge.errors import CommandError, SessionLost, Unreachable
+from bridge.ops.metrics import Metrics
+from bridge.ops.observer import Observer
 from bridge.ports import About, PbxEvents
 from bridge.publisher import Publisher
 from tests.core.builders import PEOPLE
@@ -70,6 +75,10 @@ class Bench:
     box: "SlowPbx"
     now: list[Instant]
     told: asyncio.Queue[tuple[str | None, str]]
+
+    async def codes(self, count: int) -> list[str]:
+        """The codes of the next replies."""
+        return [(await asyncio.wait_for(self.told.get(), 5))[1] for _ in range(count)]
 
     def ask(self, request_id: str, activity: str, seconds: float | None = None) -> None:
         """Ask for a presence, which may take so long."""
@@ -164,7 +173,7 @@ async def slow() -> AsyncIterator[Bench]:
         CommandSettings(),
         session=lambda: box,
         clock=lambda: now[0],
-        told=lambda _address, request_id, code, _seconds: told.put_nowait((request_id, code)),
+        told=lambda _address, request_id, code, _reason, _seconds: told.put_nowait((request_id, code)),
         crashed=lambda _: None,
     )
     worker = asyncio.create_task(commander.run())
@@ -194,3 +203,54 @@ async def test_a_request_is_given_up_when_its_time_is_over(slow: Bench) -> None:
     slow.ask("next", "busy")
     assert await asyncio.wait_for(slow.told.get(), 5) == ("next", "ok")
     assert slow.box.done == ["busy"]
+
+
+async def test_only_the_echo_of_a_clearing_is_passed_over(slow: Bench) -> None:
+    """A 3.1.1 broker sends our clearing back as an empty payload: one, soon. Any other one is a command."""
+    clear = Incoming("innovaphone/hq/user/anna/command/clear", b"")
+    retained = replace(clear, payload=b"x", retain=True)
+
+    slow.commander.offer(retained, hears_itself=True)
+    slow.commander.offer(clear, hears_itself=True)
+    slow.commander.offer(clear, hears_itself=True)
+    assert await slow.codes(2) == ["retained", "unknown_call"], "the first was the echo"
+
+    slow.commander.offer(retained, hears_itself=True)
+    slow.now[0] = replace(slow.now[0], monotonic_s=slow.now[0].monotonic_s + 60)
+    slow.commander.offer(clear, hears_itself=True)
+    assert await slow.codes(2) == ["retained", "unknown_call"], "the echo never came"
+
+    slow.commander.offer(retained, hears_itself=False)
+    slow.commander.offer(clear, hears_itself=False)
+    assert await slow.codes(2) == ["retained", "unknown_call"], "MQTT 5 brings no echo"
+    slow.commander.offer(replace(clear, retain=True), hears_itself=True)
+    assert slow.told.empty()
+
+
+async def test_echoes_are_remembered_in_bounds(slow: Bench) -> None:
+    """Thousands of retained topics: only the echoes of the latest are waited for."""
+    topics = [f"innovaphone/hq/user/u{number}/command/clear" for number in range(ECHOES_AT_MOST + 1)]
+    for topic in topics:
+        slow.commander.offer(Incoming(topic, b"x", retain=True), hears_itself=True)
+    assert set(await slow.codes(len(topics))) == {"retained"}
+    for topic in (topics[0], topics[-1]):
+        slow.commander.offer(Incoming(topic, b""), hears_itself=True)
+
+    assert await slow.codes(1) == ["unknown_user"]
+    assert slow.told.empty()
+
+
+def test_the_line_of_a_command_says_who_and_why() -> None:
+    """User and reason, in bounds; a command that was done has no reason."""
+    observer = Observer("hq", Metrics(CollectorRegistry()))
+    with structlog.testing.capture_logs() as lines:
+        observer.log = structlog.get_logger(pbx="hq")
+        observer.replied(Address("t", "call", user="anna"), "c-1", "unknown_user", "no user 'x' on hq", 0.1)
+        observer.replied(Address("t", "z" * 5000), None, "unknown_verb", "y" * 5000, 0.1)
+        observer.replied(Address("t", "ping"), None, "ok", "", 0.1)
+
+    first, second, third = ({**line} for line in lines)
+    assert first["user"] == "anna"
+    assert (first["code"], first["reason"], first["id"]) == ("unknown_user", "no user 'x' on hq", "c-1")
+    assert (second["verb"], len(second["reason"])) == ("unknown", 300)
+    assert {"user", "reason", "id"} & third.keys() == set()

@@ -271,16 +271,64 @@ async def test_refused_commands_do_nothing(broker: Mosquitto, bus: Observer, pbx
             bus.publish("innovaphone/hq/command/call", payload)
         bus.publish("innovaphone/hq/command/cal", "{}")
         bus.publish("innovaphone/hq/command/call", {"user": "anna", "number": "3"}, retain=True)
-        await eventually(lambda: len(bus.replies("call")) == 8, "each request got its reply")
+        await eventually(lambda: len(bus.replies("call")) == 9, "each request got its reply")
         await eventually(lambda: bus.replies("cal") != [], "the unknown verb too")
 
         codes = [reply["code"] for reply in bus.replies("call")]
         wanted = ["malformed", "malformed", "malformed", "invalid", "number_not_allowed", "malformed"]
-        assert codes == [*wanted, "unknown_user", "retained"]
-        assert "did you mean 'anna'" in bus.replies("call")[6]["message"]
+        assert codes == ["retained", *wanted, "unknown_user", "retained"]
+        assert bus.replies("call")[0]["id"] == "old"
+        assert "did you mean 'anna'" in bus.replies("call")[7]["message"]
         assert bus.replies("cal")[0]["code"] == "unknown_verb"
         assert pbx.requests("UserCall") == []
         await eventually(lambda: retained not in bus.tree, "the retained command was cleared")
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_retained_commands_are_refused_and_cleared(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, protocol: str
+) -> None:
+    """Those that lay there before the bridge came: refused by their ids, cleared, never carried out."""
+    call, clear = "innovaphone/hq/command/call", "innovaphone/hq/user/anna/command/clear"
+    bus.publish(call, {"id": "old", "user": "anna", "number": "1"}, retain=True)
+    bus.publish(clear, "x", retain=True)
+    bus.publish("innovaphone/hq/command/zzz", {"id": "z"}, retain=True)
+    settings = configuration(broker.port, pbx_section(pbx))
+    settings["mqtt"]["protocol"] = protocol
+    async with bridge(settings):
+        await online(bus)
+        verbs = ("call", "clear", "zzz")
+        await eventually(lambda: all(bus.replies(verb) for verb in verbs), "each is refused")
+        refusals = [(reply["code"], reply["id"]) for verb in verbs for reply in bus.replies(verb)]
+        assert refusals == [("retained", "old"), ("retained", None), ("retained", "z")]
+        await eventually(lambda: not [one for one in bus.tree if "/command/" in one], "all are cleared")
+        await bus.heard_all()
+
+        await settled(bus)
+        pbx.ring("Anna M\u00fcller", "0123")
+        await eventually(lambda: "ringing" in bus.types("anna"), "anna is called")
+        bus.publish("innovaphone/hq/command/ping", {"id": "p"})
+        await eventually(lambda: bus.replies("ping"), "what came before has been read")
+        assert "ended" not in bus.types("anna"), "the echo of the clearing hangs nobody up"
+        bus.publish(clear, "")
+        await eventually(lambda: {"ended", "missed"} & set(bus.types("anna")), "an empty command works")
+        assert pbx.requests("UserCall") == []
+        assert [reply["code"] for reply in bus.replies("clear") if "code" in reply] == ["retained"]
+
+
+async def test_a_resync_brings_back_what_was_deleted(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Retained topics that somebody cleared by hand, those of users who never change too."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await settled(bus)
+        users = [topic for topic in bus.tree if topic.startswith("innovaphone/hq/user/")]
+        assert len(users) > 3
+        for topic in [*users, INFO]:
+            bus.publish(topic, "", retain=True)
+        await eventually(lambda: not set(users) & set(bus.tree), "they are gone")
+        bus.publish("innovaphone/hq/command/resync", {"id": "r"})
+        await eventually(lambda: set(users) | {INFO} <= set(bus.tree), "all are back")
+        assert [reply["status"] for reply in bus.replies("resync")] == ["ok"]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ Nothing here trusts a request: sizes, types and topics are checked before anythi
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from typing import NoReturn
@@ -18,17 +20,22 @@ from bridge.core.verbs import VERBS, Fields
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
 LONGEST_TOPIC = 1024
+LONGEST_NUMBER = 300
+LONGEST_READ = 1_048_576
+"""Payloads that are too large are read this far, for their id."""
+_HALF = re.compile("[\ud800-\udfff]")
 _ENVELOPE = frozenset({"id", "expires_at"})
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the one reply of a request goes."""
+    """Where the one reply of a request goes. `user`: whom the request is about, as it was written."""
 
     topic: str
     verb: str
     qos: int = 1
     correlation: bytes | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +72,34 @@ class Permissions:
 class _Bad(Exception):  # noqa: N818  (never leaves this file)
     code: str
     message: str
-    id: str | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    """What was sent: text, None where it is not UTF-8; and the JSON object that it is, if it is one."""
+
+    text: str | None
+    body: Mapping[str, object] | None
 
 
 def parse(incoming: Incoming, topics: Topics, now_ms: int) -> Request | Refusal:
-    """Read one message on a command topic. Checks `retained, malformed, unknown_verb, invalid` in order."""
+    """Read one message on a command topic. Checks `retained, malformed, unknown_verb, invalid` in order.
+
+    A refusal carries the id of the request wherever there is a usable one, whatever else is wrong.
+    """
     user, verb = topics.command_in(incoming.topic) or (None, "")
-    address, problem = _address(incoming, topics, verb[:LONGEST_ID])
+    payload = _decoded(incoming.payload)
+    address, problem = _address(incoming, topics, verb[:LONGEST_ID], _subject(user, payload.body))
+    request_id = _usable_id(payload.body)
     try:
         _require_live(incoming)
-        body = _body(incoming.payload, user, verb)
+        body = _body(payload, user, verb)
         _require_verb(verb)
-        if problem:
-            _fail("invalid", problem, body)
-        request_id, fields = _fields(verb, body, user)
+        _require_address(problem)
+        fields = _fields(verb, body, user)
         expires = _expiry(body, incoming, now_ms)
     except _Bad as bad:
-        return Refusal(address, bad.id, bad.code, bad.message)
+        return Refusal(address, request_id, bad.code, bad.message)
     return Request(address, request_id, fields, expires)
 
 
@@ -136,9 +154,9 @@ def reply(address: Address, payload: Json) -> Message:
     return Message(address.topic, payload, qos=address.qos, correlation=address.correlation)
 
 
-def _address(incoming: Incoming, topics: Topics, verb: str) -> tuple[Address, str | None]:
+def _address(incoming: Incoming, topics: Topics, verb: str, user: str | None) -> tuple[Address, str | None]:
     """Where the reply goes; a response topic that would let people write our own topics is refused."""
-    default = Address(topics.response(verb), verb, incoming.qos)
+    default = Address(topics.response(verb), verb, incoming.qos, user=user)
     wanted = incoming.response_topic
     if wanted is None:
         return default, None
@@ -146,7 +164,13 @@ def _address(incoming: Incoming, topics: Topics, verb: str) -> tuple[Address, st
     ours = wanted.startswith((f"{topics.base}/", "$")) and not wanted.startswith(f"{topics.root}/response/")
     if unusable or ours:
         return default, "the response topic cannot be used: name one outside the bridge's own topics"
-    return Address(wanted, verb, incoming.qos, incoming.correlation), None
+    return Address(wanted, verb, incoming.qos, incoming.correlation, user), None
+
+
+def _subject(user: str | None, body: Mapping[str, object] | None) -> str | None:
+    """The user of the topic, else that of the fields; shortened, for nothing was checked yet."""
+    named = user or (body or {}).get("user")
+    return named[:LONGEST_ID] if isinstance(named, str) else None
 
 
 def _require_live(incoming: Incoming) -> None:
@@ -156,6 +180,11 @@ def _require_live(incoming: Incoming) -> None:
         raise _Bad("malformed", f"the payload is larger than {LONGEST_PAYLOAD} bytes")
 
 
+def _require_address(problem: str | None) -> None:
+    if problem:
+        raise _Bad("invalid", problem)
+
+
 def _require_verb(verb: str) -> None:
     if verb not in VERBS:
         close = get_close_matches(verb[:LONGEST_ID], VERBS, n=1)
@@ -163,38 +192,71 @@ def _require_verb(verb: str) -> None:
         raise _Bad("unknown_verb", f"no verb '{verb[:LONGEST_ID]}'{hint}")
 
 
-def _body(payload: bytes, user: str | None, verb: str) -> dict[str, object]:
-    """The JSON object of a request, or the one a bare value stands for."""
+def _decoded(payload: bytes) -> _Payload:
+    """The text without a byte order mark, and the JSON object in it. Total: any bytes, depth and number."""
     try:
-        text = payload.decode().strip()
+        text = payload[:LONGEST_READ].decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise _Bad("malformed", "the payload is not UTF-8") from None
-    if not text.startswith("{"):
-        return _bare(text, user, verb)
+        return _Payload(None, None)
+    body = _json(text) if text.startswith("{") else None
+    return _Payload(text, body if isinstance(body, dict) else None)
+
+
+def _json(text: str) -> object:
+    """The value, or None for what is no JSON."""
     try:
-        body = json.loads(text, parse_constant=_no_constant)
-        json.dumps(body, ensure_ascii=False).encode()
+        return json.loads(text, parse_constant=_no_constant, parse_int=_whole)
     except (ValueError, RecursionError):
-        raise _Bad("malformed", "the payload is not a JSON object") from None
-    return dict(body)
-
-
-def _bare(text: str, user: str | None, verb: str) -> dict[str, object]:
-    known = VERBS.get(verb)
-    if known is None or (not text and user is None):
-        return {}
-    if user is None or known.bare is None:
-        raise _Bad("malformed", "the payload must be a JSON object")
-    return {known.bare: text} if known.bare else {}
+        return None
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _fields(verb: str, body: dict[str, object], user: str | None) -> tuple[str | None, Fields]:
-    request_id = body.get("id")
-    if request_id is not None and not (isinstance(request_id, str) and 0 < len(request_id) <= LONGEST_ID):
+def _whole(digits: str) -> int | float:
+    """Python refuses to read a number of thousands of digits; JSON does not, and no field takes it."""
+    return int(digits) if len(digits) <= LONGEST_NUMBER else math.inf
+
+
+def _usable_id(body: Mapping[str, object] | None) -> str | None:
+    request_id = body.get("id") if body else None
+    usable = isinstance(request_id, str) and 0 < len(request_id) <= LONGEST_ID and _is_text(request_id)
+    return request_id if usable and isinstance(request_id, str) else None
+
+
+def _is_text(value: object) -> bool:
+    """No half of a character is in it, which JSON can hold and UTF-8 cannot."""
+    try:
+        return _HALF.search(json.dumps(value, ensure_ascii=False)) is None
+    except RecursionError:
+        return False
+
+
+def _body(payload: _Payload, user: str | None, verb: str) -> Mapping[str, object]:
+    """The JSON object of a request, or the one a bare value stands for."""
+    if payload.text is None:
+        raise _Bad("malformed", "the payload is not UTF-8")
+    if not payload.text.startswith("{"):
+        return _bare(payload.text, user, verb)
+    if payload.body is None or not _is_text(payload.body):
+        raise _Bad("malformed", "the payload is not a JSON object")
+    return payload.body
+
+
+def _bare(text: str, user: str | None, verb: str) -> dict[str, object]:
+    """A value alone, also in the quotes of JSON."""
+    known = VERBS.get(verb)
+    if known is None or (not text and user is None):
+        return {}
+    if user is None or known.bare is None:
+        raise _Bad("malformed", "the payload must be a JSON object")
+    quoted = _json(text) if text.startswith('"') else None
+    return {known.bare: quoted.strip() if isinstance(quoted, str) else text} if known.bare else {}
+
+
+def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
+    if body.get("id") is not None and _usable_id(body) is None:
         raise _Bad("invalid", f"'id' must be a string of 1 to {LONGEST_ID} characters")
     spec = VERBS[verb]
     fields = {name: value for name, value in body.items() if name not in _ENVELOPE}
@@ -202,15 +264,15 @@ def _fields(verb: str, body: dict[str, object], user: str | None) -> tuple[str |
         kind = spec.fields.get(name)
         problem = _unknown(name, spec.fields) if kind is None else kind.problem(value)
         if problem:
-            _fail("invalid", f"'{name[:LONGEST_ID]}' {problem}", body)
+            raise _Bad("invalid", f"'{name[:LONGEST_ID]}' {problem}")
     if user is not None and "user" in spec.fields:
         if fields.setdefault("user", user) not in {user, decode(user)}:
-            _fail("invalid", "'user' contradicts the topic", body)
+            raise _Bad("invalid", "'user' contradicts the topic")
     elif user is not None:
-        _fail("invalid", f"'{verb}' is not a command of a user", body)
+        raise _Bad("invalid", f"'{verb}' is not a command of a user")
     if sentence := spec.check(fields):
-        _fail("invalid", sentence, body)
-    return request_id, fields
+        raise _Bad("invalid", sentence)
+    return fields
 
 
 def _unknown(name: str, known: Sequence[str] | Fields) -> str:
@@ -218,7 +280,7 @@ def _unknown(name: str, known: Sequence[str] | Fields) -> str:
     return f"is not a field of it (did you mean '{close[0]}'?)" if close else "is not a field of it"
 
 
-def _expiry(body: dict[str, object], incoming: Incoming, now_ms: int) -> int | None:
+def _expiry(body: Mapping[str, object], incoming: Incoming, now_ms: int) -> int | None:
     """The earlier of the request's own `expires_at` and the broker's message expiry."""
     ends = [] if incoming.expires_in_s is None else [now_ms + incoming.expires_in_s * 1000]
     wanted = body.get("expires_at")
@@ -228,12 +290,6 @@ def _expiry(body: dict[str, object], incoming: Incoming, now_ms: int) -> int | N
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
-            _fail("invalid", "'expires_at' must be an RFC 3339 time with a zone", body)
+            raise _Bad("invalid", "'expires_at' must be an RFC 3339 time with a zone")
         ends.append(round(moment.timestamp() * 1000))
     return min(ends, default=None)
-
-
-def _fail(code: str, message: str, body: dict[str, object]) -> NoReturn:
-    request_id = body.get("id")
-    known = request_id if isinstance(request_id, str) and len(request_id) <= LONGEST_ID else None
-    raise _Bad(code, message, known)

@@ -18,6 +18,7 @@ from bridge.publisher import Publisher
 from bridge.supervise import Down
 
 REMIND_S = 300.0
+LONGEST_REASON = 300
 Logger = structlog.typing.FilteringBoundLogger
 
 
@@ -134,12 +135,16 @@ class Observer:
         self._polled_s = time.time()
         self._metrics.last_poll.labels(self._pbx).set(self._polled_s)
 
-    def replied(self, address: Address, request_id: str | None, code: str, seconds: float) -> None:
-        """A command got its reply."""
+    def replied(
+        self, address: Address, request_id: str | None, code: str, reason: str, seconds: float
+    ) -> None:
+        """A command got its reply. The line says whom it was about, and why it was refused if it was."""
         verb = address.verb if address.verb in VERBS else "unknown"
         self._metrics.commands.labels(self._pbx, verb, code).inc()
         self._metrics.command_seconds.labels(self._pbx).observe(seconds)
-        self.log.info("command", verb=verb, code=code, id=request_id, seconds=round(seconds, 3))
+        facts = {"id": request_id, "user": address.user, "reason": reason[:LONGEST_REASON]}
+        given = {name: fact for name, fact in facts.items() if fact}
+        self.log.info("command", verb=verb, code=code, **given, seconds=round(seconds, 3))
 
     def crashed(self, bug: Exception) -> None:
         """A request brought a bug to light."""

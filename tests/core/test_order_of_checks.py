@@ -1,9 +1,11 @@
 """A request with several faults: the code that comes first in the contract is the one that is told."""
 
+from typing import Any
+
 import pytest
 
 from bridge.core import commands
-from bridge.core.commands import LONGEST_ID, LONGEST_PAYLOAD, Permissions, Refusal, Request
+from bridge.core.commands import LONGEST_ID, LONGEST_PAYLOAD, LONGEST_READ, Permissions, Refusal, Request
 from bridge.core.message import Incoming
 from bridge.core.topics import Topics
 from bridge.core.verbs import VERBS
@@ -78,11 +80,104 @@ def test_a_refusal_shows_the_way_out(verb: str, payload: bytes, message: str) ->
     assert refused(verb, payload).message == message
 
 
-def test_the_id_is_told_back_where_it_can_be_used() -> None:
-    """A refusal for another reason names the request; an id that is no id is left out."""
-    assert refused("clear", b'{"id":"c-1"}').id == "c-1"
-    assert refused("clear", b'{"id":7}').id is None
-    assert refused("clear", b'{"id":"' + b"x" * (LONGEST_ID + 1) + b'"}').id is None
+BIG = b'{"id":"c-1","note":"' + b"x" * LONGEST_PAYLOAD + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload", "options", "code"),
+    [
+        ("call", b'{"id":"c-1"}', {"retain": True}, "retained"),
+        ("call", BIG, {}, "malformed"),
+        ("call", BIG, {"retain": True}, "retained"),
+        ("call", b'\xef\xbb\xbf {"id":"c-1","user":"\\ud800"}', {}, "malformed"),
+        ("zzz", b'{"id":"c-1"}', {}, "unknown_verb"),
+        ("", b'{"id":"c-1"}', {}, "unknown_verb"),
+        ("clear", b'{"id":"c-1"}', {}, "invalid"),
+        ("clear", b'{"id":"c-1","x":' + b"9" * 5000 + b"}", {}, "invalid"),
+        ("clear", b'{"id":"c-1","call":"1","expires_at":"soon"}', {}, "invalid"),
+        ("ping", b'{"id":"c-1"}', {"response_topic": "b/hq/state"}, "invalid"),
+        ("call", b'{"id":"c-1","user":"a","number":"1",' + PAST + b"}", {}, "expired"),
+        ("call", b'{"id":"c-1","user":"a","number":"1"}', {"allow": ()}, "not_permitted"),
+        ("call", b'{"id":"c-1","user":"a","number":"*1"}', {}, "number_not_allowed"),
+    ],
+)
+def test_every_refusal_names_the_request(
+    verb: str, payload: bytes, options: dict[str, Any], code: str
+) -> None:
+    """Whatever is wrong: who asked must be able to match the reply, and the line in the log says for whom."""
+    allow = frozenset(options.pop("allow", VERBS))
+    incoming = Incoming(f"b/hq/command/{verb}", payload, **options)
+    answer = commands.parse(incoming, TOPICS, NOW)
+    if isinstance(answer, Request):
+        refusal = commands.expired(answer, NOW) or commands.forbidden(answer, Permissions(allow))
+        assert refusal is not None
+        answer = refusal
+
+    assert (answer.code, answer.id) == (code, "c-1")
+    assert commands.refused(answer, NOW)["id"] == "c-1"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"id":7}',
+        b'{"id":""}',
+        b'{"id":null}',
+        b'{"id":["c-1"]}',
+        b'{"id":"\\ud800"}',
+        b'{"id":"' + b"x" * (LONGEST_ID + 1) + b'"}',
+        b'{"id":"c-1","x":NaN}',
+        b'{"id":"c-1"',
+        b'["id"]',
+        b'"id"',
+        b'{"id":"c-1","x":' + b"[" * 60_000,
+        b'{"id":"c-1","x":"' + b"x" * LONGEST_READ + b'"}',
+        b"\xff",
+        b"",
+    ],
+)
+def test_an_id_that_cannot_be_used_is_left_out(payload: bytes) -> None:
+    """The reply is sent all the same."""
+    for retain in (False, True):
+        answer = commands.parse(Incoming("b/hq/command/zzz", payload, retain=retain), TOPICS, NOW)
+        assert isinstance(answer, Refusal)
+        assert answer.id is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "user"),
+    [
+        ("user/anna/command/clear", b"", "anna"),
+        ("user/anna/command/zzz", b"{", "anna"),
+        ("command/clear", b'{"user":"bert","x":1}', "bert"),
+        ("command/call", b'{"user":"' + b"b" * 5000 + b'"}', "b" * LONGEST_ID),
+        ("command/call", b'{"user":5}', None),
+        ("command/call", b"x", None),
+    ],
+)
+def test_a_request_is_about_somebody(topic: str, payload: bytes, user: str | None) -> None:
+    """For the log: the user of the topic, else of the fields, shortened and unchecked."""
+    assert commands.parse(Incoming(f"b/hq/{topic}", payload), TOPICS, NOW).address.user == user
+
+
+@pytest.mark.parametrize(
+    ("payload", "fields"),
+    [
+        (b'\xef\xbb\xbf{"number":"0800"}', {"user": "anna", "number": "0800"}),
+        (b"\xef\xbb\xbf0800", {"user": "anna", "number": "0800"}),
+        (b'"0800 1"', {"user": "anna", "number": "0800 1"}),
+        (b' " 0800" ', {"user": "anna", "number": "0800"}),
+        (b'\xef\xbb\xbf"0800"\r\n', {"user": "anna", "number": "0800"}),
+    ],
+)
+def test_what_editors_and_flows_add_is_taken_kindly(payload: bytes, fields: object) -> None:
+    """A byte order mark, the quotes of a JSON string, white space around it."""
+    request = commands.parse(Incoming("b/hq/user/anna/command/call", payload), TOPICS, NOW)
+
+    assert isinstance(request, Request)
+    assert request.fields == fields
+    assert refused("call", b'"0800').code == "malformed"
+    assert refused("call", b'"0800', user="anna").code == "invalid"
 
 
 def test_sizes_are_bounded_before_anything_is_read() -> None:
