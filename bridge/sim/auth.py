@@ -1,21 +1,32 @@
-"""HTTP authentication of a simulated PBX: digest (MD5, RFC 7616) by default, basic if it is allowed."""
+"""HTTP authentication of a simulated PBX: digest (RFC 7616) by default, basic if it is allowed."""
 
 import base64
 import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from urllib.parse import unquote
 
-_PAIR = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_PAIR = re.compile(r'([\w*]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
+_SESS = "-sess"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who may come in, and how: digest, basic, both or none."""
+    """Who may come in, and how: digest, basic, both or none.
+
+    For digest: the algorithm, also with -sess; whether names come in UTF-8 or as hashes; whether each answer
+    names the next nonce, after which the last one is stale.
+    """
 
     username: str
     password: str
     mode: str = "digest"
+    algorithm: str = "MD5"
+    utf8: bool = False
+    userhash: bool = False
+    next_nonce: bool = False
 
 
 class Gate:
@@ -24,6 +35,7 @@ class Gate:
     def __init__(self, account: Account, realm: str = "simulated PBX") -> None:
         self._account = account
         self._realm = realm
+        self._hash = _HASHES[account.algorithm.removesuffix(_SESS)]
         self._nonce = secrets.token_hex(16)
 
     def new_nonce(self) -> None:
@@ -44,29 +56,49 @@ class Gate:
 
     def challenges(self) -> list[tuple[str, str]]:
         """The headers of a 401."""
-        digest = f'Digest realm="{self._realm}", nonce="{self._nonce}", qop="auth", algorithm=MD5'
+        account = self._account
+        digest = (
+            f'Digest realm="{self._realm}", nonce="{self._nonce}", qop="auth", algorithm={account.algorithm}'
+        )
+        digest += ", charset=UTF-8" * account.utf8 + ", userhash=true" * account.userhash
         basic = f'Basic realm="{self._realm}"'
         offers = {"digest": [digest], "basic": [basic], "both": [digest, basic]}
-        return [("WWW-Authenticate", offer) for offer in offers.get(self._account.mode, [])]
+        return [("WWW-Authenticate", offer) for offer in offers.get(account.mode, [])]
+
+    def next_nonce(self) -> list[tuple[str, str]]:
+        """The headers of an answer to somebody who was admitted."""
+        if not self._account.next_nonce:
+            return []
+        self.new_nonce()
+        return [("Authentication-Info", f'nextnonce="{self._nonce}"')]
 
     def _digest(self, method: str, path: str, rest: str) -> bool:
         given = {key: _unquoted(quoted) or plain for key, quoted, plain in _PAIR.findall(rest)}
         account = self._account
-        wanted = {"nonce": self._nonce, "username": account.username, "realm": self._realm, "uri": path}
-        if any(given.get(name) != value for name, value in {**wanted, "qop": "auth"}.items()):
+        wanted = {"nonce": self._nonce, "realm": self._realm, "uri": path, "qop": "auth"}
+        if any(given.get(name) != value for name, value in wanted.items()) or not self._is_user(given):
             return False
-        secret = _md5(f"{account.username}:{self._realm}:{account.password}")
-        request = _md5(f"{method}:{given.get('uri', '')}")
+        secret = self._hashed(f"{account.username}:{self._realm}:{account.password}")
+        if account.algorithm.endswith(_SESS):
+            secret = self._hashed(f"{secret}:{self._nonce}:{given.get('cnonce', '')}")
+        request = self._hashed(f"{method}:{path}")
         middle = ":".join(given.get(name, "") for name in ("nonce", "nc", "cnonce", "qop"))
         return secrets.compare_digest(
-            _md5(f"{secret}:{middle}:{request}").encode(), given.get("response", "").encode()
+            self._hashed(f"{secret}:{middle}:{request}").encode(), given.get("response", "").encode()
         )
+
+    def _is_user(self, given: dict[str, str]) -> bool:
+        name = self._account.username
+        if self._account.userhash:
+            return given.get("username") == self._hashed(f"{name}:{self._realm}")
+        if "username*" in given:
+            return self._account.utf8 and unquote(given["username*"].removeprefix("UTF-8''")) == name
+        return given.get("username") == name
+
+    def _hashed(self, text: str) -> str:
+        return hashlib.new(self._hash, text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _unquoted(text: str) -> str:
     """A quoted string without its escapes; header bytes are UTF-8 here, HTTP reads them as Latin-1."""
     return re.sub(r"\\(.)", r"\1", text).encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -1,7 +1,7 @@
 """SOAP over HTTP as a simulated PBX does it: let in, read, carry out, spoil on purpose. No sockets here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bridge.sim import xml
@@ -33,7 +33,8 @@ class Endpoint:
             return HttpResponse(500, xml.fault(str(error)))
         self.seen(operation, args)
         perform = partial(self._perform, operation, args, request.connection)
-        return await self.faults.answer(operation, Hit(request.path, self.gate, perform))
+        response = await self.faults.answer(operation, Hit(request.path, self.gate, perform))
+        return replace(response, headers=[*response.headers, *self.gate.next_nonce()])
 
     async def _perform(self, operation: str, args: dict[str, object], connection: int) -> HttpResponse:
         if not self.operations.knows(operation):
