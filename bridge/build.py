@@ -22,6 +22,7 @@ from bridge.mqtt.settings import BrokerSettings
 from bridge.ops.observer import Observer
 from bridge.pbx.client import Asked, Client, Following, unheard
 from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
 from bridge.pbx.tls import TlsSettings, context
@@ -58,13 +59,15 @@ class Builder:
             journal=journal,
         )
 
-    def client(self, pbx: Pbx, attempt: int = 0, asked: Asked = unheard) -> Client:
+    def client(
+        self, pbx: Pbx, attempt: int = 0, asked: Asked = unheard, poll_ends: PollEnds | None = None
+    ) -> Client:
         """A client of a PBX; the addresses take turns with the attempts."""
         url = pbx.endpoints[attempt % len(pbx.endpoints)]
         tls = self._contexts[_tls_settings(pbx)]
         endpoint = Endpoint(url, pbx.username, pbx.secret or "", pbx.auth, tls)
         limits = {"poll_s": pbx.poll_timeout_s, "request_s": pbx.request_timeout_s}
-        return Client(self._soap, endpoint, **limits, asked=asked)
+        return Client(self._soap, endpoint, **limits, asked=asked, poll_ends=poll_ends)
 
     def broker(self, pbx: Pbx) -> BrokerSettings:
         """The broker as this PBX's MQTT client sees it."""
@@ -97,9 +100,14 @@ class Builder:
             settle_s=pbx.settle_s,
         )
 
+        poll_ends = PollEnds()
+
         @asynccontextmanager
         async def open_pbx(attempt: int) -> AsyncIterator[PbxSession]:
-            async with self.client(pbx, attempt, asked) as client, session(client, settings) as opened:
+            async with (
+                self.client(pbx, attempt, asked, poll_ends) as client,
+                session(client, settings) as opened,
+            ):
                 yield opened
 
         return open_pbx

@@ -11,8 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bridge.core.verbs import PlaceCall, SetPresence
+from bridge.errors import LinkError
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
+from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.soap import Soap
 from bridge.ports import About
 
@@ -50,6 +52,7 @@ class Client:
     """One PBX at one address; a context manager. All methods raise LinkErrors, see http.py and wire.py.
 
     `asked` hears of each request but Poll: the operation, whether it was answered, how many seconds it took.
+    `poll_ends` remembers how Polls failed, over all clients of a PBX.
     """
 
     def __init__(
@@ -60,11 +63,13 @@ class Client:
         poll_s: float,
         request_s: float,
         asked: Asked = unheard,
+        poll_ends: PollEnds | None = None,
     ) -> None:
         self._soap = soap
         self._poll_s = poll_s
         self._request_s = request_s
         self._asked = asked
+        self._poll_ends = poll_ends or PollEnds()
         self._poll_http = Http(endpoint)
         self._http = Http(endpoint)
         self._stack = AsyncExitStack()
@@ -97,7 +102,13 @@ class Client:
     async def poll(self, ticket: Ticket) -> bytes:
         """Wait for events, up to 60 s (wire reference 8); the undecoded answer."""
         body, headers = self._soap.request("Poll", session=ticket.session)
-        return await self._poll_http.post(body, headers, self._poll_s)
+        started_s = time.monotonic()
+        try:
+            answer = await self._poll_http.post(body, headers, self._poll_s)
+        except LinkError as error:
+            raise self._poll_ends.explained(error, time.monotonic() - started_s, self._poll_s) from None
+        self._poll_ends.answered(time.monotonic() - started_s)
+        return answer
 
     async def echo(self, ticket: Ticket) -> bool:
         """Tell whether the session lives."""
