@@ -1,21 +1,35 @@
 """HTTPS towards a PBX: by CA, by pin, or unverified when that is said; each refusal is one clear sentence."""
 
+import asyncio
 import hashlib
+import re
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from bridge.build import Builder
+from bridge.check import check
+from bridge.config import Config
 from bridge.errors import LinkError, Rejected
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.soap import Soap
 from bridge.pbx.tls import TlsSettings, context
 from bridge.sim.pbx import SimPbx
+from tests.kit.raw_http import answer, listening, raw_http
 from tests.running import FAST, STAFF
+
+SOAP = Soap()
+PBX = {"name": "hq", "username": "admin", "password": "canary-1", "session_user": "API"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,7 @@ async def misnamed(tmp_path: Path) -> AsyncIterator[Secured]:
 async def firmware(pbx: Secured, tls: TlsSettings) -> str:
     """Log in and ask for the version."""
     endpoint = Endpoint(pbx.sim.soap_url, "admin", "secret", "digest", context(tls))
-    async with Client(Soap(), endpoint, poll_s=5, request_s=5) as client:
+    async with Client(SOAP, endpoint, poll_s=5, request_s=5) as client:
         return (await client.version()).firmware
 
 
@@ -103,9 +117,148 @@ async def test_a_wrong_pin_tells_the_digest_it_found(pbx_over_https: Secured) ->
     assert pbx_over_https.sha256 in error.reason
 
 
+@pytest.mark.parametrize("name", ["127.0.0.1", "elsewhere.example"])
+async def test_a_refused_certificate_is_named_to_be_pinned(tmp_path: Path, name: str) -> None:
+    """By the digest that a person can compare at the PBX; with it as the pin the PBX is trusted."""
+    async for pbx in secured(tmp_path, name):
+        error = await refusal(pbx, TlsSettings(ca_file=pbx.ca_file if name != "127.0.0.1" else None))
+        found = re.search(
+            r"Its SHA-256 is ([0-9A-F:]{95}): compare it at the PBX, then set tls", error.reason
+        )
+
+        assert found is not None
+        assert found[1].replace(":", "").lower() == pbx.sha256
+        assert await firmware(pbx, TlsSettings(sha256=pbx.sha256)) == "14r2 simulated"
+
+
 async def test_unverified_works_when_it_is_said(pbx_over_https: Secured) -> None:
     """verify: false."""
     assert await firmware(pbx_over_https, TlsSettings(verify=False)) == "14r2 simulated"
+
+
+SPELLINGS = ["https", "HTTPS", "Https", "hTTpS", "httpS"]
+BASIC = 'WWW-Authenticate: Basic realm="x"'
+TRUST: dict[str, dict[str, object]] = {
+    "pin": {"sha256": "ab" * 32},
+    "ca": {"ca_file": "ca.pem"},
+    "system": {},
+}
+
+
+@pytest.mark.parametrize("scheme", SPELLINGS)
+@pytest.mark.parametrize("auth", ["digest", "basic"])
+@pytest.mark.parametrize("trust", TRUST)
+async def test_an_impostor_gets_nothing(tmp_path: Path, scheme: str, auth: str, trust: str) -> None:
+    """However the scheme is written: not one byte of HTTP, least of all a password; the check says no."""
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(server)
+    heard: list[bytes] = []
+    asks = answer(b"", "401 Unauthorized", BASIC)
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(4096))
+        writer.write(asks)
+        heard.append(await reader.read(4096))
+
+    async with (
+        raw_http(answer(b"", "401 Unauthorized", BASIC), tls=server) as impostor,
+        listening(plain) as port,
+    ):
+        for each in (impostor.port, port):
+            url = f"{scheme}://127.0.0.1:{each}"
+            pbx = {**PBX, "urls": [url, url], "auth": auth, "tls": TRUST[trust]}
+            settings = {"mqtt": {"url": "mqtt://127.0.0.1:1"}, "pbxs": [pbx]}
+            config = Config.model_validate(settings, context={"folder": tmp_path})
+            async with Builder(config, SOAP).client(config.pbxs[0], attempt=1) as client:
+                with pytest.raises(LinkError):
+                    await client.version()
+            good, sentence = next(line for line in await check(config) if ": PBX: " in line[1])
+            assert not good
+            assert "canary-1" not in sentence
+    assert impostor.requests == []
+    assert heard
+    assert all(b"HTTP" not in data for data in heard)
+
+
+@pytest.mark.parametrize("scheme", SPELLINGS)
+async def test_https_without_settings_goes_nowhere(scheme: str) -> None:
+    """Whoever forgets the TLS settings in code gets a refusal, not an open connection."""
+    async with raw_http(answer()) as server:
+        endpoint = Endpoint(server.url.replace("http", scheme), "admin", "canary-1", "basic")
+        async with Client(SOAP, endpoint, poll_s=5, request_s=5) as client:
+            with pytest.raises(Rejected, match="nothing to check its certificate by"):
+                await client.version()
+
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("scheme", ["mqtts", "MQTTS", "mqttS", "WSS", "wSs"])
+def test_the_broker_is_encrypted_in_each_spelling(scheme: str) -> None:
+    """With a context that checks certificates."""
+    settings = {"mqtt": {"url": f"{scheme}://127.0.0.1"}, "pbxs": [{**PBX, "url": "http://127.0.0.1"}]}
+    config = Config.model_validate(settings)
+    tls = Builder(config, SOAP).broker(config.pbxs[0]).tls
+
+    assert tls is not None
+    assert tls.check_hostname
+    assert tls.verify_mode is ssl.CERT_REQUIRED
+
+
+def old_fashioned_ca(folder: Path) -> ssl.SSLContext:
+    """A private CA as openssl makes it without extensions, in ca.pem; a server with a certificate of it."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    ca = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "old CA")])
+    host = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = []
+    for subject, key, extension in (
+        (ca, keys[0], x509.BasicConstraints(ca=True, path_length=None)),
+        (host, keys[1], names),
+    ):
+        draft = x509.CertificateBuilder(ca, subject, key.public_key(), x509.random_serial_number())
+        draft = draft.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        signed = draft.add_extension(extension, critical=True).sign(keys[0], hashes.SHA256())
+        made.append(signed.public_bytes(serialization.Encoding.PEM))
+    secret = keys[1].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "ca.pem").write_bytes(made[0])
+    (folder / "server.pem").write_bytes(made[1] + secret)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "server.pem")
+    return server
+
+
+async def test_a_ca_without_key_identifier(tmp_path: Path) -> None:
+    """Refused by default since Python 3.13; a CA file that somebody names is taken at its word."""
+    async with SimPbx(STAFF, replace(FAST, tls=old_fashioned_ca(tmp_path))) as sim:
+        pbx = Secured(sim, str(tmp_path / "ca.pem"), "")
+        assert "is not trusted" in (await refusal(pbx, TlsSettings())).reason
+        assert await firmware(pbx, TlsSettings(ca_file=pbx.ca_file)) == "14r2 simulated"
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_one_helper_for_pbx_and_broker(tmp_path: Path, verify: bool) -> None:  # noqa: FBT001
+    """Strict where the system's CAs are used, not strict where a CA file is given; verified all the same."""
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = {"ca_file": "ca.pem", "verify": verify}
+    settings = {
+        "mqtt": {"url": "mqtts://127.0.0.1", "tls": tls},
+        "pbxs": [{**PBX, "url": "https://127.0.0.1", "tls": tls}],
+    }
+    config = Config.model_validate(settings, context={"folder": tmp_path})
+    broker = Builder(config, SOAP).broker(config.pbxs[0]).tls
+    assert broker is not None
+    for made in (broker, context(TlsSettings(ca_file=str(tmp_path / "ca.pem"), verify=verify))):
+        assert not made.verify_flags & ssl.VERIFY_X509_STRICT
+        assert made.minimum_version is ssl.TLSVersion.TLSv1_2
+        assert (made.verify_mode, made.check_hostname) == (
+            ssl.CERT_REQUIRED if verify else ssl.CERT_NONE,
+            verify,
+        )
+    assert context(TlsSettings()).verify_flags == ssl.create_default_context().verify_flags
 
 
 def test_old_tls_is_refused() -> None:
