@@ -6,7 +6,7 @@ Retries nothing: supervise.py runs `session` again and again.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import SET_ASIDE_S
 from bridge.core.progress import OUTBOX, Progress
+from bridge.core.reports import UserRecord
 from bridge.core.restore import newest
 from bridge.core.rivalry import Rivalry
 from bridge.core.topics import Topics
@@ -24,6 +25,7 @@ from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back
 from bridge.ops.observer import Observer
 from bridge.publisher import Publisher
+from bridge.recall import Recall
 from bridge.supervise import Up
 
 CORRECTION_S = 0.5
@@ -57,6 +59,9 @@ class BrokerSide:
         progress: Progress,
     ) -> None:
         self.remembers = asyncio.Event()
+        self.has_read = asyncio.Event()
+        self._open = asyncio.Event()
+        self._recall: Recall | None = None
         self.inbound_dropped: Counter[str] = Counter()
         self._door = door
         self._publisher = publisher
@@ -113,9 +118,7 @@ class BrokerSide:
         async with self._door.open(Message(topics.state, "offline", retain=True), attempt) as connection:
             self._observer.lacks(connection.limits.lacks)
             if not self.remembers.is_set():
-                self._publisher.restore(newest(await read_back(connection, topics), self._kept_users))
-                self._kept_users = {}
-                self.remembers.set()
+                await self._read_back(connection)
             session = self._session = self._new_session(connection)
             self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
             up()
@@ -126,6 +129,38 @@ class BrokerSide:
                 raise
             finally:
                 self._leave(connection)
+
+    async def _read_back(self, connection: Connection) -> None:
+        """Remember the earlier run; not yet, where it must be asked for user by user: see `recall`."""
+        memory = await read_back(connection, self._publisher.topics)
+        self.has_read.set()
+        complete = memory.users or self._kept_users or not memory.was_here
+        if complete or not connection.limits.retain_available:
+            self._remember(memory.users)
+
+    def _remember(self, users: Mapping[str, object]) -> None:
+        self._publisher.restore(newest(users, self._kept_users))
+        self._kept_users = {}
+        self.remembers.set()
+
+    async def recall(self, records: Sequence[UserRecord]) -> None:
+        """Read back what was told of these users, topic by topic, in as many sessions as it takes."""
+        while not self.remembers.is_set():
+            await self._open.wait()
+            recall = Recall.of(self._publisher.topics, records, self._publisher.topic_id)
+            connection, self._recall = self._connection, recall
+            try:
+                if connection is not None:
+                    await recall.read(connection)
+                    self._remember(recall.found)
+                    self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
+                    self.wake()
+            except LinkError:
+                self._open.clear()
+            finally:
+                self._recall = None
+            if recall.found:
+                self._observer.wildcards()
 
     async def _look_for_rivals(self, topics: Topics) -> None:
         if not self._rivalry.suspected:
@@ -143,6 +178,7 @@ class BrokerSide:
 
     def _leave(self, connection: Connection) -> None:
         self._session, self._connection, self._effect = None, None, None
+        self._open.clear()
         self._count_inbound(connection)
         self._largest_taken = max(self._largest_taken, connection.largest_taken)
         culprit = self._publisher.outbox.disconnected(by_broker=connection.ended_by_broker)
@@ -160,6 +196,7 @@ class BrokerSide:
         now_s = self._clock().monotonic_s
         if self._learned is not None and now_s < self._learned[1]:
             connection.limits = connection.limits.lowered(self._learned[0])
+        self._open.set()
         for topic in self._publisher.outbox.aside(now_s):
             self._effect.refuse(topic, f"the broker ends the connection when it gets {topic}", now_s)
         return BrokerSession(connection, self._publisher.outbox, clock=self._clock, events=self)
@@ -187,7 +224,7 @@ class BrokerSide:
         """The broker delivered a message (SessionEvents)."""
         if incoming.topic == self._publisher.topics.state:
             self._hear_state(incoming)
-        elif self._connection is not None:
+        elif self._connection is not None and not (self._recall and self._recall.take(incoming)):
             self._arrived(incoming, hears_itself(self._connection))
 
     def sent(self, topic: str) -> None:

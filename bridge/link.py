@@ -25,6 +25,7 @@ from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
 from bridge.ports import About, OpenPbx, PbxSession
 from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
+from bridge.recall import list_users
 from bridge.supervise import Down, Up, supervise
 
 FLUSH_S = 1.0
@@ -213,7 +214,11 @@ class Link:
         await supervise(session, delays=partial(delays, random), report=partial(self._report, side))
 
     async def _pbx_session(self, attempt: int, up: Up) -> None:
-        await self._broker.remembers.wait()
+        await self._broker.has_read.wait()
+        if not self._broker.remembers.is_set():
+            async with self._open_pbx(attempt) as session:
+                users = await list_users(session)
+            await self._broker.recall(users)
         self._up = up
         try:
             async with self._open_pbx(attempt) as session:

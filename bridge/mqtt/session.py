@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
@@ -16,31 +17,46 @@ from bridge.mqtt.client import Connection
 from bridge.mqtt.settings import MQTT_5
 
 WINDOW = 50
-READ_BACK_S = 5.0
+QUIET_S = 0.3
+"""Nothing for this long: all that is retained has come."""
 WATCH_S, PATIENCE_S = 0.5, 60
 REST_S = 1.0
 """How long a broker that cannot take a message for the moment is left alone."""
 
 
-async def read_back(connection: Connection, topics: Topics) -> dict[str, object]:
-    """What is retained of our users, by topic id: the memory of an earlier run.
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is retained of an earlier run: user payloads by topic id, and whether our own state was there."""
 
-    Our own `offline`, which is true at that moment, comes back behind it and marks the end.
+    users: Mapping[str, object]
+    was_here: bool
+
+
+async def read_back(connection: Connection, topics: Topics) -> Memory:
+    """What is retained of our users: the memory of an earlier run.
+
+    Our own `offline`, which is true at that moment, comes back and marks the end on most brokers. Others
+    send what is retained later, so that it must also have become quiet.
     QoS 0: Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1, and no
     acknowledgement of ours may be outstanding when the session begins to count them.
     """
     await connection.subscribe([Subscription(each, qos=0) for each in (topics.state, topics.user_states)])
     connection.publish(Message(topics.state, "offline", retain=True, qos=0))
     found: dict[str, object] = {}
+    was_here = False
+    quiet_s = connection.settings.connect_timeout_s
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(READ_BACK_S) as silence:
-            while (incoming := await _next(connection)).retain or incoming.topic != topics.state:
-                silence.reschedule(asyncio.get_running_loop().time() + READ_BACK_S)
-                user = topics.user_in_state(incoming.topic)
-                if user is not None and incoming.retain and incoming.payload:
-                    found[user] = _decoded(incoming.payload)
+        while True:
+            async with asyncio.timeout(quiet_s):
+                incoming = await _next(connection)
+            if not incoming.retain and incoming.topic == topics.state:
+                quiet_s = QUIET_S
+            was_here = was_here or (incoming.retain and incoming.topic == topics.state)
+            user = topics.user_in_state(incoming.topic)
+            if user is not None and incoming.retain and incoming.payload:
+                found[user] = decoded(incoming.payload)
     connection.unsubscribe([topics.user_states, topics.state])
-    return found
+    return Memory(found, was_here)
 
 
 class SessionEvents(Protocol):
@@ -203,7 +219,8 @@ async def _next(connection: Connection) -> Incoming:
         getting.cancel()
 
 
-def _decoded(payload: bytes) -> object:
+def decoded(payload: bytes) -> object:
+    """The JSON of a payload; None for anything else."""
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError:

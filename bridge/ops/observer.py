@@ -188,6 +188,14 @@ class Observer:
             hint="it was not read; what is retained there and ours is cleared",
         )
 
+    def wildcards(self) -> None:
+        """The broker keeps our messages, but does not deliver them to a subscription with a wildcard."""
+        self.log.warning(
+            "broker is limited",
+            reason="retained messages do not come for wildcards: users deleted while we were away stay",
+            hint="set state_dir, so that the bridge knows them by itself",
+        )
+
     def lacks(self, lacks: tuple[str, ...]) -> None:
         """What the broker cannot do; said when it is new."""
         for sentence in lacks:

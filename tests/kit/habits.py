@@ -27,6 +27,11 @@ class Habits:
     closes_above_bytes: int | None = None
     """A publish on such a topic, or of a larger packet, ends the connection without a word."""
 
+    keeps: bool = False
+    keeps_for_wildcards: bool = True
+    retained_s: float = 0.0
+    """Whether retained messages are kept, are delivered to filters with a +, and how long after SUBACK."""
+
     def refusal_of_will(self, qos: int, *, retain: bool) -> int:
         """The reason code for a CONNECT with such a will; 0: it is taken."""
         if retain and not self.takes_retained_will:

@@ -1,4 +1,4 @@
-"""An MQTT broker's side with habits that a test chooses. No broker: it keeps and distributes nothing.
+"""An MQTT broker's side with habits that a test chooses. No broker: it distributes nothing.
 
 Shares no code with the bridge or paho. What a client publishes goes back to its own subscriptions only.
 """
@@ -37,6 +37,8 @@ class Peer:
         self.publishes: list[Received] = []
         self.subscribed: list[Filter] = []
         self.pubacks: list[int] = []
+        self.kept: dict[str, bytes] = {}
+        """Retained messages, if they are kept."""
         self.poisoned: list[str] = []
         """The topics of publishes that ended their connection."""
         self.pings = 0
@@ -212,6 +214,8 @@ class _Client:
             self._writer.transport.abort()
             return
         peer.publishes.append(Received(publish.topic, publish.payload, publish.qos, publish.retain, now))
+        if publish.retain and peer.habits.keeps:
+            peer.kept[publish.topic] = publish.payload
         if publish.qos:
             self.unacknowledged += 1
             peer.most_unacknowledged = max(peer.most_unacknowledged, self.unacknowledged)
@@ -234,6 +238,19 @@ class _Client:
         self._filters |= {each.topic_filter: each for each in granted}
         self._peer.subscribed += granted
         self.send(packets.write_suback(self.level, mid, codes))
+        self._send_kept(granted)
+
+    def _send_kept(self, granted: list[Filter]) -> None:
+        """What is retained for new subscriptions, at once or later."""
+        habits = self._peer.habits
+        chosen = [each for each in granted if habits.keeps_for_wildcards or "+" not in each.topic_filter]
+        for topic, payload in self._peer.kept.items():
+            if payload and any(each.matches(topic) for each in chosen):
+                publish = Publish(topic, payload, 0, retain=True)
+                if habits.retained_s:
+                    asyncio.get_running_loop().call_later(habits.retained_s, self.send_publish, publish)
+                else:
+                    self.send_publish(publish)
 
     def _unsubscribe(self, mid: int, topic_filters: list[str]) -> None:
         for each in topic_filters:

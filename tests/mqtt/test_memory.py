@@ -1,0 +1,86 @@
+"""What an earlier run told is read back where retained messages come late, or not for wildcards."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.sim.pbx import SimPbx
+from tests.bus import eventually
+from tests.kit.habits import Habits
+from tests.kit.peer import Peer
+from tests.running import Program, configuration, pbx_section
+
+STATE, INFO, ANNA = "innovaphone/hq/state", "innovaphone/hq/info", "innovaphone/hq/user/anna/event"
+BERT = "innovaphone/hq/user/bert/state"
+USUAL = Habits(keeps=True)
+LATE = Habits(keeps=True, retained_s=0.15)
+EXACT = Habits(keeps=True, keeps_for_wildcards=False)
+EXACT_LATE = Habits(keeps=True, keeps_for_wildcards=False, retained_s=0.15)
+
+
+def events(peer: Peer) -> list[Any]:
+    """Anna's events."""
+    return [json.loads(payload) for payload in peer.payloads(ANNA)]
+
+
+async def settled(peer: Peer, since: int = 0) -> None:
+    """Wait until all calls are known, after so many publishes."""
+    await eventually(
+        lambda: any(
+            each.topic == INFO and b'"settled":true' in each.payload for each in peer.publishes[since:]
+        ),
+        "all is known",
+    )
+
+
+@pytest.mark.parametrize(
+    ("habits", "protocol"),
+    [(USUAL, "5"), (LATE, "3.1.1"), (EXACT, "5"), (EXACT_LATE, "3.1.1")],
+    ids=["usual", "late", "exact", "exact and late"],
+)
+async def test_a_call_that_ended_during_a_crash(
+    pbx: SimPbx, tmp_path: Path, habits: Habits, protocol: str
+) -> None:
+    """It gets its end, once; who was deleted meanwhile vanishes where the broker tells of him."""
+    async with Peer(habits) as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = protocol
+        program = Program(tmp_path, settings)
+        await program.start()
+        await settled(peer)
+        call = pbx.ring("Anna Müller", "0123")
+        await eventually(lambda: b'"ringing"' in peer.kept["innovaphone/hq/user/anna/state"], "it rings")
+        await program.end(signal.SIGKILL)
+        call.hang_up()
+        pbx.remove_user("Bert O'Neil")
+        before = len(peer.publishes)
+        await program.start()
+        await settled(peer, before)
+        await eventually(lambda: events(peer)[-1]["event_type"] in {"missed", "ended"}, "the call ends")
+        _, log = await program.end(signal.SIGTERM)
+
+    told = events(peer)
+    assert len({event["call"]["id"] for event in told}) == 1
+    assert [event["call"]["outcome"] for event in told if event["call"]["outcome"]] == ["lost"]
+    assert (peer.kept[BERT] == b"") == habits.keeps_for_wildcards
+    assert ("set state_dir" in log) != habits.keeps_for_wildcards
+
+
+async def test_nothing_to_remember(pbx: SimPbx, tmp_path: Path) -> None:
+    """The first start asks the PBX once; one that was here and told of nobody asks once more, and is well."""
+    async with Peer(USUAL) as peer:
+        program = Program(tmp_path, configuration(peer.port, pbx_section(pbx)))
+        await program.start()
+        await settled(peer)
+        assert len(pbx.requests("Initialize")) == 1
+        await program.end(signal.SIGKILL)
+        peer.kept = {STATE: b"offline"}
+        before = len(peer.publishes)
+        await program.start()
+        await settled(peer, before)
+        assert len(pbx.requests("Initialize")) == 3
+        _, log = await program.end(signal.SIGTERM)
+    assert "set state_dir" not in log
