@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from tests.drills.history import Entry, History
 
 TERMINAL = {"ended", "missed"}
+LATE_S = 1.0
+"""The bridge looks at its clock, then sends: a machine with much to do may let it wait in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,7 @@ def judge(history: History) -> Row:
     """The row of a history."""
     events = [entry.what["payload"] for entry in _events(history)]
     done = Counter(entry.what["number"] for entry in history.of("done"))
-    asked = {entry.what["number"]: entry.what["expires"] for entry in history.of("asked")}
-    late = sum(entry.at > asked[entry.what["number"]] for entry in history.of("done"))
+    asked = {entry.what["number"] for entry in history.of("asked")}
     return Row(
         history.name,
         len({event["id"] for event in events}),
@@ -39,7 +40,7 @@ def judge(history: History) -> Row:
         _disorder(events),
         len(wrong_ends(history)),
         len(asked),
-        sum(count - 1 for count in done.values()) + late,
+        sum(count - 1 for count in done.values()) + len(late(history)),
         max((entry.what["seconds"] for entry in history.of("truth")), default=0.0),
         max(_figures(history, "MiB"), default=0.0),
         int(sum(_figures(history, "secrets"))),
@@ -49,6 +50,20 @@ def judge(history: History) -> Row:
 def lost(history: History) -> list[str]:
     """Gaps in `seq`, and legs whose end the bridge has received while the bus never saw one."""
     return [*_gaps(history), *_untold(history)]
+
+
+def late(history: History) -> list[str]:
+    """The commands that the bridge sent to the PBX after their time.
+
+    When the PBX carried one out does not tell: what was sent in time may lie in the network, or before a PBX
+    that has much to do. It is taken where it is not known when a command was sent.
+    """
+    expires = {entry.what["number"]: entry.what["expires"] for entry in history.of("asked")}
+    sent: dict[str, float] = {}
+    for entry in (*history.of("done"), *history.of("sent")):
+        sent[entry.what["number"]] = entry.at
+    over = {number: at - expires[number] for number, at in sent.items()}
+    return [f"{number}: {seconds:.1f} s late" for number, seconds in over.items() if seconds > LATE_S]
 
 
 def wrong_ends(history: History) -> list[str]:

@@ -13,7 +13,8 @@ class Entry:
     """One occurrence: when (monotonic seconds), of which kind, and what.
 
     Kinds: `leg` (the bridge has come back for more after a record of a leg), `bus` (a message that an
-    observer saw), `asked` (a command was published), `done` (the PBX carried a call command out),
+    observer saw), `asked` (a command was published; until when it may be sent to the PBX), `sent` (the bridge
+    sent it to the PBX), `done` (the PBX carried it out),
     `fault` (a note of what was done to whom), `truth` (so many seconds until bus and PBX agreed),
     `figure` (a name and a number).
     """

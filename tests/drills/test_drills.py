@@ -8,9 +8,9 @@ import pytest
 
 from tests.bus import mosquitto_path
 from tests.drills.all import DRILLS
-from tests.drills.checker import judge
+from tests.drills.checker import judge, late
 from tests.drills.drill import Drill, play, verdict
-from tests.drills.history import History, load
+from tests.drills.history import Entry, History, load
 
 pytestmark = pytest.mark.broker
 SHORT = [drill for drill in DRILLS if not drill.long_only]
@@ -96,3 +96,16 @@ def test_the_checker_sees_what_pbx_and_commands_tell() -> None:
     history.add("truth", seconds=3.0)
     row = judge(history)
     assert (row.lost, row.twice, row.commands, row.truth_s) == (1, 2, 2, 3.0)
+
+
+def test_late_is_what_was_sent_late() -> None:
+    """Not what a busy PBX came to late; a repetition counts, and one of which nobody saw the sending."""
+    history = History("made-up")
+    for number in ("in-time", "late", "again", "unseen"):
+        history.entries.append(Entry(1.0, "asked", {"number": number, "expires": 6.0}))
+    for number, at in (("in-time", 5.9), ("late", 8.0), ("again", 5.0), ("again", 8.5)):
+        history.entries.append(Entry(at, "sent", {"number": number}))
+    for number in ("in-time", "late", "again", "unseen"):
+        history.entries.append(Entry(9.0, "done", {"number": number}))
+    assert late(history) == ["late: 2.0 s late", "again: 2.5 s late", "unseen: 3.0 s late"]
+    assert judge(history).twice == 3

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,8 @@ PEOPLE = tuple(
 STAFF = (SimUser("API", "api", groups=(("all", True),)), *PEOPLE)
 COMMAND_LIVES_S = 5.0
 COMMAND = "innovaphone/hq/command/call"
+ASKED = re.compile(rb"e164>(9\d{6})<")
+"""The number in a request to place a call; those of the calls from outside begin with a 0."""
 
 
 class Workload:
@@ -58,6 +61,11 @@ class Workload:
             self._history.entries.append(Entry(at, "done", {"number": str(request.args["e164"])}))
         self._done = len(requests)
 
+    def note_sent(self, at: float, data: bytes) -> None:
+        """Write down when the bridge sent which call commands to the PBX."""
+        for number in ASKED.findall(data):
+            self._history.entries.append(Entry(at, "sent", {"number": number.decode()}))
+
     async def _call(self) -> None:
         call = self._pbx.ring(self._random.choice(PEOPLE).cn, f"0{next(self._numbers):06}")
         await asyncio.sleep(self._random.uniform(0.05, 0.3))
@@ -72,7 +80,7 @@ class Workload:
             person = self._random.choice(PEOPLE)
             until = datetime.now(UTC) + timedelta(seconds=COMMAND_LIVES_S)
             request = {"id": number, "user": person.h323, "number": number, "expires_at": until.isoformat()}
-            self._history.add("asked", number=number, expires=time.monotonic() + COMMAND_LIVES_S + 1)
+            self._history.add("asked", number=number, expires=time.monotonic() + COMMAND_LIVES_S)
             for _ in range(2 if self._random.random() < 0.2 else 1):
                 self._bus.send(COMMAND, request)
             await asyncio.sleep(1 / per_s)

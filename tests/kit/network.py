@@ -2,7 +2,10 @@
 
 import asyncio
 import socket
+import struct
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -11,6 +14,9 @@ from tests.kit.current import Current
 CHUNK = 65_536
 TICK_S = 0.02
 IN_TRANSIT = 64
+SO_TIMESTAMPNS = 35
+"""Linux's number, which Python does not name: the kernel notes when bytes arrive."""
+STAMP = struct.Struct("qq")
 
 
 class Flow(Enum):
@@ -53,6 +59,15 @@ HOLDING = Conditions(Flow.HELD, Flow.HELD)
 SWALLOWING = Conditions(Flow.SWALLOWED, Flow.SWALLOWED)
 
 
+Heard = Callable[[float, bytes], None]
+
+
+def stamp_arrivals(listener: socket.socket) -> None:
+    """Have the kernel note when bytes arrive on the connections of a listener, where it can."""
+    if sys.platform == "linux":
+        listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+
 class Network(Current[Conditions]):
     """The conditions of now, and how many bytes they have swallowed so far."""
 
@@ -60,10 +75,17 @@ class Network(Current[Conditions]):
 
 
 class Way:
-    """One direction of one connection. b"" in transit is a FIN, None a RST."""
+    """One direction of one connection. b"" in transit is a FIN, None a RST.
 
-    def __init__(self, network: Network, source: socket.socket, sink: socket.socket, *, up: bool) -> None:
+    `heard` gets all bytes, and the time.monotonic() at which they arrived here: by the kernel's word, for
+    they may be read late where the machine has much to do, or while they are held.
+    """
+
+    def __init__(
+        self, network: Network, source: socket.socket, sink: socket.socket, *, up: bool, heard: Heard
+    ) -> None:
         self._network = network
+        self._heard = heard
         self._source = source
         self._sink = sink
         self._up = up
@@ -76,10 +98,20 @@ class Way:
         while data:
             await self._not_held()
             try:
-                data = await self._loop.sock_recv(self._source, CHUNK)
+                data = await self._received()
             except OSError:
                 data = None
             await self._transit.put((time.monotonic() + self._network.value.latency_s, data))
+
+    async def _received(self) -> bytes:
+        while True:
+            try:
+                data, notes, _, _ = self._source.recvmsg(CHUNK, socket.CMSG_SPACE(STAMP.size))
+            except BlockingIOError:
+                await _readable(self._source)
+            else:
+                self._heard(_arrival(notes), data)
+                return data
 
     async def write(self) -> None:
         """Bring bytes to the sink when they are due, until the end of the source. OSError: a RST on it."""
@@ -113,3 +145,28 @@ class Way:
 
     async def _not_held(self) -> Conditions:
         return await self._network.until(lambda conditions: self._flow(conditions) is not Flow.HELD)
+
+
+def _arrival(notes: list[tuple[int, int, bytes]]) -> float:
+    """When the bytes arrived that were read with these notes; now, where the kernel does not say."""
+    for level, kind, stamp in notes:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = STAMP.unpack(stamp)
+            ago: float = time.time() - (seconds + nanoseconds / 1e9)
+            return time.monotonic() - ago
+    return time.monotonic()
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, _wake, readable)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(sock)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

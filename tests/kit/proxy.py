@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Self
 
-from tests.kit.network import CHUNK, CLEAR, Conditions, Flow, Network, Way
+from tests.kit.network import CHUNK, CLEAR, Conditions, Flow, Heard, Network, Way, stamp_arrivals
 
 LINGER_0 = struct.pack("ii", 1, 0)
 
@@ -28,13 +28,14 @@ class _Connection:
 class Proxy:
     """Listens on `port` of `host` in front of a port of 127.0.0.1, inside `async with`.
 
-    `accepted` counts the connections so far.
+    `accepted` counts the connections so far. `heard` gets what clients send, and when it arrived here.
     """
 
     def __init__(self, target: int, *, host: str = "127.0.0.1") -> None:
         self.port = 0
         self._host = host
         self.accepted = 0
+        self.heard: Heard = lambda _at, _data: None
         self._target = target
         self._network = Network(CLEAR)
         self._listener: socket.socket | None = None
@@ -94,6 +95,7 @@ class Proxy:
         """Listen, on the same port as before."""
         self._listener = socket.create_server((self._host, self.port))
         self._listener.settimeout(0)
+        stamp_arrivals(self._listener)
         self.port = self._listener.getsockname()[1]
         asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
@@ -144,8 +146,11 @@ class Proxy:
         how = _End.CUT
         try:
             async with asyncio.TaskGroup() as tasks:
-                for source, sink, up in ((client, target, True), (target, client, False)):
-                    way = Way(self._network, source, sink, up=up)
+                for source, sink, up, heard in (
+                    (client, target, True, self.heard),
+                    (target, client, False, lambda _at, _data: None),
+                ):
+                    way = Way(self._network, source, sink, up=up, heard=heard)
                     tasks.create_task(way.read())
                     tasks.create_task(way.write())
         except* OSError:

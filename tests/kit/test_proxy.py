@@ -92,6 +92,21 @@ async def test_one_direction_is_held(target: Target, *, up: bool) -> None:
     await has(receiver, b"held" * 20)
 
 
+async def test_it_knows_when_bytes_came_that_it_reads_late(target: Target) -> None:
+    """The kernel says so, also of a connection that was not accepted yet."""
+    heard: list[tuple[float, bytes]] = []
+    target.proxy.heard = lambda at, data: heard.append((at, data))
+    client, server = await target.pair()
+    target.proxy.conditions = HOLDING
+    client.writer.write(b"early")
+    written = time.monotonic()
+    await eventually(lambda: time.monotonic() > written + 0.2, "it is read late")
+    target.proxy.conditions = CLEAR
+    await has(server, b"early")
+    assert heard[0][1] == b"early"
+    assert written - 0.05 < heard[0][0] < written + 0.1
+
+
 async def test_a_pause_within_a_message(target: Target) -> None:
     """The conditions may change while bytes are on their way."""
     client, server = await target.pair()
