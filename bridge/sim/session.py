@@ -52,6 +52,8 @@ class Session:
         self._exchange = exchange
         self._habits = habits
         self._news: deque[News] = deque()
+        self.queued = 0
+        self._listed: int | None = None
         self._wake = asyncio.Event()
         self._shown: set[str] = set()
         if habits.list_delay_s:
@@ -63,6 +65,11 @@ class Session:
     def all_told(self) -> bool:
         """Nothing waits, and a Poll is held: the client has been told everything and came back for more."""
         return self._held and not self._news
+
+    def told(self, count: int) -> bool:
+        """The client has come back for more after the list and after the first `count` news."""
+        heard = self.queued - len(self._news) - len(self._last)
+        return self._listed is not None and heard >= max(count, self._listed)
 
     def visible(self, user: SimUser) -> bool:
         """All members of the groups in which our user is active; without one only the user (6, 7)."""
@@ -156,8 +163,10 @@ class Session:
         after = listed[:1] if self._habits.update_after_end else []
         for news in [*listed, *before, *end, *after]:
             self._queue(news)
+        self._listed = self.queued
 
     def _queue(self, news: News) -> None:
+        self.queued += 1
         self._news.append(news)
         self._wake.set()
 

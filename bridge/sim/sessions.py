@@ -31,6 +31,20 @@ class Sessions:
         """There is a session, and each has been told everything."""
         return bool(self._sessions) and all(session.all_told for session in self._sessions.values())
 
+    def mark(self) -> Callable[[], bool]:
+        """Asks, later and as often as you like, whether the clients have heard all that has happened so far.
+
+        A session that is opened meanwhile must have told its list. Unlike `all_told`, this comes true while
+        news keep coming.
+        """
+        marks = {session: session.queued for session in self._sessions.values()}
+
+        def told() -> bool:
+            sessions = self._sessions.values()
+            return bool(sessions) and all(session.told(marks.get(session, 0)) for session in sessions)
+
+        return told
+
     def open(self, user: SimUser, key: int) -> Session:
         """A new session that sees what a user sees."""
         session = Session(self._next, key, user, self._exchange, self._habits)

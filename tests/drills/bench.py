@@ -2,20 +2,22 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 import signal
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
-from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
 from tests.drills.history import Entry, History
 from tests.drills.truth import Truth, View, followed
 from tests.drills.workload import STAFF, Workload
@@ -25,7 +27,8 @@ from tests.running import FAST, Program, configuration, pbx_section
 QUEUE = ("max_queued_messages 200000", "max_inflight_messages 1000")
 INFO, STATE = "innovaphone/hq/info", "innovaphone/hq/state"
 KEEPALIVE_S = 5
-WARM_S = 1.0
+WARM_EVENTS = 20
+PAGE_S, LOOK_AGAIN_S = 5.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,36 @@ class Bench:
         """Write down what is done to whom."""
         self.history.add("fault", text=text)
 
-    def page(self) -> str:
-        """The page of metrics, at once; empty while nobody answers."""
-        url = f"http://127.0.0.1:{self.web_port}/metrics"
+    async def page(self) -> str:
+        """The page of metrics; empty while nobody answers. The PBX and the proxies go on meanwhile."""
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return str(answer.read().decode())
+            async with asyncio.timeout(PAGE_S):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.web_port)
+                try:
+                    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+                    return (await reader.read()).decode()
+                finally:
+                    writer.close()
         except OSError:
             return ""
+
+    async def shown(self, true: Callable[[str], object], what: str, within: float = PATIENCE_S) -> None:
+        """Wait until the page of metrics shows something; fail when it does not in time."""
+        end = time.monotonic() + within
+        while not true(await self.page()):
+            if time.monotonic() > end:
+                pytest.fail(f"not within {within:g} s on the page of metrics: {what}")
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def waiting(self, count: int) -> None:
+        """Wait until so many messages wait for the broker."""
+        series = re.compile(r'innovaphone_mqtt_outbox_messages\{pbx="hq"\} (\d+)')
+
+        def queued(page: str) -> bool:
+            found = series.search(page)
+            return found is not None and int(found[1]) >= count
+
+        await self.shown(queued, f"{count} messages wait for the broker", within=60)
 
     def memory(self) -> float:
         """What the bridge holds now, in MiB."""
@@ -75,7 +100,7 @@ class Bench:
 
     async def warm(self) -> None:
         """Let the workload run for a moment before the first fault."""
-        await asyncio.sleep(WARM_S)
+        await eventually(lambda: len(self.bus.events()) >= WARM_EVENTS, "the workload runs", within=60)
 
     async def truth(self, within: float = 30.0) -> float:
         """Wait until the bus tells what the PBX knows; note and return how long that took."""
@@ -100,11 +125,18 @@ class Bench:
         self.to_broker.listen()
 
     async def broker_away(self) -> None:
-        """The broker dies, and nobody answers at its place. The observer has what it acknowledged."""
+        """The broker dies, and nobody answers at its place. The observer has what it acknowledged.
+
+        In this order: an acknowledgement that still reached the bridge after the observer's last word would
+        be of an event that dies with the broker. And the observer must know that it is away, or `back` would
+        take the old subscription for the new one.
+        """
         self.to_broker.refuse()
         self.to_broker.reset()
+        await eventually(lambda: not self.to_broker.open, "the line to the broker is cut")
         await self.bus.heard_all()
         await self.broker.kill()
+        await eventually(lambda: not self.bus.subscribed, "the observer has lost the broker")
 
     async def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the bridge and start it again."""
@@ -160,6 +192,7 @@ async def bench(
         change(settings)
         program = Program(folder, settings, prefix=place.prefix)
         workload = Workload(pbx, bus, history)
+        to_pbx.heard = workload.note_sent
         made = Bench(
             history, broker, pbx, bus, to_broker, to_pbx, program, workload, secret, folder, web_port, long
         )

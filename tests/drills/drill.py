@@ -28,6 +28,10 @@ def durable(settings: dict[str, Any], folder: Path) -> None:
     settings["state_dir"] = str(folder / "state")
 
 
+async def nothing_more(_made: Bench) -> None:
+    """What the checker looks at is all."""
+
+
 @asynccontextmanager
 async def at_home(_folder: Path) -> AsyncIterator[Place]:
     """The bridge runs where everything runs."""
@@ -40,14 +44,15 @@ class Drill:
 
     `lost`, `ends`, `twice`: how many events may be lost, how many calls may have not exactly one end, how
     many commands may run twice or late; None: any number. `truth_s`: how long bus and PBX may disagree
-    after both ends are back. `missing`: why it cannot run here. `around`: what it needs
-    around it, and where its bridge then runs.
+    after both ends are back. `after`: looks at it again when all is quiet. `missing`: why it cannot run here.
+    `around`: what it needs around it, and where its bridge then runs.
     """
 
     number: str
     name: str
     run: Callable[[Bench], Awaitable[None]]
     change: Change = nothing
+    after: Callable[[Bench], Awaitable[None]] = nothing_more
     lost: int | None = 0
     ends: int | None = 0
     twice: int | None = 0
@@ -86,7 +91,8 @@ async def play(drill: Drill, folder: Path, keep: Path, *, long: bool) -> Row:
 async def _work(drill: Drill, made: Bench) -> None:
     load = asyncio.create_task(made.workload.run()) if drill.load else None
     try:
-        await made.warm()
+        if drill.load:
+            await made.warm()
         await drill.run(made)
     finally:
         if load is not None:
@@ -98,7 +104,8 @@ async def _work(drill: Drill, made: Bench) -> None:
     await eventually(lambda: not made.pbx.exchange.legs, "all phones are on hook")
     await made.truth()
     await fence(made)
-    look_for_secrets(made)
+    await drill.after(made)
+    await look_for_secrets(made)
 
 
 async def fence(made: Bench) -> None:
@@ -106,7 +113,7 @@ async def fence(made: Bench) -> None:
 
     Asked again and again: a command that is sent while the bridge is away is not obeyed later.
     """
-    await eventually(lambda: made.pbx.sessions.all_told, "the bridge has heard everything")
+    await eventually(made.pbx.sessions.mark(), "the bridge has heard everything up to now")
     before = len(made.bus.replies("ping"))
     for attempt in range(ASKED_AT_MOST):
         made.bus.send("innovaphone/hq/command/ping", {"id": f"fence-{before}-{attempt}"})
@@ -116,12 +123,12 @@ async def fence(made: Bench) -> None:
     pytest.fail("the bridge answers no command")
 
 
-def look_for_secrets(made: Bench) -> None:
+async def look_for_secrets(made: Bench) -> None:
     """Count where the password for PBX and broker can be read: log lines, messages, metrics."""
     secret = made.secret.encode()
     places = [seen.topic for seen in made.bus.messages if secret in seen.payload]
     places += ["log"] if made.secret in made.program.whole_log else []
-    places += ["metrics"] if made.secret in made.page() else []
+    places += ["metrics"] if made.secret in await made.page() else []
     made.history.add("figure", name="secrets", value=len(places), places=places)
 
 

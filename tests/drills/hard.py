@@ -84,19 +84,19 @@ async def old_commands(made: Bench) -> None:
 async def disk_full(made: Bench) -> None:
     """The state directory is full: events go on from memory, one line and a metric say so, and it heals."""
     ballast = made.folder / "state" / "ballast"
-    await eventually(lambda: 'state_store_up{pbx="hq"} 1.0' in made.page(), "the store works")
+    await made.shown(lambda page: 'state_store_up{pbx="hq"} 1.0' in page, "the store works")
     with ballast.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)
         except OSError:
             made.note("the disk is full")
-    await eventually(lambda: 'state_store_up{pbx="hq"} 0.0' in made.page(), "a metric says so", within=30)
+    await made.shown(lambda page: 'state_store_up{pbx="hq"} 0.0' in page, "the store is down", within=30)
     assert made.program.log.count("state directory down") == 1
     await made.truth()
     ballast.unlink()
     made.note("the disk has room")
-    await eventually(lambda: 'state_store_up{pbx="hq"} 1.0' in made.page(), "the store is back", within=30)
+    await made.shown(lambda page: 'state_store_up{pbx="hq"} 1.0' in page, "the store is back", within=30)
     await made.restart()
     await made.truth()
 
@@ -146,7 +146,7 @@ async def clock_jumps(made: Bench) -> None:
         made.note(f"clock {jump}")
         stamp.write_text(jump)
         counted = f"innovaphone_mqtt_clock_jumps_total {turn}.0"
-        await eventually(lambda: counted in made.page(), "the jump is counted")  # noqa: B023  (awaited here)
+        await made.shown(lambda page: counted in page, "the jump is counted")  # noqa: B023  (awaited here)
         await asyncio.sleep(10.0 if made.long else 0.0)
         await made.truth()
     assert made.to_broker.accepted == accepted, "the bridge has reconnected"

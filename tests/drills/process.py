@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import signal
 import time
 
@@ -12,6 +13,7 @@ from tests.drills.drill import Drill, durable
 from tests.kit.network import CLEAR, SWALLOWING, Conditions
 
 EXIT_S = 2.0
+WAITING = 50
 
 
 async def kill_at_random(made: Bench) -> None:
@@ -28,7 +30,7 @@ async def kill_without_broker(made: Bench) -> None:
     """The broker goes, events wait, the bridge is killed: they come from the file."""
     made.note("broker away, then kill -9")
     await made.broker_away()
-    await asyncio.sleep(2.0)
+    await made.waiting(WAITING)
     await made.restart()
     await made.back()
     await made.truth()
@@ -55,8 +57,7 @@ async def stop_in_every_state(made: Bench) -> None:
         ("both swallow", SWALLOWING, SWALLOWING),
     ):
         made.note(f"SIGTERM: {name}")
-        made.to_broker.conditions, made.to_pbx.conditions = to_broker, to_pbx
-        await asyncio.sleep(0.5)
+        await _set(made, to_broker, to_pbx)
         start = time.monotonic()
         code, _ = await made.program.end(signal.SIGTERM)
         seconds = time.monotonic() - start
@@ -68,8 +69,20 @@ async def stop_in_every_state(made: Bench) -> None:
         await made.truth()
 
 
+async def _set(made: Bench, to_broker: Conditions, to_pbx: Conditions) -> None:
+    """Change the network, and wait until the bridge has met it."""
+    pairs = ((made.to_broker, to_broker), (made.to_pbx, to_pbx))
+    before = [(proxy, proxy.swallowed) for proxy, wanted in pairs if wanted is SWALLOWING]
+    for proxy, wanted in pairs:
+        proxy.conditions = wanted
+    if before:
+        await eventually(lambda: all(proxy.swallowed > seen for proxy, seen in before), "bytes are lost")
+    else:
+        await eventually(made.pbx.sessions.mark(), "a Poll has come back")
+
+
 async def reload_under_load(made: Bench) -> None:
-    """SIGHUP every second: nothing is lost, nobody reconnects; a broken file in between changes nothing."""
+    """SIGHUP again and again: nothing is lost, nobody reconnects; a broken file changes nothing."""
     accepted = made.to_broker.accepted
     good = made.program.file.read_text()
     process = made.program.process
@@ -78,9 +91,20 @@ async def reload_under_load(made: Bench) -> None:
         made.note("SIGHUP")
         made.program.file.write_text("pbxs: [" if turn == 1 else good)
         process.send_signal(signal.SIGHUP)
-        await asyncio.sleep(1.0)
+        await _read(made, turn + 1)
+        await asyncio.sleep(1.0 if made.long else 0.0)
     assert made.to_broker.accepted == accepted, "the bridge has reconnected"
     assert json.loads(good) == json.loads(made.program.file.read_text())
+
+
+async def _read(made: Bench, times: int) -> None:
+    await made.shown(lambda page: reloads(page) >= times, f"the file was read {times} times")
+
+
+def reloads(page: str) -> int:
+    """How often the configuration was read again, by the page of metrics."""
+    counts = re.findall(r'innovaphone_mqtt_config_reloads_total\{result="\w+"\} (\d+)\.0', page)
+    return sum(map(int, counts))
 
 
 async def frozen(made: Bench) -> None:

@@ -21,6 +21,7 @@ from tests.kit.network import CLEAR
 
 CALLS_PER_S = 12.0
 """Some 50 events a second."""
+WAITING = 20
 SAMPLE_S, ROUND_S = 5.0, 60.0
 WARM_SHARE = 0.6
 """Command ids are remembered for ten minutes: until then memory is meant to grow."""
@@ -115,14 +116,15 @@ async def _watch(made: Bench, samples: list[Sample]) -> None:
 
 async def _replace_broker(made: Bench) -> None:
     await made.broker_away()
-    await asyncio.sleep(1.0)
+    await made.waiting(WAITING)
     await made.back()
     await made.truth()
 
 
 async def _replace_pbx(made: Bench) -> None:
+    tried = made.to_pbx.accepted
     await made.pbx.crash()
-    await asyncio.sleep(1.0)
+    await eventually(lambda: made.to_pbx.accepted > tried, "the bridge tries again", within=30)
     await made.pbx.start_again()
     made.to_pbx.conditions = CLEAR
     await made.truth()
