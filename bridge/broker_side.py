@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from bridge.core.effect import Effect
-from bridge.core.message import Incoming, Message
+from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.model import Instant
 from bridge.core.outbox import SET_ASIDE_S
 from bridge.core.progress import OUTBOX, Progress
@@ -19,7 +19,7 @@ from bridge.core.reports import UserRecord
 from bridge.core.restore import newest
 from bridge.core.rivalry import Rivalry
 from bridge.core.topics import Topics
-from bridge.errors import LinkError, SessionLost, TakenOver, Unreachable
+from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back
@@ -116,13 +116,15 @@ class BrokerSide:
         topics = self._publisher.topics
         await self._look_for_rivals(topics)
         async with self._door.open(Message(topics.state, "offline", retain=True), attempt) as connection:
-            self._observer.lacks(connection.limits.lacks)
+            for sentence in connection.limits.lacks:
+                self._observer.limited(sentence)
             if not self.remembers.is_set():
                 await self._read_back(connection)
             session = self._session = self._new_session(connection)
             self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
             up()
             try:
+                await self._look_for_dots(connection)
                 await session.serve(topics)
             except LinkError as error:
                 self._note_end(error)
@@ -147,7 +149,7 @@ class BrokerSide:
         """Read back what was told of these users, topic by topic, in as many sessions as it takes."""
         while not self.remembers.is_set():
             await self._open.wait()
-            recall = Recall.of(self._publisher.topics, records, self._publisher.topic_id)
+            recall = Recall.of(self._publisher.topics, records, self._publisher.scope.topic_id)
             connection, self._recall = self._connection, recall
             try:
                 if connection is not None:
@@ -160,7 +162,27 @@ class BrokerSide:
             finally:
                 self._recall = None
             if recall.found:
-                self._observer.wildcards()
+                reason = "retained messages do not come for wildcards: users deleted while we were away stay"
+                self._observer.limited(reason, hint="set state_dir, so that the bridge knows them by itself")
+
+    async def _look_for_dots(self, connection: Connection) -> None:
+        """Some brokers turn dots into slashes: publish one and look how it comes back."""
+        topic = self._publisher.topics.dotted
+        if not self._publisher.scope.encode_dots:
+            with contextlib.suppress(Rejected, Unreachable):  # a missing right is not ours to judge here
+                await connection.subscribe([Subscription(topic, qos=0)])
+                connection.publish(Message(topic, "does the dot stay?", qos=0))
+
+    def _hear_dots(self, connection: Connection, topic: str) -> bool:
+        """Judge our dotted topic as it came back."""
+        asked = self._publisher.topics.dotted
+        if topic not in {asked, asked.replace(".", "/")}:
+            return False
+        if topic != asked:
+            reason = "it turns dots into slashes: topics of users with a dot in their names are wrong"
+            self._observer.limited(reason, hint="set mqtt.encode_dots: true")
+        connection.unsubscribe([asked])
+        return True
 
     async def _look_for_rivals(self, topics: Topics) -> None:
         if not self._rivalry.suspected:
@@ -224,7 +246,9 @@ class BrokerSide:
         """The broker delivered a message (SessionEvents)."""
         if incoming.topic == self._publisher.topics.state:
             self._hear_state(incoming)
-        elif self._connection is not None and not (self._recall and self._recall.take(incoming)):
+        elif self._connection is None or self._hear_dots(self._connection, incoming.topic):
+            return
+        elif self._recall is None or not self._recall.take(incoming):
             self._arrived(incoming, hears_itself(self._connection))
 
     def sent(self, topic: str) -> None:

@@ -120,6 +120,7 @@ class Builder:
                 users=tuple(rule.to_rule() for rule in pbx.users),
                 calls=tuple(rule.to_rule() for rule in pbx.calls),
                 user_id=self._config.user_id,
+                encode_dots=self._config.mqtt.encode_dots,
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(

@@ -57,6 +57,7 @@ class Mqtt(WithPassword):
     protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(text_of_number)] = "auto"
     keepalive_s: int = Field(30, ge=5, le=3600)
     connect_timeout_s: float = Field(5, gt=0, le=60)
+    encode_dots: bool = False
     client_id_prefix: str = Field("innovaphone-mqtt", min_length=1, max_length=64)
     clear_removed: bool = False
     tls: MqttTls = MqttTls()
@@ -65,6 +66,8 @@ class Mqtt(WithPassword):
     def _named(self) -> Self:
         if self.secret is not None and self.username is None:
             raise MisplacedError("a password needs a username", "username")
+        if self.encode_dots and "." in self.base_topic:
+            raise MisplacedError("with encode_dots the base topic has no dot", "base_topic")
         return self
 
     @property

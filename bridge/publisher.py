@@ -11,10 +11,9 @@ from bridge.core.journal import Journal, KeptEvent, MemoryJournal
 from bridge.core.message import Json, Message
 from bridge.core.model import Call, Changes, Event, Instant, PbxState
 from bridge.core.outbox import Outbox
-from bridge.core.reports import Batch, UserRecord
+from bridge.core.reports import Batch
 from bridge.core.restore import restore
 from bridge.core.topics import Topics
-from bridge.core.topics import topic_id as wanted_topic_id
 from bridge.ports import About
 
 ONLINE, CONNECTING, SYNCING = "online", "connecting", "syncing"
@@ -75,10 +74,6 @@ class Publisher:
         for guid in self.state.users:
             self._journal.user(self.state.topics[guid], self._user_payload(guid))
         self._journal.commit()
-
-    def topic_id(self, record: UserRecord) -> str:
-        """The topic level that a user wants."""
-        return wanted_topic_id(record, self.scope.user_id)
 
     def tree(self) -> list[Message]:
         """All that is retained, in the order in which a new broker session must hear it."""

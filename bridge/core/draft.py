@@ -18,6 +18,11 @@ class Scope:
     users: tuple[Rule, ...] = ()
     calls: tuple[Rule, ...] = ()
     user_id: str = "h323"
+    encode_dots: bool = False
+
+    def topic_id(self, record: UserRecord) -> str:
+        """The topic level that a user wants."""
+        return topics.topic_id(record, self.user_id, dots=self.encode_dots)
 
     def publishes(self, record: UserRecord) -> bool:
         """The user is shown on the bus."""
@@ -124,7 +129,7 @@ class Draft:
         return None
 
     def _claim(self, user: User) -> None:
-        wanted = topics.topic_id(user.record, self.scope.user_id)
+        wanted = self.scope.topic_id(user.record)
         self._claims[wanted] = self._claims.get(wanted, frozenset()) | {user.guid}
         for key in _names(user.record.short_name, user.record.number):
             self._names[key] = self._names.get(key, frozenset()) | {user.guid}
@@ -135,7 +140,7 @@ class Draft:
             return
         for key in _names(user.record.short_name, user.record.number):
             _discard(self._names, key, user.guid)
-        wanted = topics.topic_id(user.record, self.scope.user_id)
+        wanted = self.scope.topic_id(user.record)
         _discard(self._claims, wanted, user.guid)
         self._gone[self.topics.pop(user.guid)] = None
         self._settle_topics(wanted)
@@ -144,7 +149,7 @@ class Draft:
         """Who alone wants a topic id gets it; where several do, each goes by its guid."""
         guids = self._claims.get(wanted, frozenset())
         for guid in guids:
-            topic = wanted if len(guids) == 1 else topics.encode(guid)
+            topic = wanted if len(guids) == 1 else topics.encode(guid, dots=self.scope.encode_dots)
             before = self.topics.get(guid)
             if topic != before:
                 self.topics[guid] = topic

@@ -89,7 +89,7 @@ def _record(topic: str, guid: str, fields: "_Fields", user_id: str) -> UserRecor
         guid=guid,
         name=fields.text("name"),
         display_name=fields.text("display_name"),
-        short_name=topics.decode(topic) if user_id == "h323" and topic != topics.encode(guid) else "",
+        short_name=topics.decode(topic) if user_id == "h323" and topics.decode(topic) != guid else "",
         number=fields.text("number"),
         type=fields.text("type"),
         registered=fields.flag("registered"),

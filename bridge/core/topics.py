@@ -8,15 +8,19 @@ from bridge.core.reports import UserRecord
 USER_IDS = ("h323", "e164", "cn", "guid")
 
 
-def topic_id(record: UserRecord, user_id: str) -> str:
+def topic_id(record: UserRecord, user_id: str, *, dots: bool = False) -> str:
     """The topic level a user wants: the chosen name percent-encoded, or the guid where that is empty."""
     names = {"h323": record.short_name, "e164": record.number, "cn": record.name, "guid": record.guid}
-    return encode(names[user_id] or record.guid)
+    return encode(names[user_id] or record.guid, dots=dots)
 
 
-def encode(name: str) -> str:
-    """Percent-encode all but A-Z a-z 0-9 _ . - ~ so that no name can contain / + or #."""
-    return quote(name, safe="")
+def encode(name: str, *, dots: bool = False) -> str:
+    """Percent-encode all but A-Z a-z 0-9 _ . - ~ so that no name can contain / + or #; with `dots` these too.
+
+    Some brokers (RabbitMQ) turn dots into slashes.
+    """
+    level = quote(name, safe="")
+    return level.replace(".", "%2E") if dots else level
 
 
 def decode(level: str) -> str:
@@ -67,6 +71,11 @@ class Topics:
     def commands(self) -> tuple[str, str]:
         """The filters of both forms of a command."""
         return f"{self.root}/command/+", f"{self.root}/user/+/command/+"
+
+    @property
+    def dotted(self) -> str:
+        """A topic with a dot, published to see whether the broker keeps it."""
+        return f"{self.root}/response/dot.check"
 
     def user_in_state(self, topic: str) -> str | None:
         """The topic id in a user's state topic; None for any other topic."""

@@ -81,7 +81,8 @@ class Verb:
 
 def find_user(state: PbxState, pbx: str, name: str) -> User:
     """The user with this topic id or, written plainly, this name. Raises CommandError(unknown_user)."""
-    user = state.user_of(name) or state.user_of(topics.encode(name))
+    levels = (name, topics.encode(name), topics.encode(name, dots=True))
+    user = next((user for level in levels if (user := state.user_of(level))), None)
     if user is None:
         alike = [topic for topic in state.topics.values() if topic[:1].lower() == name[:1].lower()]
         close = get_close_matches(name, alike[:GUESSED_AMONG], n=1)

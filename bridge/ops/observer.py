@@ -72,7 +72,7 @@ class Observer:
         self._takeovers = 0
         self._store_problem = ""
         self._refused_topics = ""
-        self._lacks: tuple[str, ...] = ()
+        self._limits: set[str] = set()
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
 
@@ -188,20 +188,11 @@ class Observer:
             hint="it was not read; what is retained there and ours is cleared",
         )
 
-    def wildcards(self) -> None:
-        """The broker keeps our messages, but does not deliver them to a subscription with a wildcard."""
-        self.log.warning(
-            "broker is limited",
-            reason="retained messages do not come for wildcards: users deleted while we were away stay",
-            hint="set state_dir, so that the bridge knows them by itself",
-        )
-
-    def lacks(self, lacks: tuple[str, ...]) -> None:
-        """What the broker cannot do; said when it is new."""
-        for sentence in lacks:
-            if sentence not in self._lacks:
-                self.log.warning("broker is limited", reason=sentence)
-        self._lacks = lacks
+    def limited(self, reason: str, **hint: str) -> None:
+        """What the broker cannot do; said once."""
+        if reason not in self._limits:
+            self._limits.add(reason)
+            self.log.warning("broker is limited", reason=reason, **hint)
 
     def refused_topics(self, reason: str, count: int) -> None:
         """The broker refuses what must be retained on so many topics."""

@@ -32,6 +32,9 @@ class Habits:
     retained_s: float = 0.0
     """Whether retained messages are kept, are delivered to filters with a +, and how long after SUBACK."""
 
+    dots_become_slashes: bool = False
+    """In the topics of what is delivered, as with RabbitMQ."""
+
     def refusal_of_will(self, qos: int, *, retain: bool) -> int:
         """The reason code for a CONNECT with such a will; 0: it is taken."""
         if retain and not self.takes_retained_will:

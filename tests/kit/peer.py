@@ -36,6 +36,7 @@ class Peer:
         self.connects: list[Connect] = []
         self.publishes: list[Received] = []
         self.subscribed: list[Filter] = []
+        self.unsubscribed: list[str] = []
         self.pubacks: list[int] = []
         self.kept: dict[str, bytes] = {}
         """Retained messages, if they are kept."""
@@ -158,6 +159,8 @@ class _Client:
 
     def send_publish(self, publish: Publish) -> None:
         """Send a message under a packet identifier of our own."""
+        if self._peer.habits.dots_become_slashes:
+            publish = replace(publish, topic=publish.topic.replace(".", "/"))
         if publish.qos:
             self._mid = self._mid % (MIDS - 1) + 1
             publish = replace(publish, mid=self._mid)
@@ -253,6 +256,7 @@ class _Client:
                     self.send_publish(publish)
 
     def _unsubscribe(self, mid: int, topic_filters: list[str]) -> None:
+        self._peer.unsubscribed += topic_filters
         for each in topic_filters:
             self._filters.pop(each, None)
         self.send(packets.write_unsuback(self.level, mid, len(topic_filters)))
