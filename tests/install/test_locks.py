@@ -3,28 +3,17 @@
 import ast
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
-LOCKS = sorted((ROOT / "locks").glob("*.lock"))
+from tests.install.lock import FOLDER, ROOT, read
+
+LOCKS = sorted(file.stem for file in FOLDER.glob("*.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PINNED = re.compile(r"([a-z0-9.-]+)==([\w.+!-]+)(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 INSTALLS = re.compile(r"\bpip[\", ]+install\b")
 LINES_AT_LEAST, TUPLES_AT_LEAST = 10, 2  # as many as there are; so that none is overlooked
-
-
-def entries(lock: Path) -> dict[str, str]:
-    """Name and version of each distribution of a lock. Anything else than pinned, hashed lines is refused."""
-    text = "".join(
-        line for line in lock.read_text().splitlines(keepends=True) if not line.strip().startswith("#")
-    )
-    found = list(PINNED.finditer(text))
-    assert "".join(each[0] for each in found) == text, f"{lock.name} has a line that is not pinned and hashed"
-    return {each[1]: each[2] for each in found}
 
 
 def wanted(*extras: str) -> list[Requirement]:
@@ -35,10 +24,11 @@ def wanted(*extras: str) -> list[Requirement]:
     return [each for each in map(Requirement, lines) if each.name != PROJECT["name"]]
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
-def test_every_line_is_pinned_and_hashed(lock: Path) -> None:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_line_is_pinned_and_hashed(lock: str) -> None:
     """No index, no link, no option, no range."""
-    assert entries(lock)
+    assert read(lock).every
+    assert read(lock).other == ""
 
 
 @pytest.mark.parametrize(
@@ -47,22 +37,20 @@ def test_every_line_is_pinned_and_hashed(lock: Path) -> None:
 )
 def test_a_lock_has_what_the_project_asks_for(name: str, extras: tuple[str, ...]) -> None:
     """`make lock` was not forgotten after a change of pyproject.toml."""
-    locked = entries(ROOT / "locks" / f"{name}.lock")
+    locked = read(name).every
     for each in wanted(*extras):
         assert each.specifier.contains(locked[canonicalize_name(each.name)]), each
 
 
 def test_the_larger_lock_has_the_smaller_one() -> None:
     """An environment of the demo becomes one of the tests by additions only."""
-    program, demo, tests = (
-        entries(ROOT / "locks" / f"{name}.lock").items() for name in ("program", "demo", "tests")
-    )
+    program, demo, tests = (read(name).every.items() for name in ("program", "demo", "tests"))
     assert program < demo < tests
 
 
 def test_the_demo_needs_no_tools_of_developers() -> None:
     """They are more than half of what would be downloaded."""
-    assert not {"hypothesis", "mypy", "pytest", "ruff"} & entries(ROOT / "locks" / "demo.lock").keys()
+    assert not {"hypothesis", "mypy", "pytest", "ruff"} & read("demo").every.keys()
 
 
 def in_texts() -> list[str]:
