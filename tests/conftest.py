@@ -10,7 +10,10 @@ import structlog
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
+from tests.failures import pytest_sessionfinish
 from tests.running import FAST, STAFF, Program
+
+__all__ = ["pytest_sessionfinish"]  # a hook of pytest
 
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")
