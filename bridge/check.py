@@ -1,16 +1,13 @@
-"""`check --connect`: log in at PBX and broker once and say what is there. Starts and changes nothing."""
+"""`check --connect`: log in at PBX and broker once and say what is there. Changes nothing that stays."""
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 
 from bridge.build import Builder
 from bridge.config import Config, Pbx
-from bridge.core.message import Message
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
-from bridge.mqtt.client import connect
-from bridge.mqtt.session import command_subscriptions
+from bridge.mqtt.trial import try_out
 from bridge.pbx.client import Client, Following, Ticket
 from bridge.pbx.wire import decode_poll
 
@@ -67,18 +64,9 @@ async def _see(client: Client, ticket: Ticket, session_user: str) -> str:
 
 
 async def _check_broker(builder: Builder, pbx: Pbx, config: Config) -> tuple[bool, str]:
-    """With a client id of its own: a bridge that runs must not be thrown out."""
     settings = builder.broker(pbx)
-    topics = Topics(config.mqtt.base_topic, pbx.name)
-    note = Message(f"{config.mqtt.base_topic}/{pbx.name}/response/check", "gone")
     try:
-        async with connect(settings.with_client_id(f"{settings.client_id}-check"), note) as connection:
-            await connection.subscribe(command_subscriptions(topics))
-            async with asyncio.timeout(settings.connect_timeout_s):
-                await connection.publish(replace(note, payload="here"))
-            rights = "may publish and hear commands"
-            return True, f"{pbx.name}: broker {settings.place}: MQTT {connection.protocol}, {rights}"
+        rights = await try_out(settings, Topics(config.mqtt.base_topic, pbx.name))
     except LinkError as error:
         return False, f"{pbx.name}: {error.reason}"
-    except TimeoutError:
-        return False, f"{pbx.name}: the broker {settings.place} acknowledges no message"
+    return True, f"{pbx.name}: broker {settings.place}: {rights}"
