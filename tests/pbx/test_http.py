@@ -1,7 +1,9 @@
 """Our HTTP connection against servers that answer rightly, oddly, wrongly or not at all."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 import trustme
 
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
-from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.connection import connect
+from bridge.pbx.endpoint import Endpoint, target
 from bridge.pbx.http import Http
 from tests.bus import eventually
 from tests.kit.raw_http import RawHttp, answer, listening, raw_http
@@ -271,6 +274,65 @@ async def test_a_server_that_hangs_up_instead_of_tls() -> None:
         async with Http(Endpoint(url, "a", "secret", tls=ssl.create_default_context())) as client:
             with pytest.raises(Unreachable, match="ended the TLS handshake"):
                 await post(client)
+
+
+async def test_a_server_that_is_silent_after_the_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handshake has a limit of its own, below that of a Poll."""
+    monkeypatch.setattr("bridge.pbx.connection.HANDSHAKE_S", 0.1)
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            pass
+
+    async with listening(silent) as port:
+        endpoint = Endpoint(f"https://127.0.0.1:{port}", "a", "secret", tls=ssl.create_default_context())
+        async with Http(endpoint) as client:
+            with pytest.raises(Unreachable, match=r"the TLS handshake within 0\.1 s: is it http"):
+                await client.post(b"", {}, 75)
+
+
+async def test_a_reset() -> None:
+    """In the system's own words."""
+
+    async def resetting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        reset = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+
+    async with listening(resetting) as port, Http(Endpoint(f"http://127.0.0.1:{port}", "a", "b")) as client:
+        with pytest.raises(SessionLost, match="broke: Connection reset by peer"):
+            await post(client)
+
+
+async def test_a_connection_that_is_gone_before_it_is_used() -> None:
+    """Some servers close at once: the request fails then, not at its deadline."""
+
+    async def closing(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        """Nothing is said."""
+
+    async with listening(closing) as port:
+        endpoint = Endpoint(f"http://127.0.0.1:{port}", "a", "b")
+        connection = await connect(target(endpoint), endpoint.url)
+        await connection.closed()
+        assert not connection.reusable
+        with pytest.raises(SessionLost, match="broke: closed"):
+            await connection.exchange(b"")
+
+
+async def test_each_address_of_a_name_is_tried() -> None:
+    """The first one may refuse."""
+    async with raw_http(answer()) as server:
+        loop = asyncio.get_running_loop()
+        there = await loop.getaddrinfo("127.0.0.1", server.port, type=socket.SOCK_STREAM)
+        dead = await loop.getaddrinfo("127.0.0.2", server.port, type=socket.SOCK_STREAM)
+
+        async def both(*_: object, **__: object) -> list[object]:
+            return [*dead, *there]
+
+        loop.getaddrinfo = both  # type: ignore[method-assign,assignment]
+        async with Http(Endpoint(server.url.replace("127.0.0.1", "pbx.example"), "a", "b")) as client:
+            assert await post(client) == b"<ok/>"
+    assert b"Host: pbx.example:" in server.requests[0]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """Logging in: to the simulated PBX in each way it knows, and to servers with odd or unknown challenges."""
 
+import ssl
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
+import trustme
 
 from bridge.errors import LinkError, Rejected, Unreachable
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
 from bridge.pbx.soap import Soap
+from bridge.pbx.tls import TlsSettings, context
 from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
 from tests.kit.raw_http import RawHttp, answer, raw_http
@@ -120,6 +124,19 @@ WORDS = {
     "garbage": "it offers neither digest nor basic",
     "none": "it offers neither digest nor basic",
 }
+
+
+async def test_basic_is_advised_over_tls(tmp_path: Path) -> None:
+    """There the password cannot be overheard."""
+    ca, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(server)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with raw_http(unauthorised(*UNKNOWN["basic"]), tls=server) as pbx:
+        tls = context(TlsSettings(ca_file=str(tmp_path / "ca.pem")))
+        async with Http(Endpoint(f"HTTPS://127.0.0.1:{pbx.port}", "admin", "canary-1", tls=tls)) as client:
+            with pytest.raises(Rejected, match=r"\(it offers basic only: set auth: basic\)"):
+                await client.post(b"<q/>", {}, 5)
+    assert said(pbx.requests[0]) == b""
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
