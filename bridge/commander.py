@@ -6,6 +6,7 @@ The checks are pure (core/commands.py); here they meet the clock, the memory of 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from bridge.core import commands
 from bridge.core.commands import Address, Permissions, Refusal, Request
@@ -15,7 +16,7 @@ from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
 from bridge.core.verbs import VERBS, Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
 from bridge.errors import CommandError, LinkError, Unreachable
-from bridge.ports import PbxSession
+from bridge.ports import InTime, PbxSession
 from bridge.publisher import Publisher
 
 WAITING_AT_MOST = 64
@@ -165,7 +166,7 @@ class Commander:
             plan = VERBS[request.address.verb].plan
             action = plan(self._publisher.state, self._publisher.topics.pbx, request.fields)
             async with asyncio.timeout(left_s):
-                result = await self._perform(action, request)
+                result = await self._perform(action, request, partial(self._left_s, request, since))
         except CommandError as error:
             return self._refused(request, error)
         except (TimeoutError, Unreachable):
@@ -193,18 +194,18 @@ class Commander:
         refusal = Refusal(request.address, request.id, error.code, error.message, error.retryable)
         return commands.refused(refusal, self._clock().unix_ms), error.code
 
-    async def _perform(self, action: Action, request: Request) -> Json:
+    async def _perform(self, action: Action, request: Request, in_time: InTime) -> Json:
         session = self._session()
         if session is None or not self._publisher.online:
             status = self._publisher.status
             raise CommandError("pbx_offline", f"the PBX is {status.link}: {status.reason}", retryable=True)
         match action:
             case PlaceCall():
-                return {"call": await self._place(session, action, request.id)}
+                return {"call": await self._place(session, action, request.id, in_time)}
             case ClearCall():
-                await self._clear(session, action)
+                await self._clear(session, action, in_time)
             case SetPresence():
-                await session.set_presence(action)
+                await session.set_presence(action, in_time)
             case Resync():
                 self._publisher.republish()
                 session.resync()
@@ -212,20 +213,25 @@ class Commander:
                 await session.ping()
         return {}
 
-    async def _place(self, session: PbxSession, action: PlaceCall, command_id: str | None) -> str:
+    async def _place(
+        self, session: PbxSession, action: PlaceCall, command_id: str | None, in_time: InTime
+    ) -> str:
         ids: list[str] = []
-        guid = action.user.guid
-        await session.call(action, lambda leg: ids.append(self._publisher.placed(guid, leg, command_id)))
+
+        def placed(leg: int) -> None:
+            ids.append(self._publisher.placed(action.user.guid, leg, command_id))
+
+        await session.call(action, placed, in_time)
         return ids[0]
 
-    async def _clear(self, session: PbxSession, action: ClearCall) -> None:
+    async def _clear(self, session: PbxSession, action: ClearCall, in_time: InTime) -> None:
         call = action.call
         if call.handle is None:
             raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)
         self._publisher.mark_cleared(call, cleared=True)
         try:
-            await session.clear(call.handle, action.cause or self._settings.clear_cause)
-        except LinkError:
+            await session.clear(call.handle, action.cause or self._settings.clear_cause, in_time)
+        except (LinkError, CommandError):
             self._publisher.mark_cleared(call, cleared=False)
             raise
 

@@ -41,8 +41,20 @@ class PbxEvents(Protocol):
         ...
 
 
+InTime = Callable[[], object]
+"""Raises CommandError once the time of a command is over."""
+
+
+def at_any_time() -> None:
+    """What is not bound to a time."""
+
+
 class PbxSession(Protocol):
-    """What can be asked of an open session. All raise LinkErrors when the session breaks."""
+    """What can be asked of an open session. All raise LinkErrors when the session breaks.
+
+    `in_time` is asked directly before each request that carries a command out: the process may have stood
+    still since the command was looked at last.
+    """
 
     async def serve(self, events: PbxEvents) -> None:
         """Report until the session breaks; then raise the one LinkError that says why."""
@@ -56,18 +68,18 @@ class PbxSession(Protocol):
         """Stop following a user."""
         ...
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None]) -> None:
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
         """Place a call; `placed` gets the leg's handle before any event of the leg is reported.
 
         Raises CommandError(refused) where the PBX says no.
         """
         ...
 
-    async def clear(self, leg: int, cause: int) -> None:
+    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
         """End a leg."""
         ...
 
-    async def set_presence(self, wanted: SetPresence) -> None:
+    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
         """Set presence. Raises CommandError(refused) where the PBX says no."""
         ...
 

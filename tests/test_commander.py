@@ -22,7 +22,7 @@ from bridge.core.verbs import PlaceCall, SetPresence
 from bridge.errors import CommandError, SessionLost, Unreachable
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
-from bridge.ports import About, PbxEvents
+from bridge.ports import About, InTime, PbxEvents
 from bridge.publisher import Publisher
 from tests.core.builders import PEOPLE
 
@@ -44,15 +44,15 @@ class FailingPbx:
     def unwant(self, guid: str) -> None:
         """Nobody is followed."""
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None]) -> None:
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
         """Fail."""
         raise self._error
 
-    async def clear(self, leg: int, cause: int) -> None:
+    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
         """Fail."""
         raise self._error
 
-    async def set_presence(self, wanted: SetPresence) -> None:
+    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
         """Fail."""
         raise self._error
 
@@ -146,16 +146,19 @@ def _all(outbox: Outbox) -> list[Message]:
 
 
 class SlowPbx(FailingPbx):
-    """A PBX session that answers a presence when it is let to."""
+    """A PBX session that answers a presence when it is let to. `stands`: before it sends anything."""
 
     def __init__(self) -> None:
         super().__init__(SessionLost("not asked"))
+        self.stands: Callable[[], None] = lambda: None
         self.done: list[str] = []
         self.let = asyncio.Event()
 
-    async def set_presence(self, wanted: SetPresence) -> None:
+    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
         """Wait, then do it."""
         await self.let.wait()
+        self.stands()
+        in_time()
         self.done.append(wanted.activity)
 
 
@@ -203,6 +206,23 @@ async def test_a_request_is_given_up_when_its_time_is_over(slow: Bench) -> None:
     slow.ask("next", "busy")
     assert await asyncio.wait_for(slow.told.get(), 5) == ("next", "ok")
     assert slow.box.done == ["busy"]
+
+
+@pytest.mark.parametrize(("expires_s", "stood_s", "code"), [(5.0, 6, "expired"), (None, 11, "timeout")])
+async def test_nothing_is_sent_late_by_a_process_that_stood_still(
+    slow: Bench, expires_s: float | None, stood_s: int, code: str
+) -> None:
+    """It had looked at the clock, and was stopped before it sent: neither `expires_at` nor 10 s may pass."""
+
+    def stands() -> None:
+        now = slow.now[0]
+        slow.now[0] = Instant(now.unix_ms + stood_s * 1000, now.monotonic_s + stood_s)
+
+    slow.box.stands = stands
+    slow.box.let.set()
+    slow.ask("late", "away", seconds=expires_s)
+    assert await slow.codes(1) == [code]
+    assert slow.box.done == []
 
 
 async def test_only_the_echo_of_a_clearing_is_passed_over(slow: Bench) -> None:

@@ -16,7 +16,7 @@ from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.soap import Soap
-from bridge.ports import About
+from bridge.ports import About, InTime, at_any_time
 
 APPLICATION = "innovaphone-mqtt"
 OPERATIONS = (
@@ -134,11 +134,12 @@ class Client:
         """Stop the reports of a user's calls."""
         await self._ask("UserEnd", user=handle)
 
-    async def call(self, handle: int, wanted: PlaceCall) -> int:
+    async def call(self, handle: int, wanted: PlaceCall, in_time: InTime) -> int:
         """Place a call; the leg's handle, 0 for no. A leading r withholds the number (wire reference 12)."""
         return _whole(
             await self._ask(
                 "UserCall",
+                in_time,
                 user=handle,
                 cn=wanted.name,
                 e164=wanted.number,
@@ -150,11 +151,11 @@ class Client:
             )
         )
 
-    async def clear(self, leg: int, cause: int) -> None:
+    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
         """End a leg. Cause 26 frees the phone at once, others leave it with a tone (wire reference 12)."""
-        await self._ask("UserClear", call=leg, cause=cause, info=[])
+        await self._ask("UserClear", in_time, call=leg, cause=cause, info=[])
 
-    async def set_presence(self, wanted: SetPresence) -> bool:
+    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> bool:
         """Set the presence of one contact of a user; False for no."""
         presence = {"activity": wanted.activity, "note": wanted.note}
         if wanted.status is not None:
@@ -163,6 +164,7 @@ class Client:
         guid = "*" if record.guid.startswith("name:") else record.guid
         answer = await self._ask(
             "SetPresence",
+            in_time,
             presence=presence,
             im=wanted.im,
             contact=wanted.contact,
@@ -171,11 +173,12 @@ class Client:
         )
         return _whole(answer) != 0
 
-    async def _ask(self, operation: str, **parts: object) -> Any:
+    async def _ask(self, operation: str, in_time: InTime = at_any_time, /, **parts: object) -> Any:
         body, headers = self._soap.request(operation, **parts)
         started_s, good = time.monotonic(), False
         try:
-            answer = self._soap.answer(operation, await self._http.post(body, headers, self._request_s))
+            reply = await self._http.post(body, headers, self._request_s, in_time)
+            answer = self._soap.answer(operation, reply)
             good = True
         finally:
             self._asked(operation, good, time.monotonic() - started_s)

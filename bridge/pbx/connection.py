@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
 from bridge.pbx.endpoint import Target
@@ -19,6 +20,7 @@ from bridge.pbx.tls import unverified
 from bridge.tcp import options as tcp_options
 
 CONNECT_S, HANDSHAKE_S = 5.0, 5.0
+_AT_ONCE = struct.pack("ii", 1, 0)
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 )
@@ -82,10 +84,21 @@ class Connection(asyncio.Protocol):
         transport.write(request)
         try:
             return await answer
+        except BaseException:
+            self._revoke(transport)
+            raise
         finally:
             if answer.done() and not answer.cancelled():
                 answer.exception()  # seen, also by a task that was cancelled in the same turn of the loop
             self._reader = self._answer = None
+
+    def _revoke(self, transport: asyncio.Transport) -> None:
+        """Let a RST end the connection: what did not arrive yet of a request is not to be sent again.
+
+        Else TCP would go on with it after `abort`, and a command be carried out long after its time.
+        """
+        with contextlib.suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
     def abort(self) -> None:
         """Close at once, without a word; see `closed`."""

@@ -14,6 +14,7 @@ from bridge.pbx.connection import Connection, connect
 from bridge.pbx.endpoint import Endpoint, Target, target
 from bridge.pbx.login import UNAUTHORISED, Login
 from bridge.pbx.response import Response
+from bridge.ports import InTime, at_any_time
 
 _OK, _FORBIDDEN, _NOT_FOUND, _SERVER_ERROR = 200, 403, 404, 500
 _REDIRECTS = range(300, 400)
@@ -42,7 +43,9 @@ class Http:
         if connection is not None:
             await connection.closed()
 
-    async def post(self, body: bytes, headers: Mapping[str, str], within_s: float) -> bytes:
+    async def post(
+        self, body: bytes, headers: Mapping[str, str], within_s: float, in_time: InTime = at_any_time
+    ) -> bytes:
         """Send one request and return the answer's body: of a 200, or of a 500 (a SOAP fault is one).
 
         Waiting for other requests counts. A request that is cancelled, or late, costs its connection.
@@ -51,19 +54,22 @@ class Http:
         try:
             async with asyncio.timeout(within_s), self._turn:
                 to = self._target = self._target or target(self._endpoint)
-                response = await self._logged_in(to, body, headers)
+                response = await self._logged_in(to, body, headers, in_time)
         except TimeoutError:
             raise Unreachable(f"{self._endpoint.url} did not answer within {within_s:g} s") from None
         if response.status in {_OK, _SERVER_ERROR} and response.body:
             return response.body
         raise _refusal(response, self._endpoint)
 
-    async def _logged_in(self, to: Target, body: bytes, headers: Mapping[str, str]) -> Response:
+    async def _logged_in(
+        self, to: Target, body: bytes, headers: Mapping[str, str], in_time: InTime
+    ) -> Response:
         """The answer to a request, which is sent once more for each 401 whose challenge can be answered."""
         login = self._login = self._login or Login(self._endpoint, to)
         fresh = self._endpoint.auth == "basic"
         for _ in range(_ANSWERS_TO_401):
-            response = await self._exchange(to, _request(to, login.authorization(body), body, headers))
+            request = _request(to, login.authorization(body), body, headers)
+            response = await self._exchange(to, request, in_time)
             if response.status != UNAUTHORISED:
                 login.answered(response)
                 return response
@@ -71,11 +77,12 @@ class Http:
             fresh = True
         raise Rejected(f"{to.authority} asks for a new login again and again")
 
-    async def _exchange(self, to: Target, request: bytes) -> Response:
+    async def _exchange(self, to: Target, request: bytes, in_time: InTime) -> Response:
         connection = self._connection
         if connection is None or not connection.reusable:
             self._drop()
             connection = self._connection = await connect(to, self._endpoint.url)
+        in_time()  # nothing may come between this and the sending: the process may be stopped at any moment
         try:
             response = await connection.exchange(request)
         except BaseException:

@@ -16,7 +16,7 @@ from bridge.pbx.client import Client, Following, Ticket
 from bridge.pbx.follows import Follows
 from bridge.pbx.together import until_one_ends
 from bridge.pbx.wire import decode_poll
-from bridge.ports import PbxEvents
+from bridge.ports import InTime, PbxEvents
 
 QUICK_S = 1.0
 DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
@@ -104,7 +104,7 @@ class Session:
         if self._follows.unwant(guid):
             self._work.set()
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None]) -> None:
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
         """Place a call for a user, who is followed first if need be."""
         record = wanted.user.record
         handle = self._follows.handle_of(record.guid)
@@ -113,19 +113,19 @@ class Session:
         if not handle:
             raise CommandError("refused", f"the PBX gives no control over '{record.name}'")
         async with self._placing:
-            leg = await self._client.call(handle, wanted)
+            leg = await self._client.call(handle, wanted, in_time)
             if leg <= 0:
                 raise CommandError("refused", "the PBX placed no call")
             self._last_call_s = _now()
             placed(leg)
 
-    async def clear(self, leg: int, cause: int) -> None:
+    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
         """End a leg."""
-        await self._client.clear(leg, cause)
+        await self._client.clear(leg, cause, in_time)
 
-    async def set_presence(self, wanted: SetPresence) -> None:
+    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
         """Set presence."""
-        if not await self._client.set_presence(wanted):
+        if not await self._client.set_presence(wanted, in_time):
             raise CommandError("refused", "the PBX did not accept the presence")
 
     async def ping(self) -> None:

@@ -19,7 +19,7 @@ from bridge.core.reports import Batch
 from bridge.core.topics import Topics
 from bridge.core.verbs import PlaceCall, SetPresence
 from bridge.mqtt.encode import encode
-from bridge.ports import About, PbxEvents
+from bridge.ports import About, InTime, PbxEvents
 from bridge.publisher import Publisher
 from tests.core.builders import PEOPLE, leg
 from tests.fuzz import garbage
@@ -57,16 +57,16 @@ class RecordingPbx:
         """Follow nobody."""
         self.asked.append("unwant")
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None]) -> None:
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
         """Place a call."""
         self.asked.append("call")
         placed(99)
 
-    async def clear(self, leg: int, cause: int) -> None:
+    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
         """End a leg."""
         self.asked.append("clear")
 
-    async def set_presence(self, wanted: SetPresence) -> None:
+    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
         """Set presence."""
         self.asked.append("presence")
 

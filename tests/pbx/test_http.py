@@ -1,6 +1,7 @@
 """Our HTTP connection against servers that answer rightly, oddly, wrongly or not at all."""
 
 import asyncio
+import itertools
 import socket
 import ssl
 import struct
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
+from bridge.errors import CommandError, LinkError, ProtocolError, Rejected, SessionLost, Unreachable
 from bridge.pbx.connection import connect
 from bridge.pbx.endpoint import Endpoint, target
 from bridge.pbx.http import Http
@@ -175,6 +176,48 @@ async def test_a_late_request_costs_its_connection() -> None:
         await post(client)
         await eventually(lambda: len(server.open) == 1, "the first connection is closed")
         assert server.connections == 2
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+async def test_nothing_is_sent_after_its_time(sent: int) -> None:
+    """Asked before each sending, the repetition after a 401 too; the connection stays for the next one."""
+    challenge = answer(b"", "401 No", 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"')
+    looks = itertools.count()
+
+    def in_time() -> None:
+        if next(looks) == sent:
+            raise CommandError("expired", "too late")
+
+    async with (
+        raw_http(lambda number, _: challenge if number == 1 else answer()) as server,
+        http(server) as client,
+    ):
+        with pytest.raises(CommandError, match="too late"):
+            await client.post(b"late", {}, WITHIN_S, in_time)
+        assert len(server.requests) == sent
+        assert await post(client) == b"<ok/>"
+        assert server.connections == 1
+        assert sum(b"late" in request for request in server.requests) == sent
+
+
+async def test_what_is_given_up_is_revoked() -> None:
+    """By a RST: what the PBX has not read yet would be carried out late."""
+    ends: asyncio.Queue[str] = asyncio.Queue()
+
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        try:
+            ends.put_nowait(f"FIN after {await reader.read()!r}")
+        except ConnectionResetError:
+            ends.put_nowait("RST")
+
+    async with (
+        listening(silent) as port,
+        Http(Endpoint(f"http://127.0.0.1:{port}", "admin", "secret")) as client,
+    ):
+        with pytest.raises(Unreachable, match="did not answer"):
+            await client.post(b"", {}, 0.05)
+        assert await asyncio.wait_for(ends.get(), WITHIN_S) == "RST"
 
 
 async def test_waiting_for_ones_turn_counts() -> None:
