@@ -21,11 +21,15 @@ SOAP = Soap()
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a session ended, whom it had seen, and how many seconds it took, log-in and all."""
+    """How a session ended, whom it had seen, how long it took, log-in and all, and how much of the CPU.
+
+    Other programs on the machine add to `seconds`, never to `cpu_s`.
+    """
 
     error: LinkError
     names: tuple[str, ...]
     seconds: float
+    cpu_s: float
 
 
 class Witness:
@@ -55,11 +59,12 @@ async def attempt(url: str, *, within_s: float) -> Ending:
     """Serve one session until it breaks or has read the list; each request may take so long."""
     client = Client(SOAP, Endpoint(url, "admin", "secret"), poll_s=within_s, request_s=within_s)
     async with client, session(client, SessionSettings("API")) as opened:
-        witness, started = Witness(opened), time.monotonic()
+        witness, started, worked = Witness(opened), time.monotonic(), time.process_time()
         try:
             await opened.serve(witness)
         except LinkError as error:
-            return Ending(error, witness.names, time.monotonic() - started)
+            seconds, cpu_s = time.monotonic() - started, time.process_time() - worked
+            return Ending(error, witness.names, seconds, cpu_s)
     raise AssertionError("a session ended without a reason")
 
 
