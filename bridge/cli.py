@@ -66,6 +66,7 @@ def run(
             names = ", ".join(one.name for one in config.pbxs)
             raise ConfigError((f"{config_file}: there is no PBX '{pbx}'; known: {names}",))
         log.configure(config.log.level, config.log.format)
+        structlog.get_logger().info("configuration read", file=str(config_file), pages=config.http.listen)
         for warning in warnings:
             structlog.get_logger().warning("configuration", problem=warning)
         return config, pbxs

@@ -34,6 +34,7 @@ from bridge.config_types import (
 )
 from bridge.core.numbers import pattern
 from bridge.core.rules import Rule
+from bridge.core.topics import REPLY
 from bridge.core.verbs import SETS, VERBS
 
 _SHA256_LENGTH = 64
@@ -168,6 +169,13 @@ class Pbx(WithPassword):
     request_timeout_s: float = Field(10, gt=0, le=60)
     monitor_per_s: float = Field(100, gt=0, le=10_000)
     settle_s: float = Field(2, gt=0, le=60)
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name == REPLY:
+            raise ValueError(f"'{REPLY}' is a topic of its own: choose another name")
+        return name
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -252,6 +252,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
             "b.yaml:4: pbxs[0]: 'user' is an unknown key (did you mean 'username'?)",
         ],
     ),
+    "a name of ours": (
+        GOOD.replace("name: hq", "name: reply"),
+        ["b.yaml:2: pbxs[0].name: 'reply' is a topic of its own: choose another name"],
+    ),
     "no dash": (
         GOOD.replace("- name", "  name"),
         ["b.yaml:1: pbxs: expected a list: begin each with '- name: ...'"],

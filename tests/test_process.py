@@ -198,6 +198,11 @@ async def test_a_demo_that_is_too_short_fails() -> None:
     ("text", "words"),
     [
         ("[", "not YAML"),
+        ("users: !!bool x", "not YAML: a value that cannot be"),
+        ("users: !!timestamp x", "not YAML: a value that cannot be"),
+        ("users: !!int x", "not YAML: a value that cannot be"),
+        ("users: 2026-99-99", "not YAML: a value that cannot be"),
+        ("users: " + "[" * 50_000, "not YAML: a value that cannot be"),
         ("users: 1", "expected 'users:'"),
         ("users: [{}]", "user 1"),
         ("users: [{cn: a, x: 1}]", "user 1"),

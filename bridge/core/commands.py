@@ -19,7 +19,8 @@ from bridge.core.verbs import VERBS, Fields
 
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
-LONGEST_TOPIC = 1024
+LONGEST_TOPIC, MOST_LEVELS = 256, 20
+LONGEST_CORRELATION = 256
 LONGEST_NUMBER = 300
 LONGEST_READ = 1_048_576
 """Payloads that are too large are read this far, for their id."""
@@ -155,16 +156,26 @@ def reply(address: Address, payload: Json) -> Message:
 
 
 def _address(incoming: Incoming, topics: Topics, verb: str, user: str | None) -> tuple[Address, str | None]:
-    """Where the reply goes; a response topic that would let people write our own topics is refused."""
+    """Where the reply goes, and why not to where the request wants it, if so."""
     default = Address(topics.response(verb), verb, incoming.qos, user=user)
     wanted = incoming.response_topic
     if wanted is None:
         return default, None
-    unusable = not wanted or len(wanted) > LONGEST_TOPIC or any(char in wanted for char in "+#\0")
-    ours = wanted.startswith((f"{topics.base}/", "$")) and not wanted.startswith(f"{topics.root}/response/")
-    if unusable or ours:
-        return default, "the response topic cannot be used: name one outside the bridge's own topics"
+    if not _may_reply_to(wanted, topics):
+        return default, f"the response topic cannot be used: name one below {topics.base}/reply/"
+    if len(incoming.correlation or b"") > LONGEST_CORRELATION:
+        return default, f"the correlation data is larger than {LONGEST_CORRELATION} bytes"
     return Address(wanted, verb, incoming.qos, incoming.correlation, user), None
+
+
+def _may_reply_to(topic: str, topics: Topics) -> bool:
+    """Nobody may have us write our own topics, or one for which a broker ends the session: deep or odd."""
+    if not topic or not topic.isprintable() or {"+", "#"} & set(topic) or topic.startswith("$"):
+        return False
+    if len(topic.encode(errors="replace")) > LONGEST_TOPIC or topic.count("/") >= MOST_LEVELS:
+        return False
+    ours = topic.startswith(f"{topics.base}/")
+    return not ours or topic.startswith((f"{topics.root}/response/", topics.replies))
 
 
 def _subject(user: str | None, body: Mapping[str, object] | None) -> str | None:
@@ -227,10 +238,16 @@ def _usable_id(body: Mapping[str, object] | None) -> str | None:
 
 def _is_text(value: object) -> bool:
     """No half of a character is in it, which JSON can hold and UTF-8 cannot."""
-    try:
-        return _HALF.search(json.dumps(value, ensure_ascii=False)) is None
-    except RecursionError:
-        return False
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str) and _HALF.search(each):
+            return False
+        if isinstance(each, dict):
+            waiting += [*each, *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return True
 
 
 def _body(payload: _Payload, user: str | None, verb: str) -> Mapping[str, object]:

@@ -5,6 +5,7 @@ from urllib.parse import quote, unquote
 
 from bridge.core.reports import UserRecord
 
+REPLY = "reply"
 USER_IDS = ("h323", "e164", "cn", "guid")
 
 
@@ -66,6 +67,11 @@ class Topics:
     def response(self, verb: str) -> str:
         """Where a reply goes when the request names no response topic."""
         return f"{self.root}/response/{verb}"
+
+    @property
+    def replies(self) -> str:
+        """What the topics start with on which requesters want their replies; no PBX has this name."""
+        return f"{self.base}/{REPLY}/"
 
     @property
     def commands(self) -> tuple[str, str]:

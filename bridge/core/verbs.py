@@ -84,11 +84,24 @@ def find_user(state: PbxState, pbx: str, name: str) -> User:
     levels = (name, topics.encode(name), topics.encode(name, dots=True))
     user = next((user for level in levels if (user := state.user_of(level))), None)
     if user is None:
-        alike = [topic for topic in state.topics.values() if topic[:1].lower() == name[:1].lower()]
-        close = get_close_matches(name, alike[:GUESSED_AMONG], n=1)
+        close = _called(state, name) or get_close_matches(name, _alike(state, name)[:GUESSED_AMONG], n=1)
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         raise CommandError("unknown_user", f"no user '{name}' on {pbx}{hint}")
     return user
+
+
+def _called(state: PbxState, name: str) -> list[str]:
+    """The topic ids of users whose long or display name this is."""
+    wanted = name.casefold()
+    return [
+        state.topics[guid]
+        for guid, user in state.users.items()
+        if wanted in {user.record.name.casefold(), user.record.display_name.casefold()}
+    ]
+
+
+def _alike(state: PbxState, name: str) -> list[str]:
+    return [topic for topic in state.topics.values() if topic[:1].lower() == name[:1].lower()]
 
 
 def _plan_call(state: PbxState, pbx: str, fields: Fields) -> Action:

@@ -58,6 +58,8 @@ def read(text: str) -> Scene:
         source = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ScenarioError(f"not YAML: {error}") from None
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        raise ScenarioError("not YAML: a value that cannot be what its tag or form says") from None
     if not isinstance(source, dict) or not isinstance(source.get("users"), list):
         raise ScenarioError("expected 'users:' and 'scene:'")
     users = tuple(_user(number, words) for number, words in enumerate(source["users"], 1))

@@ -113,7 +113,17 @@ def test_retained_comes_first_and_users_must_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", ["innovaphone/hq/command/call", "innovaphone/other/x", "$SYS/x", "a/+", "", "x" * 1025]
+    "topic",
+    [
+        *(
+            "innovaphone/hq/command/call",
+            "innovaphone/other/x",
+            "innovaphone/hq/state",
+            "innovaphone/replyx/a",
+        ),
+        *("$SYS/x", "a/+", "#", "", "x" * 257, "\u00e9" * 129, "a/" * 20, "a\x00", "a\x01b", "a\u200b"),
+        *("innovaphone/reply/" + "a/" * 19, "innovaphone/reply"),
+    ],
 )
 def test_a_response_topic_cannot_reach_our_own(topic: str) -> None:
     """Nobody may let the bridge write its own topics; the refusal goes the ordinary way."""
@@ -144,9 +154,14 @@ def test_a_reply_goes_where_the_request_wants_it() -> None:
     parsed = request("ping", {"id": "a"}, response_topic="home/r", correlation=b"7", qos=0)
     reply = commands.reply(parsed.address, {"x": 1})
     own = request("ping", b"", response_topic=f"{ROOT}/response/mine")
+    deepest = "innovaphone/reply/" + "/".join("a" * 18)
+    given = request("ping", b"", response_topic=deepest, correlation=b"x" * 256)
+    heavy = request("ping", b'{"id":"h"}', response_topic=deepest, correlation=b"x" * 257)
 
     assert (reply.topic, reply.correlation, reply.qos, reply.retain) == ("home/r", b"7", 0, False)
     assert own.address.topic == f"{ROOT}/response/mine"
+    assert (given.address.topic, given.address.correlation) == (deepest, b"x" * 256)
+    assert (code(heavy), heavy.id, heavy.address.correlation) == ("invalid", "h", None)
 
 
 def test_expiry_is_the_earlier_of_both() -> None:

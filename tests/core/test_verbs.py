@@ -112,6 +112,17 @@ def test_who_is_not_there_is_guessed() -> None:
     assert refusal("presence", user="")[0] == "unknown_user"
 
 
+@pytest.mark.parametrize("name", ["Empfang", "EMPFANG", "Reception Desk", "reception desk"])
+def test_who_is_called_by_a_name_for_people_is_guessed(name: str) -> None:
+    """The long or the display name is no id, but it tells who is meant."""
+    desk = user("g-desk", "Reception Desk", short_name="r1", display_name="Empfang")
+    here = History().start(user(ANNA, "Anna"), desk).state
+
+    with pytest.raises(CommandError) as refused:
+        find_user(here, "hq", name)
+    assert refused.value.message == f"no user '{name}' on hq (did you mean 'r1'?)"
+
+
 def test_a_call_that_cannot_be_told_is_named() -> None:
     """None, several, over, or of somebody else."""
     assert refusal("clear", user="bert") == ("unknown_call", "'bert' on hq has no call")

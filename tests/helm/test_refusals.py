@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from bridge import config
+from bridge.core.verbs import SETS, VERBS
 from tests.helm.tools import CHART, Helm, RefusedError
 from tests.helm.values import MQTT, pbx, values
 
@@ -135,6 +136,13 @@ CHART_ONLY = {
     "pbxs": {"existingSecret", "passwordKey"},
     "pbxs.tls": {"existingSecret", "caKey"},
 }
+
+
+def test_the_schema_knows_the_verbs_of_the_program() -> None:
+    """And the sets of them; a chart must not let through what the program refuses."""
+    commands = schema()["properties"]["config"]["properties"]["commands"]["properties"]
+
+    assert commands["allow"]["items"]["enum"] == [*SETS, *VERBS]
 
 
 def schema() -> dict[str, Any]:
