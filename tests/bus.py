@@ -20,6 +20,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 Test = TypeVar("Test", bound=Callable[..., object])
+FENCES = "observer"
+"""Where an observer publishes what it wants to hear itself."""
 PATIENCE_S = 10.0 * float(os.environ.get("TEST_PATIENCE", "1"))
 
 
@@ -110,6 +112,7 @@ class Seen:
     payload: bytes
     retain: bool
     at: float
+    correlation: bytes | None = None
 
     @property
     def json(self) -> Any:
@@ -120,13 +123,28 @@ class Seen:
 class Observer:
     """Sees everything on a broker, by paho's own thread; shares no code with the bridge."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        base: str = "innovaphone",
+        topics: str = "#",
+        protocol: str = "5",
+        credentials: tuple[str, str] | None = None,
+        qos: int = 1,
+    ) -> None:
+        self.base = base
+        self._qos = qos
         self._messages: list[Seen] = []
         self._lock = threading.Lock()
         self.tree: dict[str, bytes] = {}
         self._port = port
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        version = paho.MQTTv5 if protocol == "5" else paho.MQTTv311
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
+        if credentials is not None:
+            self._client.username_pw_set(*credentials)
+        filters = [(each, 1) for each in dict.fromkeys((topics, "#" if topics == "#" else f"{FENCES}/#"))]
+        self._client.on_connect = lambda client, *_: client.subscribe(filters)
         self._client.on_message = self._on_message
         self._subscribed = threading.Event()
         self._client.on_subscribe = lambda *_: self._subscribed.set()
@@ -156,7 +174,7 @@ class Observer:
 
     def events(self, user: str = "", pbx: str = "hq") -> list[Any]:
         """The call events of a user, or of all, decoded."""
-        wanted = f"innovaphone/{pbx}/user/"
+        wanted = f"{self.base}/{pbx}/user/"
         return [
             message.json
             for message in self.messages
@@ -171,7 +189,7 @@ class Observer:
 
     def replies(self, verb: str, pbx: str = "hq") -> list[Any]:
         """The replies to a verb."""
-        topic = f"innovaphone/{pbx}/response/{verb}"
+        topic = f"{self.base}/{pbx}/response/{verb}"
         return [message.json for message in self.messages if message.topic == topic]
 
     def now(self, topic: str) -> Any:
@@ -196,21 +214,21 @@ class Observer:
         if response is not None:
             properties.ResponseTopic = response
             properties.CorrelationData = correlation or b""
-        self._client.publish(topic, body, qos=1, retain=retain, properties=properties).wait_for_publish(5)
+        self._client.publish(topic, body, self._qos, retain, properties=properties).wait_for_publish(5)
 
     async def heard_all(self) -> None:
         """Wait until we have what the broker has taken so far: it dies with what it still owes us."""
-        fence = f"observer/{time.monotonic_ns()}"
+        fence = f"{FENCES}/{time.monotonic_ns()}"
         self.send(fence, {})
         await eventually(lambda: fence in self.tree, "the observer hears itself")
 
     def send(self, topic: str, payload: object) -> None:
         """Send something, at least once, when there is a broker; nobody waits for it."""
-        self._client.publish(topic, json.dumps(payload), qos=1)
+        self._client.publish(topic, json.dumps(payload), self._qos)
 
     def send_bytes(self, topic: str, payload: bytes) -> Callable[[], bool]:
         """The same for something that is no JSON; what it returns tells whether the broker has it."""
-        return self._client.publish(topic, payload, qos=1).is_published
+        return self._client.publish(topic, payload, self._qos).is_published
 
     def _on_disconnect(self) -> None:
         """What is retained is told anew by the next broker, which may have forgotten it."""
@@ -219,7 +237,8 @@ class Observer:
             self.tree.clear()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        seen = Seen(message.topic, bytes(message.payload), message.retain, time.monotonic())
+        correlation = getattr(message.properties, "CorrelationData", None)
+        seen = Seen(message.topic, bytes(message.payload), message.retain, time.monotonic(), correlation)
         with self._lock:
             self._messages.append(seen)
             if seen.payload:

@@ -1,0 +1,284 @@
+"""For tests: each broker as a process on a free loopback port. None remembers anything after a restart."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import dynsec
+from tests.bus import free_port, mosquitto_path
+
+HERE = Path(__file__).parent
+START_S = 60.0
+"""RabbitMQ takes 8 s on an idle machine."""
+V3, V5 = "3.1.1", "5"
+
+
+def missing(reason: str) -> None:
+    """Leave the test out and say what to install; in CI everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def program(name: str, reason: str) -> str:
+    """The path of a program."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/lib/rabbitmq/bin")
+    if path is None:
+        missing(f"{name} is not installed ({reason}): its rows of the broker matrix are left out")
+    return path or ""
+
+
+def printed(*command: str) -> str:
+    """The output of a program that tells its version."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+    return done.stdout
+
+
+class Server:
+    """A broker that can be started and killed."""
+
+    protocols: tuple[str, ...] = (V3,)
+    asks_for_password = False
+    qos = 1
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """The command lines that make this broker."""
+        raise NotImplementedError
+
+    def environment(self) -> Mapping[str, str]:
+        """Variables that they need."""
+        return {}
+
+    def version(self) -> str:
+        """The version of the installed program."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start, and wait until it accepts connections."""
+        with (self.folder / "broker.log").open("ab") as log:
+            self._processes = [
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, **self.environment()},
+                    start_new_session=True,
+                )
+                for command in self.commands()
+            ]
+        end_s = time.monotonic() + START_S
+        while not self._accepts():
+            if time.monotonic() > end_s or self._processes[-1].poll() is not None:
+                self.kill()
+                pytest.fail(f"the broker does not start: {(self.folder / 'broker.log').read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it and its children at once."""
+        for process in reversed(self._processes):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._processes = []
+
+    def _accepts(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Mosquitto(Server):
+    """Mosquitto with some settings."""
+
+    protocols = (V5, V3)
+    settings: tuple[str, ...] = ()
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """The broker with its file."""
+        lines = [f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", *self.settings, *self.files()]
+        lines.append(f"allow_anonymous {str(not self.files()).lower()}")
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it could not read the files of a test that runs as root
+        file = self.folder / "mosquitto.conf"
+        file.write_text("\n".join(lines) + "\n")
+        return [[mosquitto_path(), "-c", str(file)]]
+
+    def files(self) -> Sequence[str]:
+        """Write further files; the settings that name them."""
+        return ()
+
+    def version(self) -> str:
+        """As its help says."""
+        return printed(mosquitto_path(), "-h").split()[2]
+
+
+class WithoutRetain(Mosquitto):
+    """Mosquitto that retains nothing."""
+
+    settings = ("retain_available false",)
+
+
+class QosZero(Mosquitto):
+    """Mosquitto with maximum QoS 0."""
+
+    qos = 0
+    settings = ("max_qos 0",)
+
+
+class SmallPackets(Mosquitto):
+    """Mosquitto that takes packets of one kilobyte and a half."""
+
+    settings = ("max_packet_size 1500",)
+
+
+class SmallPayloads(Mosquitto):
+    """Mosquitto that takes payloads of one kilobyte and a half."""
+
+    settings = ("message_size_limit 1500",)
+
+
+READ = ("state", "user/+/state", "command/+", "user/+/command/+", "response/ping")
+WRITTEN = ("state", "info", "user/+/state", "user/+/event", "command/+", "user/+/command/+", "response/+")
+"""What a bridge must be allowed to do below its base topic and its PBX; README says the same."""
+
+
+class AccessList(Mosquitto):
+    """Mosquitto with an access list that names every right that the bridge needs, and no other."""
+
+    asks_for_password = True
+    read: tuple[str, ...] = READ
+    written: tuple[str, ...] = WRITTEN
+
+    def files(self) -> Sequence[str]:
+        """A file of passwords and one of rights."""
+        passwords, rights = self.folder / "passwords", self.folder / "rights"
+        passwords.write_text("bridge:secret\nobserver:secret\n")
+        subprocess.run(
+            ["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True, timeout=10
+        )
+        passwords.chmod(0o600)
+        lines = ["user bridge", *(f"topic read +/hq/{each}" for each in self.read)]
+        lines += [f"topic write +/hq/{each}" for each in self.written]
+        lines += ["topic write +/reply/#", "user observer", "topic readwrite #"]
+        rights.write_text("\n".join(lines) + "\n")
+        rights.chmod(0o600)
+        return (f"password_file {passwords}", f"acl_file {rights}")
+
+
+class CommandsUnread(AccessList):
+    """The same, but commands are not read: Mosquitto accepts the subscription and delivers nothing."""
+
+    read = tuple(each for each in READ if "command" not in each)
+
+
+class DynamicSecurity(Mosquitto):
+    """Mosquitto with the plugin for dynamic security, and the same rights."""
+
+    asks_for_password = True
+    read = READ
+    written = WRITTEN
+
+    def files(self) -> Sequence[str]:
+        """The plugin's own file."""
+        plugin = next(iter(Path("/usr/lib").glob("**/mosquitto_dynamic_security.so")), None)
+        if plugin is None:
+            missing("mosquitto_dynamic_security.so is not installed (it comes with Debian's mosquitto)")
+        file = self.folder / "dynamic-security.json"
+        file.write_text(json.dumps(dynsec.configuration(self.read, self.written)))
+        return ("per_listener_settings false", f"plugin {plugin}", f"plugin_opt_config_file {file}")
+
+
+class Amqtt(Server):
+    """amqtt, the broker of the demo where there is no Mosquitto."""
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """Its own program with a file of ours."""
+        listener = {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}
+        plugin = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+        file = self.folder / "amqtt.yaml"
+        file.write_text(json.dumps({"listeners": {"default": listener}, "plugins": plugin}))
+        return [[sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(file)]]
+
+    def version(self) -> str:
+        """The version of the package."""
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("amqtt")
+
+
+class Aedes(Server):
+    """aedes, the broker for Node.js and in Node-RED."""
+
+    folder_of_server = HERE / "aedes"
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """Our server of a few lines."""
+        node = program("node", "apt install nodejs npm")
+        if not (self.folder_of_server / "node_modules/aedes").is_dir():
+            missing("aedes is not installed (npm ci --prefix tests/brokers/aedes): its rows are left out")
+        return [[node, str(self.folder_of_server / "server.js"), str(self.port)]]
+
+    def version(self) -> str:
+        """The version of the package."""
+        package = self.folder_of_server / "node_modules/aedes/package.json"
+        return str(json.loads(package.read_text())["version"])
+
+
+class RabbitMq(Server):
+    """RabbitMQ with its MQTT plugin, as a node of its own with a port mapper of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._mapper_port, self._node_port = free_port(), free_port()
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """The port mapper of Erlang, then the node."""
+        server = program("rabbitmq-server", "apt install rabbitmq-server")
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
+        (self.folder / "rabbitmq.conf").write_text(
+            "listeners.tcp = none\n"
+            f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            "mqtt.allow_anonymous = true\n"
+            "log.console = true\n"
+        )
+        mapper = ["epmd", "-port", str(self._mapper_port), "-address", "127.0.0.1"]
+        return [mapper, [server.replace("/sbin/", "/lib/rabbitmq/bin/")]]
+
+    def environment(self) -> Mapping[str, str]:
+        """Where the node keeps its things; nothing of the machine's own RabbitMQ is read."""
+        return {
+            "HOME": str(self.folder),
+            "ERL_EPMD_PORT": str(self._mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"matrix{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(self._node_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "none"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "none.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+        }
+
+    def version(self) -> str:
+        """As the folder of its package says: asking the program takes seconds."""
+        program("rabbitmq-server", "apt install rabbitmq-server")
+        folders = [path.name for path in Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*")]
+        return re.sub(r"rabbitmq_server-", "", max(folders, default=""))
