@@ -5,7 +5,6 @@ Everything that goes wrong comes out as a LinkError whose reason is a sentence.
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
 import select
@@ -247,12 +246,9 @@ async def _sha256_of(target: Target, place: str) -> str:
 
 def why(error: BaseException) -> str:
     """The reason of an error, in the operating system's words where there are any."""
-    if (
-        isinstance(error, OSError)
-        and error.errno is not None
-        and error.errno > 0
-        and error.errno in errno.errorcode
-    ):
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or error)[:120]  # its number is OpenSSL's, not the operating system's
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -136,7 +136,7 @@ async def test_unverified_works_when_it_is_said(pbx_over_https: Secured) -> None
     assert await firmware(pbx_over_https, TlsSettings(verify=False)) == "14r2 simulated"
 
 
-SPELLINGS = ["https", "HTTPS", "Https", "hTTpS", "httpS"]
+SPELLINGS = ["https", "HTTPS", "Https", "httpS"]
 BASIC = 'WWW-Authenticate: Basic realm="x"'
 TRUST: dict[str, dict[str, object]] = {
     "pin": {"sha256": "ab" * 32},
@@ -146,9 +146,8 @@ TRUST: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("scheme", SPELLINGS)
-@pytest.mark.parametrize("auth", ["digest", "basic"])
 @pytest.mark.parametrize("trust", TRUST)
-async def test_an_impostor_gets_nothing(tmp_path: Path, scheme: str, auth: str, trust: str) -> None:
+async def test_an_impostor_gets_nothing(tmp_path: Path, scheme: str, trust: str) -> None:
     """However the scheme is written: not one byte of HTTP, least of all a password; the check says no."""
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -161,21 +160,25 @@ async def test_an_impostor_gets_nothing(tmp_path: Path, scheme: str, auth: str, 
         writer.write(asks)
         heard.append(await reader.read(4096))
 
-    async with (
-        raw_http(answer(b"", "401 Unauthorized", BASIC), tls=server) as impostor,
-        listening(plain) as port,
-    ):
-        for each in (impostor.port, port):
-            url = f"{scheme}://127.0.0.1:{each}"
-            pbx = {**PBX, "urls": [url, url], "auth": auth, "tls": TRUST[trust]}
-            settings = {"mqtt": {"url": "mqtt://127.0.0.1:1"}, "pbxs": [pbx]}
-            config = Config.model_validate(settings, context={"folder": tmp_path})
-            async with Builder(config, SOAP).client(config.pbxs[0], attempt=1) as client:
+    async with raw_http(asks, tls=server) as impostor, listening(plain) as port:
+        pbxs = [
+            {**PBX, "name": f"{auth}-{at}", "urls": [f"{scheme}://127.0.0.1:{at}"] * 2, "auth": auth}
+            for auth in ("digest", "basic")
+            for at in (impostor.port, port)
+        ]
+        settings = {
+            "mqtt": {"url": "mqtt://127.0.0.1:1"},
+            "pbxs": [{**pbx, "tls": TRUST[trust]} for pbx in pbxs],
+        }
+        config = Config.model_validate(settings, context={"folder": tmp_path})
+        builder = Builder(config, SOAP)
+        for pbx in config.pbxs:
+            async with builder.client(pbx, attempt=1) as client:
                 with pytest.raises(LinkError):
                     await client.version()
-            good, sentence = next(line for line in await check(config) if ": PBX: " in line[1])
-            assert not good
-            assert "canary-1" not in sentence
+        checked = [line for line in await check(config) if ": PBX: " in line[1]]
+    assert [good for good, _ in checked] == [False] * 4
+    assert all("canary-1" not in sentence for _, sentence in checked)
     assert impostor.requests == []
     assert heard
     assert all(b"HTTP" not in data for data in heard)
@@ -236,6 +239,16 @@ async def test_a_ca_without_key_identifier(tmp_path: Path) -> None:
     async with SimPbx(STAFF, replace(FAST, tls=old_fashioned_ca(tmp_path))) as sim:
         pbx = Secured(sim, str(tmp_path / "ca.pem"), "")
         assert "is not trusted" in (await refusal(pbx, TlsSettings())).reason
+        assert await firmware(pbx, TlsSettings(ca_file=pbx.ca_file)) == "14r2 simulated"
+
+
+async def test_an_intermediate_ca_is_enough(tmp_path: Path) -> None:
+    """With every Python; by default this holds since 3.13 only."""
+    ca, server = trustme.CA().create_child_ca(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(server)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with SimPbx(STAFF, replace(FAST, tls=server)) as sim:
+        pbx = Secured(sim, str(tmp_path / "ca.pem"), "")
         assert await firmware(pbx, TlsSettings(ca_file=pbx.ca_file)) == "14r2 simulated"
 
 
