@@ -126,6 +126,21 @@ def test_clearing_survives_an_outage() -> None:
     assert [(message.topic, message.payload) for message in drain(outbox)] == [("a", "x"), ("gone", None)]
 
 
+def test_a_reply_is_sent_once() -> None:
+    """What was on its way when the session ended goes again but for the reply; one that waited goes."""
+    outbox = Outbox(Limits())
+    outbox.put_reply(Message("r", "first"), 0)
+    outbox.put_event(Message("e", {}), 0)
+    sent = [outbox.take(0), outbox.take(0)]
+    assert [item is not None and item[1].topic for item in sent] == ["r", "e"]
+    outbox.put_reply(Message("r", "second"), 0)
+    assert outbox.disconnected() is None
+    outbox.refresh((), 0)
+
+    assert [message.payload for message in drain(outbox) if message.topic == "r"] == ["second"]
+    assert outbox.dropped == {"reply": 1}
+
+
 def test_the_ledger_remembers_ten_minutes() -> None:
     """A duplicate finds the reply; those that came before it are told when it is there."""
     ledger, address = Ledger(), Address("r", "call")
