@@ -1,53 +1,11 @@
-"""Every drill in its short form; `make drills` runs the long one, `make soak` the longest."""
+"""The judge of the drills, judged by histories that are made up."""
 
-import asyncio
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.bus import mosquitto_path
-from tests.drills.all import DRILLS
 from tests.drills.checker import judge, late
-from tests.drills.drill import Drill, play, verdict
 from tests.drills.history import Entry, History, load
-
-pytestmark = pytest.mark.broker
-SHORT = [drill for drill in DRILLS if not drill.long_only]
-AT_ONCE, EXIT = 2, "02"
-
-
-async def test_every_drill_keeps_its_promises(tmp_path: Path) -> None:
-    """Some at a time: they wait more than they work; the one whose figure is a short time runs alone."""
-    mosquitto_path()
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def played(drill: Drill) -> str:
-        async with places:
-            folder = tmp_path / drill.title
-            folder.mkdir()
-            try:
-                return verdict(drill, await play(drill, folder, Path("build/drills"), long=False))
-            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  (to be named with its drill)
-                return repr(error)
-
-    here = [drill for drill in SHORT if not drill.missing()]
-    alone = [drill for drill in here if drill.number == EXIT]
-    others = [drill for drill in here if drill.number != EXIT]
-    problems = [await played(drill) for drill in alone]
-    problems += await asyncio.gather(*(played(drill) for drill in others))
-    assert {
-        drill.title: problem for drill, problem in zip([*alone, *others], problems, strict=True) if problem
-    } == {}
-
-
-def test_drills_that_cannot_run_here_say_why() -> None:
-    """In CI it is a failure that something is not installed; rights that nobody has are not."""
-    missing = {drill.title: reason for drill in SHORT if (reason := drill.missing())}
-    if os.environ.get("CI") == "true":
-        assert [reason for reason in missing.values() if reason.startswith("install")] == []
-    if missing:
-        pytest.skip(f"left out: {missing}")
 
 
 def event(seq: int, kind: str, call: str, number: str = "01") -> dict[str, object]:
