@@ -1,8 +1,10 @@
 """For tests: a real Mosquitto that can be killed, and an independent observer over plain paho."""
 
 import asyncio
+import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -22,6 +24,7 @@ from paho.mqtt.properties import Properties
 Test = TypeVar("Test", bound=Callable[..., object])
 FENCES = "observer"
 """Where an observer publishes what it wants to hear itself."""
+PORTS = range(20_000, 32_768)
 PATIENCE_S = 10.0 * float(os.environ.get("TEST_PATIENCE", "1"))
 
 
@@ -36,11 +39,15 @@ def amqtt_leaks(test: Test) -> Test:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, below those that the system gives to outgoing connections.
+
+    Else somebody may get it while a broker is away; even a client that knocks there, and reaches itself.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def mosquitto_path() -> str:

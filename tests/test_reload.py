@@ -12,6 +12,7 @@ import pytest
 from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
+from tests.kit.proxy import Proxy
 from tests.running import FAST, STAFF, Program, configuration, pbx_section
 
 pytestmark = pytest.mark.broker
@@ -154,20 +155,27 @@ async def test_a_new_secret_in_a_file_is_read(broker: Mosquitto, bus: Observer, 
 async def test_nothing_that_waits_is_lost_by_a_reload(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
 ) -> None:
-    """The broker is away, the link is replaced, without a state directory: the events come all the same."""
-    program = Reloaded(tmp_path, configuration(broker.port, pbx_section(pbx)))
-    await program.start()
-    await settled(bus, "hq")
-    await bus.heard_all()
-    before = len(bus.events("anna"))
-    await broker.kill()
-    pbx.ring("Anna M\u00fcller", "0123")
-    await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
-    await program.reload(configuration(broker.port, pbx_section(pbx, settle_s=0.2)))
-    await eventually(lambda: pbx.requests("End"), "the old link has ended")
-    await broker.start()
-    async with Observer(broker.port) as fresh:
-        await eventually(lambda: "ringing" in fresh.types("anna"), "the events came")
-        first = fresh.events("anna")[0]
-        assert (first["event_type"], first["seq"], first["queued"]) == ("incoming", before + 1, True)
-        await program.end(signal.SIGTERM)
+    """The broker is away, the link is replaced, without a state directory: the events come all the same.
+
+    The bridge is let in after the observer: events that nobody hears are gone.
+    """
+    async with Proxy(broker.port) as proxy:
+        program = Reloaded(tmp_path, configuration(proxy.port, pbx_section(pbx)))
+        await program.start()
+        await settled(bus, "hq")
+        await bus.heard_all()
+        before = len(bus.events("anna"))
+        proxy.refuse()
+        proxy.reset()
+        await broker.kill()
+        pbx.ring("Anna M\u00fcller", "0123")
+        await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
+        await program.reload(configuration(proxy.port, pbx_section(pbx, settle_s=0.2)))
+        await eventually(lambda: pbx.requests("End"), "the old link has ended")
+        await broker.start()
+        async with Observer(broker.port) as fresh:
+            proxy.listen()
+            await eventually(lambda: "ringing" in fresh.types("anna"), "the events came")
+            first = fresh.events("anna")[0]
+            assert (first["event_type"], first["seq"], first["queued"]) == ("incoming", before + 1, True)
+            await program.end(signal.SIGTERM)

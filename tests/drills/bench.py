@@ -180,7 +180,9 @@ async def bench(
     history, secret = History(name), f"canary-{secrets.token_hex(8)}"
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(Mosquitto(folder, *QUEUE))
-        options = replace(FAST, account=Account("admin", secret), habits=replace(FAST.habits, batch=50))
+        options = replace(
+            FAST, port=free_port(), account=Account("admin", secret), habits=replace(FAST.habits, batch=50)
+        )
         pbx = await stack.enter_async_context(SimPbx(STAFF, options))
         bus = await stack.enter_async_context(Observer(broker.port))
         to_broker = await stack.enter_async_context(Proxy(broker.port, host=place.address))

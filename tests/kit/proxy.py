@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Self
 
+from tests.bus import free_port
 from tests.kit.network import CHUNK, CLEAR, Conditions, Flow, Heard, Network, Way, stamp_arrivals
 
 LINGER_0 = struct.pack("ii", 1, 0)
@@ -32,7 +33,7 @@ class Proxy:
     """
 
     def __init__(self, target: int, *, host: str = "127.0.0.1") -> None:
-        self.port = 0
+        self.port = free_port()
         self._host = host
         self.accepted = 0
         self.heard: Heard = lambda _at, _data: None
@@ -96,7 +97,6 @@ class Proxy:
         self._listener = socket.create_server((self._host, self.port))
         self._listener.settimeout(0)
         stamp_arrivals(self._listener)
-        self.port = self._listener.getsockname()[1]
         asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     def _accept(self, listener: socket.socket) -> None:
