@@ -220,7 +220,9 @@ class BrokerSide:
             connection.limits = connection.limits.lowered(self._learned[0])
         self._open.set()
         for topic in self._publisher.outbox.aside(now_s):
-            self._effect.refuse(topic, f"the broker ends the connection when it gets {topic}", now_s)
+            self._effect.refuse(
+                topic, f"the broker ends the connection when it gets {topic}", now_s, again=False
+            )
         return BrokerSession(connection, self._publisher.outbox, clock=self._clock, events=self)
 
     def _count_inbound(self, connection: Connection) -> None:
@@ -264,10 +266,18 @@ class BrokerSide:
             self._effect.accepted(topic)
 
     def refused(self, message: Message, error: LinkError) -> None:
-        """The broker does not take a message (SessionEvents); what is retained counts until it does."""
+        """The broker does not take a message (SessionEvents).
+
+        A topic of ours counts as refused until the broker takes something there. Replies go to topics that
+        others choose, and an event that is too large is one event only.
+        """
         self._observer.refused(message.topic, error)
-        if self._effect is not None and message.retain and not isinstance(error, Unreachable):
-            self._effect.refuse(message.topic, error.reason, self._clock().monotonic_s)
+        if self._effect is None or isinstance(error, Unreachable):
+            return
+        denied = isinstance(error, Rejected)
+        if message.retain or (denied and message.topic.endswith("/event")):
+            now_s = self._clock().monotonic_s
+            self._effect.refuse(message.topic, error.reason, now_s, again=denied and message.retain)
             self._tell(self._effect)
 
     def _tell(self, effect: Effect) -> None:

@@ -25,6 +25,7 @@ class Effect:
         self._due_s: float | None = None
         self._again_s: float | None = None
         self._refused: dict[str, str] = {}
+        self._retried: set[str] = set()
 
     @property
     def refused(self) -> str:
@@ -51,14 +52,18 @@ class Effect:
     def accepted(self, topic: str) -> None:
         """The broker has a message."""
         self._refused.pop(topic, None)
+        self._retried.discard(topic)
 
-    def refuse(self, topic: str, reason: str, now_s: float) -> None:
-        """The broker refuses what must be on a topic."""
-        self._rest(now_s)
+    def refuse(self, topic: str, reason: str, now_s: float, *, again: bool) -> None:
+        """The broker refuses what must be on a topic; `again`: it may take it once somebody gives a right."""
         if topic == self._state_topic:
             self._fail(reason)
-        else:
-            self._refused[topic] = reason
+            self._rest(now_s)
+            return
+        self._refused[topic] = reason
+        if again:
+            self._retried.add(topic)
+            self._rest(now_s)
 
     def look(self, now_s: float) -> AbstractSet[str]:
         """Judge what is overdue; the topics to publish again now."""
@@ -71,7 +76,7 @@ class Effect:
         if self._again_s is None or now_s < self._again_s:
             return frozenset()
         self._again_s = None
-        return {*self._refused, *([self._state_topic] if self.problem else [])}
+        return {*self._retried, *([self._state_topic] if self.problem else [])}
 
     def _fail(self, reason: str) -> None:
         self.proven, self.problem, self._due_s = False, reason, None

@@ -19,7 +19,7 @@ from tests.ops.test_metrics import value
 from tests.running import bridge, configuration, pbx_section
 from tests.test_process import get, get_soon
 
-STATE = "innovaphone/hq/state"
+STATE, ANNA = "innovaphone/hq/state", "innovaphone/hq/user/anna/event"
 READ_ONLY = "topic readwrite #\nuser bridge\ntopic read innovaphone/#\n"
 EVERYTHING = "topic readwrite #\nuser bridge\ntopic readwrite innovaphone/#\n"
 NO_STATES = (
@@ -115,6 +115,32 @@ async def test_refused_user_states_are_degraded(tmp_path: Path, pbx: SimPbx) -> 
         assert await value(web, "refused_topics", pbx="hq") == 5
 
 
+@pytest.mark.broker
+async def test_refused_events_are_degraded(tmp_path: Path, pbx: SimPbx) -> None:
+    """Until the broker takes one."""
+    rights = f"topic readwrite #\nuser bridge\ntopic deny {ANNA}\ntopic readwrite innovaphone/#\n"
+    async with guarded(tmp_path, rights) as broker, running(broker.port, pbx, protocol="5") as web:
+        await eventually(lambda: get_soon(web) == HTTPStatus.OK, "the bridge is ready")
+        await eventually(lambda: pbx.sessions.all_told, "all is known")
+        pbx.ring("Anna Müller", "0123").hang_up()
+        await refusal(web, f"the broker refuses the publish to {ANNA}: Not authorized")
+        (tmp_path / "rights").write_text(EVERYTHING)
+        broker.reload()
+        pbx.ring("Anna Müller", "0123").hang_up()
+        await refusal(web, "")
+
+
+async def refusal(port: int, words: str) -> None:
+    """Wait until this is what the bridge says of refused topics."""
+    for _ in range(100):
+        said = await facts(port)
+        if said["links"] and said["links"][0]["refused"] == words:
+            assert exit_code(said) == (1 if words else 0)
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"{said['links'][0]['refused']!r} instead of {words!r}")
+
+
 async def test_a_broker_that_refuses_later(pbx: SimPbx) -> None:
     """A right that is taken away while the session is up is noticed at the next word of our state."""
     async with Peer() as peer, running(peer.port, pbx) as web:
@@ -148,13 +174,15 @@ def test_refused_topics_are_kept_until_they_are_taken() -> None:
     """Each is named once, and forgotten when the broker takes it."""
     effect = Effect(STATE, "b:1", echo_s=5)
     assert (effect.refused, effect.refused_count) == ("", 0)
-    effect.refuse("t/a", "no a", 0)
-    effect.refuse("t/b", "no b", 1)
-    effect.refuse("t/a", "no a", 2)
+    effect.refuse("t/a", "no a", 0, again=True)
+    effect.refuse("t/b", "no b", 1, again=True)
+    effect.refuse("t/a", "no a", 2, again=True)
     assert (effect.refused, effect.refused_count) == ("no a (and 1 more topics)", 2)
     assert effect.look(AGAIN_S) == {"t/a", "t/b"}
     effect.accepted("t/a")
     effect.accepted("t/c")
     assert (effect.refused, effect.refused_count, effect.problem) == ("no b", 1, "")
-    effect.refuse(STATE, "no state", 0)
+    effect.refuse("t/c", "too large", 0, again=False)
+    assert (effect.refused_count, effect.look(10 * AGAIN_S)) == (2, frozenset())
+    effect.refuse(STATE, "no state", 0, again=False)
     assert (effect.problem, effect.look(AGAIN_S)) == ("no state", {STATE, "t/b"})
