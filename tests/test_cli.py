@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bridge import __version__
+from tests.bus import eventually, free_port
+from tests.running import Program, configuration
 
 NOBODY = 65534
 GOOD = (
@@ -155,3 +158,24 @@ def test_a_configuration_from_another_program() -> None:
         f"warn  {name}:7: pbxs[0].tls.verify: false: nobody knows who answers; set ca_file or sha256",
         f"{name}: good, 1 PBX",
     ]
+
+
+async def test_what_is_doubtful_is_in_the_log_of_a_run(tmp_path: Path) -> None:
+    """At the start, and again when the configuration is read again."""
+    section = {
+        "name": "hq",
+        "url": "https://127.0.0.1:9",
+        "username": "u",
+        "password": "p",
+        "session_user": "A",
+    }
+    bridge = Program(tmp_path, configuration(free_port(), {**section, "tls": {"verify": False}}))
+    doubt = "pbxs[0].tls.verify: false: nobody knows who answers"
+    process = await bridge.start()
+    await eventually(lambda: "bridge started" in bridge.log, "it runs")
+    assert bridge.log.count(doubt) == 1
+    process.send_signal(signal.SIGHUP)
+    await eventually(lambda: "configuration reloaded" in bridge.log, "it has read the file again")
+    code, log = await bridge.end(signal.SIGTERM)
+
+    assert (code, log.count(doubt), log.count("configuration read")) == (0, 2, 2)
