@@ -18,7 +18,7 @@ from bridge.pbx.response import BrokenResponseError, RefusedResponseError, Respo
 from bridge.pbx.tls import unverified
 from bridge.tcp import options as tcp_options
 
-CONNECT_S, HANDSHAKE_S = 5.0, 5.0
+CONNECT_S, HANDSHAKE_S, SOON_S = 5.0, 5.0, 2.0
 _AT_ONCE = struct.pack("ii", 1, 0)
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
@@ -55,7 +55,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: ResponseReader | None = None
         self._answer: asyncio.Future[Response] | None = None
-        self._first = b""
+        self._silent = self._maybe_tls = True
+        self._opened_s = asyncio.get_running_loop().time()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -112,20 +113,21 @@ class Connection(asyncio.Protocol):
         """TCP, and TLS if any, are set up (asyncio.Protocol)."""
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
+        self._maybe_tls = transport.get_extra_info("ssl_object") is None
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived (asyncio.Protocol); what nobody asked for ends the connection."""
         if self._reader is None or self._answer is None or self._answer.done():
             self.abort()
             return
-        self._first = self._first or data[:2]
+        if self._silent:
+            self._silent, self._maybe_tls = False, self._maybe_tls and data.startswith(_ALERT)
         try:
             self._reader.feed(data)
         except RefusedResponseError as error:
             self._fail(ProtocolError(f"the answer of {self._place} {error}, which is refused"))
         except BrokenResponseError as error:
-            hint = "it speaks TLS: is it https://?" if self._first == _ALERT else str(error)
-            self._fail(self._broke(hint))
+            self._fail(self._broke(str(error)))
         else:
             if self._reader.response is not None:
                 self._answer.set_result(self._reader.response)
@@ -158,7 +160,10 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(error)
 
     def _broke(self, reason: str) -> SessionLost:
-        return SessionLost(f"the connection to {self._place} broke: {reason}")
+        """TLS servers answer plain HTTP by an alert, or by closing without a word, but soon."""
+        soon = asyncio.get_running_loop().time() < self._opened_s + SOON_S
+        hint = "; is it https://?" if self._maybe_tls and soon else ""
+        return SessionLost(f"the connection to {self._place} broke: {reason}{hint}")
 
 
 async def _tcp(target: Target, place: str) -> socket.socket:

@@ -88,7 +88,7 @@ async def test_broken_answers(name: str) -> None:
 
     assert len(server.requests) == 1
     assert error.value.reason.isprintable()
-    assert ("is it https://?" in error.value.reason) == (name == "tls-alert")
+    assert ("is it https://?" in error.value.reason) == (name in {"tls-alert", "nothing"})
 
 
 REFUSED = {
@@ -289,6 +289,22 @@ async def test_the_deadline_covers_the_tls_handshake() -> None:
         async with Http(endpoint) as client:
             with pytest.raises(Unreachable, match="did not answer within"):
                 await client.post(b"", {}, 0.1)
+
+
+async def test_http_at_a_port_for_https() -> None:
+    """Servers with OpenSSL close without a word; not so one that has answered before."""
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(server_tls)
+    async with raw_http(answer(), tls=server_tls) as server, http(server) as client:
+        with pytest.raises(SessionLost, match=r"broke: closed; is it https://\?"):
+            await post(client)
+    async with (
+        raw_http(lambda number, _: answer() if number == 1 else None) as server,
+        http(server) as client,
+    ):
+        await post(client)
+        with pytest.raises(SessionLost, match=r"broke: closed$"):
+            await post(client)
 
 
 async def test_https_at_a_port_for_http() -> None:
