@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.core.model import Call, Direction, EventType, Far, Instant
-from bridge.core.reports import CallState, LegRecord, Party
+from bridge.core.reports import CallState, LegRecord, Party, Side
 
 Resolve = Callable[[Party], Far]
 GATEWAY = "gw"
+QUEUE = "waiting"
+_YOUNG = frozenset({CallState.SETUP, CallState.RINGING})
+_OTHER = {Side.USER: Side.REMOTE, Side.REMOTE: Side.USER, None: None}
 
 
 def opened(call_id: str, user: str, user_type: str, record: LegRecord, now: Instant) -> Call:
@@ -32,10 +35,31 @@ def direction(user_type: str, record: LegRecord) -> Direction:
     return Direction.INBOUND if record.to_user != (user_type == GATEWAY) else Direction.OUTBOUND
 
 
-def advanced(call: Call, record: LegRecord, resolve: Resolve, now: Instant) -> Call:
-    """The call after one more record. What the record leaves out stays as it was."""
+def as_seen(user_type: str, record: LegRecord) -> LegRecord:
+    """The record from the side from which the direction is seen.
+
+    The endpoint of a gateway's leg is the world outside: what it does is done by the far end, also where it
+    holds or releases.
+    """
+    if user_type != GATEWAY:
+        return record
+    return replace(
+        record,
+        released_by=_OTHER[record.released_by],
+        held=record.held_by_remote,
+        held_by_remote=record.held,
+    )
+
+
+def advanced(call: Call, user_type: str, record: LegRecord, resolve: Resolve, now: Instant) -> Call:
+    """The call after one more record. What the record leaves out stays as it was.
+
+    A queue connects a call to play its announcement: that is no answer.
+    """
+    record = as_seen(user_type, record)
     state = CallState.ENDED if record.ended else record.state
-    answered = call.answered_ms is None and state is CallState.CONNECTED
+    connected = state is CallState.CONNECTED and user_type != QUEUE
+    answered = call.answered_ms is None and connected
     after = replace(
         _with_parties(call, record, resolve),
         handle=record.leg,
@@ -46,6 +70,7 @@ def advanced(call: Call, record: LegRecord, resolve: Resolve, now: Instant) -> C
         rang=call.rang or state is CallState.RINGING,
         answered_ms=now.unix_ms if answered else call.answered_ms,
         answered_s=now.monotonic_s if answered else call.answered_s,
+        ring_s=_since(call.started_s, now.monotonic_s) if answered else call.ring_s,
         cause=record.cause if record.cause is not None else call.cause,
         uui=record.uui if record.uui is not None else call.uui,
         released_by=call.released_by or record.released_by,
@@ -59,24 +84,48 @@ def ended(call: Call, now: Instant) -> Call:
 
 
 def timed(call: Call, now: Instant) -> Call:
-    """The call with its durations as of now, in seconds: ringing until answered, then talking."""
+    """The call with its durations as of now, in seconds: ringing until answered, then talking.
+
+    How long an answered call rang is final: after a restart the moments it came from are only estimates.
+    """
     if call.answered_s is None:
         return replace(call, ring_s=_since(call.started_s, now.monotonic_s))
-    return replace(
-        call, ring_s=_since(call.started_s, call.answered_s), talk_s=_since(call.answered_s, now.monotonic_s)
-    )
+    return replace(call, talk_s=_since(call.answered_s, now.monotonic_s))
 
 
 def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[EventType, ...]:
     """The events a consumer must see, in order; the terminal one is not decided here.
 
-    `before` None: the leg is new. `resync`: the PBX is still telling us what runs already.
+    `before` None: the leg is new. `resync`: the PBX is still telling us what runs already; what is being
+    set up or rings is news all the same.
     """
     if before is None:
-        return (EventType.UPDATED,) if resync else (_first_event(after), *_steps(None, after))
+        return _beginning(after, resync=resync)
     if replace(before, handle=None) == replace(after, handle=None):
         return ()
     return _steps(before, after) or (EventType.UPDATED,)
+
+
+def _beginning(call: Call, *, resync: bool) -> tuple[EventType, ...]:
+    if resync and call.state not in _YOUNG:
+        return (EventType.UPDATED,)
+    steps = _steps(None, call)
+    known_late = tuple(step for step in steps if step is EventType.RINGING)
+    return (_first_event(call), *(known_late if resync else steps))
+
+
+def only_lets_go(before: Call, after: Call) -> bool:
+    """Nothing has changed but that the leg is being disconnected."""
+    gone = replace(
+        before,
+        state=CallState.DISCONNECTING,
+        cause=after.cause,
+        released_by=after.released_by,
+        handle=after.handle,
+        ring_s=after.ring_s,
+        talk_s=after.talk_s,
+    )
+    return after == gone
 
 
 def _first_event(call: Call) -> EventType:

@@ -31,10 +31,10 @@ def fold(
     draft = Draft(state, scope, now)
     for record in batch.users:
         _see_user(draft, record)
-    for leg in batch.legs:
+    for leg, ends_next in _with_ends(batch.legs):
         guid = follows.get(leg.follow, "")
         if guid in draft.users and scope.follows(draft.users[guid].record):
-            _see_leg(draft, guid, leg)
+            _see_leg(draft, guid, leg, ends_next=ends_next)
     if batch.list_complete:
         _complete(draft)
     return draft.finish()
@@ -45,9 +45,14 @@ def settle(state: PbxState, guids: tuple[str, ...], scope: Scope, now: Instant) 
     draft = Draft(state, scope, now)
     for guid in guids:
         draft.unsettled.discard(guid)
-        for call in draft.calls.get(guid, ()):
-            if call.handle is None:
-                _close(draft, call, Outcome.LOST)
+        _lose_unconfirmed(draft, guid)
+    return draft.finish()
+
+
+def give_up(state: PbxState, guid: str, scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
+    """The PBX reports no calls of this user: those of an earlier session are lost, later ones may follow."""
+    draft = Draft(state, scope, now)
+    _lose_unconfirmed(draft, guid)
     return draft.finish()
 
 
@@ -133,13 +138,30 @@ def _lose_calls(draft: Draft, guid: str) -> None:
         _close(draft, call, Outcome.LOST)
 
 
+def _lose_unconfirmed(draft: Draft, guid: str) -> None:
+    for call in draft.calls.get(guid, ()):
+        if call.handle is None:
+            _close(draft, call, Outcome.LOST)
+
+
 def _complete(draft: Draft) -> None:
     for guid in sorted(draft.unseen or ()):
         _remove_user(draft, guid)
     draft.unseen = None
 
 
-def _see_leg(draft: Draft, guid: str, record: LegRecord) -> None:
+def _with_ends(records: tuple[LegRecord, ...]) -> list[tuple[LegRecord, bool]]:
+    """Each record, and whether the next one of its leg is the end of it."""
+    ends: dict[tuple[int, int], bool] = {}
+    backwards = []
+    for record in reversed(records):
+        key = record.follow, record.leg
+        backwards.append((record, ends.get(key, False)))
+        ends[key] = record.ended
+    return backwards[::-1]
+
+
+def _see_leg(draft: Draft, guid: str, record: LegRecord, *, ends_next: bool) -> None:
     if draft.users[guid].record.is_switch:
         _see_switch(draft, guid, record)
         return
@@ -148,7 +170,7 @@ def _see_leg(draft: Draft, guid: str, record: LegRecord) -> None:
         _close(draft, known, Outcome.LOST)
         known = None
     if known is not None:
-        _advance(draft, known, record)
+        _advance(draft, known, record, ends_next=ends_next)
     elif not record.ended:
         _open(draft, guid, record)
 
@@ -156,8 +178,9 @@ def _see_leg(draft: Draft, guid: str, record: LegRecord) -> None:
 def _open(draft: Draft, guid: str, record: LegRecord) -> None:
     placed = draft.placed.pop((guid, record.leg), None)
     call_id, command_id = placed or (draft.new_call_id(), None)
-    fresh = legs.opened(call_id, guid, draft.users[guid].record.type, record, draft.now)
-    call = replace(legs.advanced(fresh, record, draft.far, draft.now), command_id=command_id)
+    kind_of_user = draft.users[guid].record.type
+    fresh = legs.opened(call_id, guid, kind_of_user, record, draft.now)
+    call = replace(legs.advanced(fresh, kind_of_user, record, draft.far, draft.now), command_id=command_id)
     resync = guid in draft.unsettled and placed is None
     draft.put_call(call)
     for kind in legs.events_between(None, call, resync=resync):
@@ -165,12 +188,15 @@ def _open(draft: Draft, guid: str, record: LegRecord) -> None:
     draft.put_user(draft.users[guid])
 
 
-def _advance(draft: Draft, known: Call, record: LegRecord) -> None:
-    call = legs.advanced(known, record, draft.far, draft.now)
+def _advance(draft: Draft, known: Call, record: LegRecord, *, ends_next: bool) -> None:
+    call = legs.advanced(known, draft.users[known.user].record.type, record, draft.far, draft.now)
     if record.ended:
         _close(draft, call, None)
         return
     kinds = legs.events_between(known, call, resync=False)
+    if ends_next and legs.only_lets_go(known, call):
+        draft.put_call(call)
+        return
     if kinds or call.handle != known.handle:
         draft.put_call(call)
     for kind in kinds:
@@ -182,7 +208,8 @@ def _advance(draft: Draft, known: Call, record: LegRecord) -> None:
 def _close(draft: Draft, call: Call, outcome: Outcome | None) -> None:
     """The one terminal event of a call; without an outcome given, what was seen of it decides."""
     running = (other for calls in draft.calls.values() for other in calls)
-    judged = judge(call, running, draft.topics) if outcome is None else outcome
+    kind_of_user = draft.users[call.user].record.type
+    judged = judge(call, kind_of_user, running, draft.topics) if outcome is None else outcome
     last = legs.ended(replace(call, outcome=judged), draft.now)
     kind = terminal_event(last)
     draft.drop_call(call)

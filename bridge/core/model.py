@@ -27,6 +27,7 @@ class Outcome(enum.StrEnum):
     FORWARDED = "forwarded"
     TRANSFERRED = "transferred"
     ANSWERED_ELSEWHERE = "answered_elsewhere"
+    ABANDONED = "abandoned"
     LOST = "lost"
 
 

@@ -3,20 +3,24 @@
 from collections.abc import Iterable, Mapping
 
 from bridge.core import causes
+from bridge.core.calls import QUEUE
 from bridge.core.model import Call, Direction, EventType, Far, Outcome
 from bridge.core.reports import Side
 
-_NOT_MISSED = frozenset({Outcome.ANSWERED_ELSEWHERE, Outcome.FORWARDED, Outcome.LOST})
+_NOT_MISSED = frozenset({Outcome.ANSWERED_ELSEWHERE, Outcome.FORWARDED, Outcome.TRANSFERRED, Outcome.LOST})
 _QUIET_CAUSES = frozenset({causes.NORMAL_CLEARING, causes.TAKEN_ELSEWHERE, causes.NORMAL_UNSPECIFIED})
 
 
-def judge(call: Call, others: Iterable[Call], topics: Mapping[str, str]) -> Outcome:
+def judge(call: Call, user_type: str, others: Iterable[Call], topics: Mapping[str, str]) -> Outcome:
     """Name the outcome of an ended call from it, the calls that still run, and all users' topic ids."""
     topic = topics.get(call.user, "")
     rest = [other for other in others if other.id != call.id]
+    inbound = call.direction is Direction.INBOUND
+    if user_type == QUEUE and inbound:
+        return _of_queued(call, topic, rest)
     if call.answered_ms is not None:
         return _of_answered(call, topic, [other for other in rest if _joined(call, other, topics)])
-    if call.direction is Direction.INBOUND:
+    if inbound:
         return _of_unanswered(call, topic, [other for other in rest if _same_conversation(call, other)])
     return _of_attempt(call)
 
@@ -43,6 +47,32 @@ def _of_answered(call: Call, topic: str, joined: list[Call]) -> Outcome:
     return Outcome.TRANSFERRED if call.transferred_to or by_this_user else Outcome.ANSWERED
 
 
+def _of_queued(call: Call, topic: str, others: list[Call]) -> Outcome:
+    """A caller in a queue was taken by somebody, who has the call now, or left before that."""
+    if call.transferred_to:
+        return Outcome.TRANSFERRED
+    if any(_took(other, call, topic) for other in others):
+        return Outcome.ANSWERED_ELSEWHERE
+    outcome = _of_unanswered(call, topic, [])
+    return Outcome.ABANDONED if outcome is Outcome.MISSED else outcome
+
+
+def _took(other: Call, call: Call, topic: str) -> bool:
+    """This other leg, answered by somebody, is the caller's of this call in a queue.
+
+    The same caller may have two calls: without the same conference the leg must come from the queue.
+    """
+    if other.answered_ms is None or other.direction is not Direction.INBOUND or other.user == call.user:
+        return False
+    if _same_conversation(call, other):
+        return True
+    known = call.remote.number or call.remote.user
+    if not known or (other.remote.number or other.remote.user) != known:
+        return False
+    ends = (other.diverted_from, other.first_diverted_from, other.transferred_by, other.picked_up_from)
+    return _names(topic, ends) or not (call.conference and other.conference)
+
+
 def _of_unanswered(call: Call, topic: str, related: list[Call]) -> Outcome:
     if call.cleared:
         return Outcome.DECLINED
@@ -53,9 +83,10 @@ def _of_unanswered(call: Call, topic: str, related: list[Call]) -> Outcome:
         return Outcome.FORWARDED
     if call.cause == causes.USER_BUSY:
         return Outcome.BUSY
-    if call.cause == causes.CALL_REJECTED or call.released_by is Side.USER:
+    by_user = call.released_by is Side.USER
+    if call.cause == causes.CALL_REJECTED or (by_user and call.cause in {None, *_QUIET_CAUSES}):
         return Outcome.DECLINED
-    return Outcome.MISSED
+    return Outcome.FAILED if by_user else Outcome.MISSED
 
 
 def _of_attempt(call: Call) -> Outcome:

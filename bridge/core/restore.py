@@ -143,18 +143,25 @@ def _with_ends(call: Call, fields: "_Fields") -> Call:
 
 
 def _with_progress(call: Call, fields: "_Fields", now: Instant) -> Call:
+    """Durations go on from what was told: the clock may have been set since, but they never go back."""
     answered = fields.moment("answered_at")
     cause = fields.sub("cause")
+    ring_s, talk_s = fields.seconds("ring_s"), fields.seconds("talk_s")
+    answered_s = None
+    if answered is not None:
+        answered_s = min(now.seconds_at(answered), now.monotonic_s - (talk_s or 0.0))
+        ring_s = max(0, answered - call.started_ms) / 1000 if ring_s is None else ring_s
     return replace(
         call,
+        started_s=min(call.started_s, now.monotonic_s - (ring_s or 0.0)),
         held=fields.flag("held"),
         held_by_remote=fields.flag("held_by_remote"),
         rang=call.state is CallState.RINGING,
         answered_ms=answered,
-        answered_s=None if answered is None else now.seconds_at(answered),
+        answered_s=answered_s,
         ended_ms=fields.moment("ended_at"),
-        ring_s=fields.seconds("ring_s"),
-        talk_s=fields.seconds("talk_s"),
+        ring_s=ring_s,
+        talk_s=talk_s,
         outcome=fields.word("outcome", Outcome),
         cause=cause.number("code") if cause.fields else None,
         uui=fields.text("uui") or None,
@@ -197,7 +204,7 @@ class _Fields:
         value = self.fields.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        return float(value) if abs(value) <= LARGEST else None
+        return float(value) if 0 <= value <= LARGEST else None
 
     def word(self, key: str, words: type[Word]) -> Word | None:
         value = self.text(key)

@@ -41,6 +41,7 @@ def test_incoming_answered_and_ended() -> None:
         (RINGING, 17, Side.REMOTE, "missed", "busy"),
         (RINGING, 21, Side.REMOTE, "missed", "declined"),
         (RINGING, 16, Side.USER, "missed", "declined"),
+        (RINGING, 88, Side.USER, "missed", "failed"),
         (RINGING, 26, Side.REMOTE, "ended", "answered_elsewhere"),
         (RINGING, 23, Side.REMOTE, "ended", "forwarded"),
         (OUT, 17, Side.REMOTE, "ended", "busy"),
@@ -188,12 +189,73 @@ def test_placed_calls_that_never_come_are_forgotten() -> None:
     assert len(history.state.placed) == fold.PLACED_KEPT
 
 
-def test_a_running_call_found_at_the_start_is_a_resync() -> None:
-    """One `updated` with the reason, nothing else."""
-    history = History().begin().take(Batch(users=PEOPLE, list_complete=True)).see(CONNECTED)
+@pytest.mark.parametrize(
+    ("record", "kinds"),
+    [
+        (leg(), "incoming"),
+        (RINGING, "incoming ringing"),
+        (OUT, "outgoing"),
+        (replace(OUT, state=S.RINGING), "outgoing ringing"),
+        (replace(RINGING, held=True, transferred_by=PARTY_BERT), "incoming ringing"),
+        (CONNECTED, "updated"),
+        (replace(CONNECTED, held=True), "updated"),
+        (replace(CONNECTED, state=S.PARKED), "updated"),
+        (replace(CONNECTED, state=S.DISCONNECTING), "updated"),
+    ],
+)
+def test_a_running_call_found_at_the_start_is_a_resync(record: LegRecord, kinds: str) -> None:
+    """What is set up or rings is news, what is further on gives one `updated`; each says why."""
+    history = History().begin().take(Batch(users=PEOPLE, list_complete=True)).see(record)
 
-    assert history.types() == ["updated"]
-    assert history.events[-1].resync
+    assert history.types() == kinds.split()
+    assert all(event.resync for event in history.events)
+
+
+def test_what_happens_after_the_first_events_is_no_resync() -> None:
+    """The door bell that rang at the start is answered: that is news as ever."""
+    history = History().begin().take(Batch(users=PEOPLE, list_complete=True)).see(RINGING, CONNECTED)
+
+    assert history.types() == ["incoming", "ringing", "answered"]
+    assert [event.resync for event in history.events] == [True, True, False]
+
+
+def in_one_reply(*records: LegRecord) -> History:
+    """Anna talks; then these records come at once."""
+    return History().start().see(CONNECTED).take(Batch(legs=records))
+
+
+GONE = replace(CONNECTED, state=S.DISCONNECTING, cause=16, released_by=Side.REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("records", "kinds"),
+    [
+        ((GONE, replace(GONE, ended=True)), "ended"),
+        ((GONE, replace(GONE, released_by=Side.USER), replace(GONE, ended=True)), "updated ended"),
+        ((GONE, leg(8, follow=2), replace(GONE, ended=True)), "ended"),
+        ((replace(GONE, parked_at=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
+        ((replace(GONE, transferred_to=PARTY_BERT), replace(GONE, ended=True)), "transferred ended"),
+        ((replace(CONNECTED, remote=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
+        ((GONE,), "updated"),
+        ((GONE, replace(GONE, leg=8, ended=True)), "updated"),
+    ],
+)
+def test_disconnecting_is_not_told_where_the_end_comes_with_it(
+    records: tuple[LegRecord, ...], kinds: str
+) -> None:
+    """Only the disconnection directly before the end, only in one reply, and only if nothing else changed."""
+    history = in_one_reply(*records)
+
+    assert history.types() == ["incoming", "answered", *kinds.split()]
+
+
+def test_what_a_disconnection_said_is_in_the_end() -> None:
+    """Though it had no event of its own: who released first, and why."""
+    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=Side.REMOTE)
+    history = History().start().see(OUT).take(Batch(legs=(tone, over(OUT, None, Side.USER))))
+
+    assert history.types() == ["outgoing", "ended"]
+    assert history.outcome() == "failed"
 
 
 @pytest.mark.parametrize("conference", ["c1", ""])

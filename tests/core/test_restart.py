@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import render
+from bridge.core import fold, render
 from bridge.core.draft import Scope
 from bridge.core.model import Instant, PbxState
 from bridge.core.reports import Batch, CallState, Party, UserRecord
 from bridge.core.restore import CALLS_KEPT, restore
-from tests.core.builders import ANNA, PEOPLE, History, leg, user
+from tests.core.builders import ANNA, FOLLOWS, PEOPLE, History, leg, user
 
 NOW = Instant(1_795_000_100_000, 2000.0)
 SINCE = "2026-01-01T00:00:00Z"
@@ -63,6 +64,38 @@ def test_a_call_that_still_runs_goes_on_under_its_id() -> None:
     new.end(leg(99, CallState.CONNECTED))
     assert new.types() == ["ended"]
     assert new.outcome() == "answered"
+
+
+@pytest.mark.parametrize("behind_s", [0, 5, 3600, 20 * 365 * 86_400])
+def test_durations_never_go_back(behind_s: int) -> None:
+    """The clock was behind when the bridge started again: what was told stays, and goes on from there."""
+    old = History(epoch="old").start()
+    ringing, talking = leg(state=CallState.RINGING), leg(state=CallState.CONNECTED)
+    old.see(ringing, ringing, talking, leg(9, conference="c9"))
+    old.see(leg(state=CallState.CONNECTED, held=True), leg(9, CallState.RINGING, conference="c9"))
+    told, alerting = old.state.calls[ANNA]
+    now = Instant(old.now.unix_ms - behind_s * 1000, 500.0)
+    new = History(epoch="new")
+    new.state, _ = restore("new", retained(old.state), Scope(), now)
+    after = Instant(old.now.unix_ms + 60_000, 510.0)
+    ends = [replace(talking, ended=True), replace(leg(9, conference="c9"), ended=True)]
+    new.begin().take(Batch(users=PEOPLE, list_complete=True))
+    new.apply(fold.fold(new.state, Batch(legs=tuple(ends)), FOLLOWS, Scope(), after))
+    calls = {event.call.id: event.call for event in new.events if event.call}
+
+    assert told.ring_s
+    assert told.talk_s
+    assert alerting.ring_s
+    assert calls[told.id].ring_s == told.ring_s
+    assert (calls[told.id].talk_s or 0) >= told.talk_s + 10
+    assert (calls[alerting.id].ring_s or 0) >= alerting.ring_s + 10
+
+
+def test_how_long_a_call_rang_is_known_from_its_moments_too() -> None:
+    """What is retained may come from elsewhere, without the duration."""
+    answered = {**CALL, "answered_at": "2026-01-01T00:00:04.500Z"}
+
+    assert shown({"calls": [answered]})["calls"][0]["ring_s"] == 4.5
 
 
 def test_a_call_that_ended_unseen_is_lost_once() -> None:

@@ -162,12 +162,121 @@ def test_a_trunk_that_never_alerts() -> None:
     assert outcomes(history, GATE) == ["answered"]
 
 
-def test_a_call_in_a_queue() -> None:
-    """The announcement connects it; it came in, as for anybody but a gateway."""
-    queue = replace(PEOPLE[0], type="waiting")
-    history = History().start(queue).see(*path(IN, S.SETUP, S.CONNECTED), *released(TALK, Side.REMOTE)[1:])
+QUEUE = replace(PEOPLE[0], type="waiting")
+QUEUED = path(IN, S.SETUP, S.CONNECTED)
+AGENT = leg(9, S.CONNECTED, 2)
+OF_ANOTHER = replace(AGENT, conference="c9")
+AS_QUEUE: dict[str, Any] = {"diverted_from": AS_ANNA}
 
-    assert history.types() == ["incoming", "answered", "ended"]
+QUEUE_ROWS: dict[str, tuple[list[LegRecord], str, str]] = {
+    "the caller leaves during the announcement": (released(TALK, Side.REMOTE), "missed", "abandoned"),
+    "the caller leaves, by whom is not told": (released(TALK, None, None), "missed", "abandoned"),
+    "an agent's phone rings, and the caller leaves": (
+        [replace(AGENT, state=S.RINGING, **AS_QUEUE), *released(TALK, Side.REMOTE)],
+        "missed",
+        "abandoned",
+    ),
+    "an agent takes the call": ([AGENT, *released(TALK, Side.REMOTE)], "ended", "answered_elsewhere"),
+    "an agent takes it in another conference": (
+        [replace(OF_ANOTHER, **AS_QUEUE), *released(TALK, Side.REMOTE)],
+        "ended",
+        "answered_elsewhere",
+    ),
+    "an agent takes it, conferences are not told": (
+        [replace(AGENT, conference=""), *released(TALK, Side.REMOTE)],
+        "ended",
+        "answered_elsewhere",
+    ),
+    "an agent whose calls are not followed takes it": (
+        released(TALK, Side.REMOTE, 26),
+        "ended",
+        "answered_elsewhere",
+    ),
+    "it is passed on, as the PBX reports": (
+        [replace(TALK, transferred_to=AS_BERT), *released(TALK, Side.REMOTE)],
+        "ended",
+        "transferred",
+    ),
+    "an agent has another call of the same caller": (
+        [OF_ANOTHER, *released(TALK, Side.REMOTE)],
+        "missed",
+        "abandoned",
+    ),
+    "an agent has a call of another caller that came from the queue": (
+        [replace(OF_ANOTHER, remote=Party("999"), **AS_QUEUE), *released(TALK, Side.REMOTE)],
+        "missed",
+        "abandoned",
+    ),
+    "an agent calls somebody in between": (
+        [replace(AGENT, to_user=False), *released(TALK, Side.REMOTE)],
+        "missed",
+        "abandoned",
+    ),
+    "the queue is full": (released(TALK, Side.USER, 17), "missed", "busy"),
+    "the queue sends the caller away": (released(TALK, Side.USER), "missed", "declined"),
+    "a diversion of the queue takes it": (released(TALK, Side.REMOTE, 23), "ended", "forwarded"),
+}
+
+
+@pytest.mark.parametrize(("records", "terminal", "outcome"), QUEUE_ROWS.values(), ids=QUEUE_ROWS)
+def test_a_call_in_a_queue(records: list[LegRecord], terminal: str, outcome: str) -> None:
+    """The announcement connects it, which is no answer; what counts is whether somebody took it."""
+    history = History().start(QUEUE, PEOPLE[1]).see(*QUEUED, *records)
+
+    assert (history.types()[0], history.types()[-1]) == ("incoming", terminal)
+    assert "answered" not in history.types()
+    assert outcomes(history) == [outcome]
+    assert history.state.users[ANNA].missed == (terminal == "missed")
+
+
+def test_a_caller_who_is_not_named_leaves_a_queue() -> None:
+    """Two who withhold their numbers are not the same caller."""
+    hidden = Party()
+    agent = replace(AGENT, remote=hidden, conference="")
+    mine = [replace(record, remote=hidden, conference="") for record in (*QUEUED, *released(TALK, None))]
+    history = History().start(QUEUE, PEOPLE[1]).see(mine[0], agent, *mine[1:])
+
+    assert outcomes(history) == ["abandoned"]
+
+
+TRUNK_IN = replace(TRUNK, to_user=False)
+TRUNK_ROWS: dict[str, tuple[LegRecord, Side | None, int | None, str, str]] = {
+    "outside caller gives up": (TRUNK_IN, Side.USER, 16, "missed", "missed"),
+    "outside caller gives up, without a cause": (TRUNK_IN, Side.USER, None, "missed", "missed"),
+    "somebody inside declines": (TRUNK_IN, Side.REMOTE, 21, "missed", "declined"),
+    "somebody inside releases": (TRUNK_IN, Side.REMOTE, 16, "missed", "declined"),
+    "inside is busy": (TRUNK_IN, Side.REMOTE, 17, "missed", "busy"),
+    "nobody has this number inside": (TRUNK_IN, Side.REMOTE, 1, "missed", "failed"),
+    "taken elsewhere": (TRUNK_IN, Side.REMOTE, 26, "ended", "answered_elsewhere"),
+    "inside caller cancels": (TRUNK, Side.REMOTE, 16, "ended", "cancelled"),
+    "inside caller cancels, without a cause": (TRUNK, Side.REMOTE, None, "ended", "cancelled"),
+    "no route": (TRUNK, Side.USER, 3, "ended", "failed"),
+    "no circuit": (TRUNK, Side.USER, 34, "ended", "failed"),
+    "outside is busy": (TRUNK, Side.USER, 17, "ended", "busy"),
+    "outside declines": (TRUNK, Side.USER, 21, "ended", "declined"),
+    "nobody answers outside": (TRUNK, Side.USER, 19, "ended", "failed"),
+}
+
+
+@pytest.mark.parametrize(("first", "by", "cause", "terminal", "outcome"), TRUNK_ROWS.values(), ids=TRUNK_ROWS)
+def test_how_a_call_over_a_trunk_ends(
+    first: LegRecord, by: Side | None, cause: int | None, terminal: str, outcome: str
+) -> None:
+    """The endpoint of a gateway's leg is the world outside: it is the far end of whoever called."""
+    history = History().start().see(*path(first, S.SETUP, S.RINGING), *released(first, by, cause))
+
+    assert (history.types(GATE)[-1], outcomes(history, GATE)) == (terminal, [outcome])
+
+
+@pytest.mark.parametrize(("outside", "inside"), [(True, False), (False, True)])
+def test_who_holds_a_call_over_a_trunk(outside: bool, inside: bool) -> None:  # noqa: FBT001  (a case)
+    """As for the release: what the gateway's endpoint does, the world outside does."""
+    talk = replace(TRUNK, state=S.CONNECTED)
+    history = History().start().see(talk, replace(talk, held=outside, held_by_remote=inside))
+    call = history.state.calls[GATE][0]
+
+    assert (call.held, call.held_by_remote) == (inside, outside)
+    assert history.types(GATE) == ["outgoing", "answered", "held"]
 
 
 def test_a_consultation_and_transfer() -> None:

@@ -38,7 +38,7 @@ class AtThePbx(Stage):
     def appear(self, fields: dict[str, Any], when: str, *, early: bool) -> None:
         """Somebody comes into view, before the first list has ended perhaps."""
         guid = next(guid for guid in GUIDS if guid not in self.exchange.people)
-        kind = "gw" if guid == GUIDS[-1] else "ep"
+        kind = {GUIDS[-1]: "gw", GUIDS[-2]: "waiting"}.get(guid, "ep")
         with self.heard(when):
             self.exchange.changed(Person(guid=guid, kind=kind, **fields), before_end=early)
 

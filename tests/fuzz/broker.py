@@ -8,6 +8,8 @@ from typing import Any
 
 TERMINAL = frozenset({"missed", "ended"})
 NOT_MISSED = frozenset({"answered", "transferred", "answered_elsewhere", "forwarded", "lost"})
+RESYNCS = (["updated"], ["incoming"], ["outgoing"], ["incoming", "ringing"], ["outgoing", "ringing"])
+"""What a leg may have been told of that was first seen while running calls were still being told."""
 
 
 class Broker:
@@ -41,12 +43,14 @@ class Consumer:
     """Hears all events and holds the bridge to what the contract says of their order.
 
     `seqs`: the last event of each epoch. `made`: how many were made in epochs that left them on a disk.
-    `excused`: calls of which an event died with the process that made it.
+    `excused`: calls of which an event died with the process that made it. `late`: calls whose first event
+    says that running calls were still being told.
     """
 
     events: dict[str, Any] = field(default_factory=dict)
     calls: dict[str, list[str]] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
     seqs: Counter[str] = field(default_factory=Counter)
     made: dict[str, int] = field(default_factory=dict)
 
@@ -75,14 +79,16 @@ class Consumer:
                 _check_first(event, call)
         if kind in TERMINAL:
             _check_terminal(kind, call)
-        assert (event.get("reason") == "resync") <= (kind == "updated" and not kinds)
+        if event.get("reason") == "resync":
+            assert [*kinds, kind] in RESYNCS, f"{kind} after {kinds} is no first event"
+            self.late.add(call["id"])
         kinds.append(kind)
 
 
 def _check_first(event: Any, call: Any) -> None:
     directions = {"incoming": "inbound", "outgoing": "outbound", "updated": call["direction"]}
     assert directions.get(event["event_type"]) == call["direction"], "not the first event of a leg"
-    assert (event["event_type"] == "updated") == (event.get("reason") == "resync")
+    assert (event["event_type"] == "updated") <= (event.get("reason") == "resync")
 
 
 def _check_terminal(kind: str, call: Any) -> None:

@@ -68,15 +68,19 @@ class Leg:
     unheard: bool = False
 
     def record(self, follow: int, number: int) -> LegRecord:
-        """What the PBX reports of the leg: its own view of the direction, which a gateway shares."""
+        """What the PBX reports of the leg: its own view of the direction, which a gateway shares.
+
+        The endpoint that holds is a phone, or for a gateway the far end of whoever calls from inside.
+        """
+        at_gateway = self.kind == GATEWAY
         return LegRecord(
             follow,
             number,
             self.state,
             ended=self.over,
-            to_user=self.inbound != (self.kind == GATEWAY),
-            held=self.held,
-            held_by_remote=self.held_by_remote,
+            to_user=self.inbound != at_gateway,
+            held=self.held_by_remote if at_gateway else self.held,
+            held_by_remote=self.held if at_gateway else self.held_by_remote,
             remote=self.remote,
             transferred_by=self.transferred_by,
             conference=self.conference,
