@@ -107,11 +107,15 @@ class LegRecord:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one Poll reply, or a slice of it, holds. `list_complete`: the first list ended here."""
+    """What one Poll reply, or a slice of it, holds. `list_complete`: the first list ended here.
+
+    `unreadable`: the records that had to be left out, for people.
+    """
 
     users: tuple[UserRecord, ...] = ()
     legs: tuple[LegRecord, ...] = ()
     list_complete: bool = False
+    unreadable: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.users or self.legs or self.list_complete)
+        return bool(self.users or self.legs or self.list_complete or self.unreadable)

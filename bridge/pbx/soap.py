@@ -63,7 +63,7 @@ class Soap:
 
         Raises ProtocolError, and SoapFault where the PBX said no.
         """
-        answer = wire.parse_answer(body)
+        answer, _ = wire.parse_answer(body)
         _undecorate(answer)
         try:
             return self._binding.get(operation).process_reply(answer.getroottree().getroot())

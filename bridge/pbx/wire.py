@@ -2,6 +2,7 @@
 
 Written for what firmware may send, not for what the WSDL says (wire reference 2.3-2.6 and 21): item
 names, order, xsi:type, arrayType and extra elements do not matter, missing and nil read as empty.
+A record that is no XML costs itself only, see repair.py.
 Never accepted: a DTD, a body that is no SOAP envelope, one that is cut.
 """
 
@@ -12,12 +13,14 @@ from lxml import etree
 from bridge.core.reports import Batch
 from bridge.errors import ProtocolError, SessionLost
 from bridge.pbx.records import leg_record, user_record
+from bridge.pbx.repair import NoiseError, mended, without_bad_records
 
 SLICE = 256
 SHOWN = 120
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
 MOST_TAGS = 250_000
 """Some 6,000 users in one reply. More, and the tree of a small body would take hundreds of MiB."""
+_END = "Envelope>"
 _PAGE = (b"<!doctype html", b"<html")
 _AS_LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
 """A byte that is no UTF-8 is escaped as one of these surrogates; as Latin-1 it is its own number."""
@@ -27,23 +30,29 @@ _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 class SoapFault(SessionLost):
     """The PBX understood the request and said no, or does not know the session (wire reference 23.2)."""
 
+    answered = True
+
 
 def decode_poll(body: bytes) -> Iterator[Batch]:
     """Yield what a Poll reply holds in slices, so that other links get their turn between them.
 
     Raises ProtocolError for what is not a Poll reply, and SoapFault.
     """
-    answer = parse_answer(body)
+    answer, unreadable = parse_answer(body)
     result = next(iter(answer), None)
     users = _items(result, "user", "cn")
     calls = _items(result, "call", "call")
     for start in range(0, max(len(users), len(calls), 1), SLICE):
-        yield _batch(users[start : start + SLICE], calls[start : start + SLICE])
+        yield _batch(users[start : start + SLICE], calls[start : start + SLICE], unreadable)
+        unreadable = ()
 
 
-def parse_answer(body: bytes) -> etree._Element:
-    """The element in the SOAP body: the operation's answer. Raises as `decode_poll` does."""
-    root = parse_xml(body)
+def parse_answer(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
+    """The element in the SOAP body, which is the operation's answer, and the records that are left out of it.
+
+    Raises as `decode_poll` does.
+    """
+    root, unreadable = parse_xml(body)
     if etree.QName(root).localname != "Envelope":
         raise ProtocolError(f"the answer is not SOAP but <{etree.QName(root).localname[:SHOWN]}>")
     answer = next(iter(root.iterfind(f"{_ENVELOPE}Body/*")), None)
@@ -51,7 +60,7 @@ def parse_answer(body: bytes) -> etree._Element:
         raise ProtocolError("the SOAP answer is empty")
     if answer.tag == f"{_ENVELOPE}Fault":
         raise SoapFault(f"the PBX answered with a fault: {fault_text(answer)}")
-    return answer
+    return answer, unreadable
 
 
 def fault_text(fault: etree._Element) -> str:
@@ -60,8 +69,8 @@ def fault_text(fault: etree._Element) -> str:
     return text[:SHOWN] or "no text"
 
 
-def parse_xml(body: bytes) -> etree._Element:
-    """Parse without DTD, entities or network. Bytes that are not UTF-8 are read as Latin-1.
+def parse_xml(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
+    """Parse without DTD, entities or network; with the records that had to be left out, which are few.
 
     Raises ProtocolError with the place of the first mistake, never with the content.
     """
@@ -71,22 +80,34 @@ def parse_xml(body: bytes) -> etree._Element:
         raise ProtocolError(f"the answer has more than {MOST_TAGS} elements, which is refused")
     if b"<!DOCTYPE" in body:
         raise ProtocolError("the answer carries a DTD, which is refused")
+    unreadable: tuple[str, ...] = ()
     try:
         root = _parse(body)
     except etree.XMLSyntaxError:
-        root = _parse_repaired(body)
+        root, unreadable = _parse_repaired(body)
     if root.getroottree().docinfo.internalDTD is not None:
         raise ProtocolError("the answer carries a DTD, which is refused")
-    return root
+    return root, unreadable
 
 
-def _parse_repaired(body: bytes) -> etree._Element:
-    """Once more with stray Latin-1 bytes and control characters mended; what is cut stays refused."""
+def _parse_repaired(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
+    """Once more with defects mended, then without the records that have others; what is cut stays refused."""
     try:
-        return _parse(_as_utf8(body).encode())
+        text = mended(_as_utf8(body))
+    except NoiseError:
+        raise ProtocolError("the answer is not XML: it has too many defects to be mended") from None
+    try:
+        return _parse(text.encode()), ()
     except etree.XMLSyntaxError as error:
         place = f"line {error.lineno}, column {error.offset}" if error.lineno else "the start"
-        raise ProtocolError(f"the answer is not XML (at {place})") from None
+        refusal = ProtocolError(f"the answer is not XML (at {place})")
+    if not text.rstrip().endswith(_END):
+        raise refusal
+    text, unreadable = without_bad_records(text)
+    try:
+        return _parse(text.encode()), unreadable
+    except etree.XMLSyntaxError:
+        raise refusal from None
 
 
 def _parse(body: bytes) -> etree._Element:
@@ -116,11 +137,12 @@ def _items(result: etree._Element | None, name: str, member: str) -> list[etree.
     return found
 
 
-def _batch(users: list[etree._Element], calls: list[etree._Element]) -> Batch:
+def _batch(users: list[etree._Element], calls: list[etree._Element], unreadable: tuple[str, ...]) -> Batch:
     records = [user_record(element) for element in users]
     named = tuple(record for record in records if record is not None)
     return Batch(
         users=named,
         legs=tuple(leg_record(element) for element in calls),
         list_complete=len(named) < len(records),
+        unreadable=unreadable,
     )
