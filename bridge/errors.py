@@ -28,13 +28,19 @@ class ConfigError(BridgeError):
 
 
 class LinkError(BridgeError):
-    """One end of a link broke. `reason` is a sentence for people without any secret in it."""
+    """One end of a link broke. `reason` is a sentence for people without any secret in it.
+
+    `answered`: the other side took the request and answered it badly; another request may fare better.
+    """
 
     heals: ClassVar[bool] = True
+    answered = False
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, answered: bool | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        if answered is not None:
+            self.answered = answered
 
 
 class Unreachable(LinkError):  # noqa: N818  (a state of the world, as every name in this tree)
@@ -47,6 +53,8 @@ class SessionLost(LinkError):  # noqa: N818
 
 class ProtocolError(LinkError):
     """The other side said something that we cannot or must not read."""
+
+    answered = True
 
 
 class TakenOver(LinkError):  # noqa: N818

@@ -172,6 +172,8 @@ class Link:
             loop = asyncio.get_running_loop()
             loop.call_later(self._settings.settle_s, self.publisher.reconcile, guid, ids)
         self._observer.events(changes.events)
+        if batch.unreadable:
+            self._observer.unreadable(batch.unreadable)
         if batch.list_complete:
             self._up()
             about = self.publisher.about
@@ -180,6 +182,16 @@ class Link:
     def settled(self, guid: str) -> None:
         """The running calls of this user have been reported (PbxEvents)."""
         self.publisher.settled(guid)
+
+    def followed(self, guid: str) -> None:
+        """The PBX reports the calls of this user (PbxEvents)."""
+        self.publisher.followed(guid)
+        self._observer.followed(guid)
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """The PBX does not report the calls of this user (PbxEvents)."""
+        self.publisher.not_followed(guid)
+        self._observer.not_followed(guid, name, reason)
 
     def polled(self, seconds: float, *, events: bool) -> None:
         """A poll came back (PbxEvents)."""
@@ -203,12 +215,13 @@ class Link:
         if session is None:
             return
         for record in batch.users:
-            if record.active and record.guid in self.publisher.followed:
+            if record.active and record.guid in self.publisher.wanted:
                 calls = self.publisher.state.calls.get(record.guid, ())
                 in_doubt = any(call.handle is None for call in calls)
                 session.want(record.guid, record.name, urgent=in_doubt)
             else:
                 session.unwant(record.guid)
+                self.publisher.unfollowed(record.guid)
 
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
         await supervise(session, delays=partial(delays, random), report=partial(self._report, side))

@@ -36,6 +36,14 @@ class PbxEvents(Protocol):
         """The running calls of this user have been reported."""
         ...
 
+    def followed(self, guid: str) -> None:
+        """The PBX reports the calls of this user from now on, those that run first."""
+        ...
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """The PBX does not report the calls of this user; it will be asked again later."""
+        ...
+
     def polled(self, seconds: float, *, events: bool) -> None:
         """A poll came back after so long, with events or without."""
         ...

@@ -1,5 +1,6 @@
 """What we know of one PBX, and the messages that tell it: state in, outbox out. No I/O of its own."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bridge.core.topics import Topics
 from bridge.ports import About
 
 ONLINE, CONNECTING, SYNCING = "online", "connecting", "syncing"
+GIVEN_UP_AFTER = 2
 UNREACHABLE, REJECTED, STOPPED = "unreachable", "rejected", "stopped"
 
 
@@ -51,7 +53,9 @@ class Publisher:
         self.outbox = outbox
         self.state = PbxState(epoch)
         self.about = About()
-        self.followed: set[str] = set()
+        self.wanted: set[str] = set()
+        self.monitored: set[str] = set()
+        self.refused: Counter[str] = Counter()
         self.takeovers = 0
         self._epoch = epoch
         self._clock = clock
@@ -59,6 +63,7 @@ class Publisher:
         self._journal = journal or MemoryJournal()
         self._cleared: set[str] = set()
         self.status = Status(CONNECTING, "", clock().unix_ms)
+        self._told = self._counts()
 
     @property
     def online(self) -> bool:
@@ -109,6 +114,8 @@ class Publisher:
         """Say what the link is doing."""
         now = self._clock()
         self.status = Status(link, reason, now.unix_ms)
+        if link not in {SYNCING, ONLINE}:
+            self._forget_handles()
         self._put_state(self._state_message(), now)
         self._put_state(self._info_message(now), now)
         self._wake()
@@ -117,12 +124,13 @@ class Publisher:
         """A new PBX session: everything is to be confirmed."""
         self.about = about
         self.state = fold.begin(self.state)
+        self._forget_handles()
         self.set_status(SYNCING, "reading the list of users")
 
     def reported(self, batch: Batch, follows: Mapping[int, str]) -> Changes:
         """Fold one batch and tell what it changed."""
         transition = fold.fold(self.state, batch, follows, self.scope, self._clock())
-        self._note_followed(batch, transition[0])
+        self._note_wanted(batch, transition[0])
         changes = self._apply(transition)
         if batch.list_complete:
             self.set_status(ONLINE, "")
@@ -135,6 +143,25 @@ class Publisher:
     def settled(self, guid: str) -> None:
         """The calls of a user that the PBX did not name again are lost."""
         self._apply(fold.settle(self.state, (guid,), self.scope, self._clock()))
+
+    def followed(self, guid: str) -> None:
+        """The PBX gave a handle: it reports this user's calls."""
+        if guid in self.wanted:
+            self.monitored.add(guid)
+        self.refused.pop(guid, None)
+        self._tell_counts()
+
+    def unfollowed(self, guid: str) -> None:
+        """The handle of this user was given back, or is not wanted any more."""
+        self.monitored.discard(guid)
+        self.refused.pop(guid, None)
+
+    def not_followed(self, guid: str) -> None:
+        """The PBX gave no handle. After a second time nobody will tell how this user's old calls ended."""
+        self.refused[guid] += 1
+        if self.refused[guid] == GIVEN_UP_AFTER:
+            self._apply(fold.give_up(self.state, guid, self.scope, self._clock()))
+        self._tell_counts()
 
     def placed(self, guid: str, leg: int, command_id: str | None) -> str:
         """A command started a leg: the id of its call."""
@@ -169,7 +196,6 @@ class Publisher:
         self._wake()
 
     def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:
-        before = self._counts()
         self.state, changes = transition
         now = self._clock()
         for topic in changes.gone:
@@ -181,28 +207,43 @@ class Publisher:
         for event in changes.events:
             self._put_event(event, now)
         self._journal.commit()
-        if self._counts() != before:
-            self._put_state(self._info_message(now), now)
+        self._tell_counts()
         self._wake()
         return changes
 
-    def _note_followed(self, batch: Batch, state: PbxState) -> None:
+    def _tell_counts(self) -> None:
+        """Publish the counts when they have changed, but not with each user that the PBX is asked for."""
+        if self._counts() != self._told:
+            now = self._clock()
+            self._put_state(self._info_message(now), now)
+            self._wake()
+
+    def _forget_handles(self) -> None:
+        self.monitored.clear()
+        self.refused.clear()
+
+    def _note_wanted(self, batch: Batch, state: PbxState) -> None:
         for record in batch.users:
             if record.guid in state.users and self.scope.follows(record):
-                self.followed.add(record.guid)
+                self.wanted.add(record.guid)
             else:
-                self.followed.discard(record.guid)
+                self.wanted.discard(record.guid)
+                self.unfollowed(record.guid)
         if batch.list_complete:
-            self.followed.intersection_update(state.users)
+            for guid in self.wanted - state.users.keys():
+                self.wanted.discard(guid)
+                self.unfollowed(guid)
 
     @property
     def all_settled(self) -> bool:
         """The running calls of everybody are known, not only the users."""
         return self.online and not self.state.unsettled
 
-    def _counts(self) -> tuple[int, int, int, bool]:
+    def _counts(self) -> tuple[int, int | None, int, bool]:
+        """Users, those monitored (None while more are to be asked for), calls, and whether all is known."""
         calls = sum(len(calls) for calls in self.state.calls.values())
-        return len(self.state.users), len(self.followed), calls, self.all_settled
+        asking = len(self.monitored) + len(self.refused) < len(self.wanted)
+        return len(self.state.users), None if asking else len(self.monitored), calls, self.all_settled
 
     def tidy(self) -> None:
         """Forget which topics were cleared, once the broker has all that we told."""
@@ -240,11 +281,12 @@ class Publisher:
         return "online" if self.online else "offline"
 
     def _info_message(self, now: Instant) -> Message:
+        self._told = self._counts()
         return Message(self.topics.info, self.info(now), retain=True)
 
     def info(self, now: Instant) -> Json:
         """The payload of the info topic."""
-        users, monitored, calls, settled = self._counts()
+        users, _, calls, settled = self._counts()
         return {
             "schema": render.SCHEMA,
             "pbx": self.topics.pbx,
@@ -255,7 +297,7 @@ class Publisher:
             "serial": self.about.serial,
             "location": self.about.location,
             "users": users,
-            "monitored": monitored,
+            "monitored": len(self.monitored),
             "calls": calls,
             "settled": settled,
             "takeovers": self.takeovers,

@@ -39,6 +39,12 @@ class Listener:
     def settled(self, guid: str) -> None:
         """See PbxEvents."""
 
+    def followed(self, guid: str) -> None:
+        """See PbxEvents."""
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """See PbxEvents."""
+
     def polled(self, seconds: float, *, events: bool) -> None:
         """See PbxEvents."""
 

@@ -48,6 +48,6 @@ async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:
     port = free_port()
     assert "password" in (await said(port, pbx, password="wrong"))[0][1]
     assert "no session for 'Nobody'" in (await said(port, pbx, session_user="Nobody"))[0][1]
-    pbx.faults.add(Fault("html"))
+    pbx.faults.add(Fault("html", "Initialize"))
     good, line = (await said(port, pbx))[0]
     assert (good, "hq: PBX: " in line) == (False, True)

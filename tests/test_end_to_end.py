@@ -9,6 +9,7 @@ import pytest
 
 from bridge.sim.auth import Account
 from bridge.sim.faults import Fault
+from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimPbx
 from bridge.sim.xml import Decoration
 from tests.bus import Mosquitto, Observer, eventually
@@ -503,3 +504,199 @@ async def test_a_switch_is_no_call(broker: Mosquitto, bus: Observer, pbx: SimPbx
 
         night = bus.now("innovaphone/hq/user/night/state")
         assert (night["switch"], night["calls"]) == ({"mode": "manual", "on": True}, [])
+
+
+async def test_a_door_bell_that_rings_while_the_bridge_starts(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """It is told as any other call, with the reason; a call that is further on is only updated."""
+    pbx.ring("Anna Müller", "0123").answer()
+    bell = pbx.ring("Bert O'Neil", "99", "Door")
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await settled(bus)
+        await eventually(lambda: "ringing" in bus.types("bert"), "the bell is told")
+        await eventually(lambda: bus.types("anna"), "the call is told")
+        bell.answer()
+        await eventually(lambda: "answered" in bus.types("bert"), "somebody opens")
+
+        assert bus.types("bert") == ["incoming", "ringing", "answered"]
+        assert [event.get("reason") for event in bus.events("bert")] == ["resync", "resync", None]
+        assert [(event["event_type"], event["reason"]) for event in bus.events("anna")] == [
+            ("updated", "resync")
+        ]
+
+
+TRUNK, QUEUE = "Trunk", "Queue"
+
+
+def office() -> SimPbx:
+    """A PBX with a trunk and a queue."""
+    trunk = SimUser(TRUNK, "trunk", "0", type="gw", groups=(("all", False),))
+    queue = SimUser(QUEUE, "queue", "50", type="waiting", groups=(("all", False),))
+    return SimPbx((*STAFF, trunk, queue), FAST)
+
+
+async def test_outcomes_of_trunk_and_queue(broker: Mosquitto, bus: Observer) -> None:
+    """An outside caller gives up, one inside cancels, there is no route; callers leave a queue, or not."""
+    anna = "Anna Müller"
+    async with office() as pbx, bridge(configuration(broker.port, pbx_section(pbx))):
+        await settled(bus)
+        pbx.dial(TRUNK, anna).hang_up(TRUNK)
+        pbx.dial(anna, TRUNK).hang_up(anna)
+        pbx.dial(anna, TRUNK).hang_up(TRUNK, cause=3)
+        left = pbx.ring(QUEUE, "0123")
+        left.answer(QUEUE)
+        left.hang_up()
+        taken = pbx.ring(QUEUE, "0124")
+        taken.answer(QUEUE)
+        agent = pbx.fork(taken, anna)
+        taken.answer_leg(agent)
+        taken.drop(QUEUE, cause=16)
+        taken.hang_up()
+        await eventually(lambda: len(_ends(bus, "trunk")) == 3, "the calls over the trunk are over")
+        await eventually(lambda: len(_ends(bus, "queue")) == 2, "the calls in the queue are over")
+        await eventually(lambda: len(_ends(bus, "anna")) == 4, "Anna's calls are over")
+
+        assert _ends(bus, "trunk") == [("missed", "missed"), ("ended", "cancelled"), ("ended", "failed")]
+        assert _ends(bus, "queue") == [("missed", "abandoned"), ("ended", "answered_elsewhere")]
+        assert _ends(bus, "anna")[:3] == [("missed", "missed"), ("ended", "cancelled"), ("ended", "failed")]
+        assert "answered" not in bus.types("queue")
+
+
+def _ends(bus: Observer, user: str) -> list[tuple[str, str]]:
+    """Terminal events of a user, with their outcomes."""
+    ends = [event for event in bus.events(user) if event["event_type"] in {"missed", "ended"}]
+    return [(event["event_type"], event["call"]["outcome"]) for event in ends]
+
+
+async def test_a_name_that_xml_forbids_costs_nothing_else(
+    broker: Mosquitto, bus: Observer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the directory, and of an outside caller: all others are on the bus, and calls go on."""
+    spoiled = Decoration(misspelt=(("Carla &amp; Co", "Carla <Co"), ("Evil", "E&#11;v&il")))
+    sim = SimPbx(STAFF, replace(FAST, decoration=spoiled))
+    async with sim as pbx, bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await settled(bus)
+        pbx.ring("Anna Müller", "0123", "Evil").answer()
+        await eventually(lambda: "answered" in bus.types("anna"), "anna talks")
+
+        assert bus.events("anna")[-1]["call"]["remote"]["name"] == "E\ufffdv&il"
+        assert "innovaphone/hq/user/carla%2Fx/state" not in bus.tree
+        assert bus.now("innovaphone/hq/user/bert/state")["name"] == "Bert O'Neil"
+        assert bus.now(STATE) == "online"
+        assert len(pbx.requests("Initialize")) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if "records left out" in line]
+    assert len(lines) == 1
+    assert "user record 'Carla '" in lines[0]
+
+
+async def test_names_keep_their_blanks(broker: Mosquitto, bus: Observer) -> None:
+    """The PBX knows its objects by their names as they are: monitored, and commands work."""
+    dora = SimUser(
+        " Dora  D ", "dora ", "24", " Dora ", guid="g-dora", groups=(("all ", False), ("all", False))
+    )
+    rule = {"group": "all ", "name": " Dora*"}
+    async with SimPbx((*STAFF, dora), FAST) as pbx:
+        section = pbx_section(pbx, calls=[rule])
+        async with bridge(configuration(broker.port, section)):
+            await settled(bus)
+            state = bus.now("innovaphone/hq/user/dora%20/state")
+            assert (state["name"], state["display_name"]) == (" Dora  D ", " Dora ")
+            assert bus.now(INFO)["monitored"] == 1
+            pbx.ring(" Dora  D ", "0123").hang_up()
+            await eventually(lambda: "missed" in bus.types("dora%20"), "her call is told")
+            bus.publish("innovaphone/hq/user/dora%20/command/call", "22")
+            await eventually(lambda: bus.replies("call"), "the command is answered")
+            assert bus.replies("call")[0]["status"] == "ok"
+
+
+PARTS = [
+    Fault("fault", "UserInitialize", about="Anna Müller"),
+    Fault("http", "UserInitialize", about="Anna Müller"),
+    Fault("http", "UserInitialize", value=404, about="Anna Müller"),
+    Fault("http", "UserInitialize", value=503, about="Anna Müller"),
+    Fault("empty", "UserInitialize", about="Anna Müller"),
+    Fault("reset", "UserInitialize", about="Anna Müller"),
+]
+
+
+@pytest.mark.parametrize("fault", PARTS, ids=lambda fault: f"{fault.kind}-{fault.value:g}")
+async def test_a_user_who_cannot_be_followed_costs_no_session(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, capsys: pytest.CaptureFixture[str], fault: Fault
+) -> None:
+    """All others are followed, figures tell the truth, one line names the user, who is followed later."""
+    pbx.faults.add(fault)
+    call = pbx.ring("Anna Müller", "0123")
+    call.answer()
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await eventually(lambda: (bus.now(INFO) or {}).get("monitored") == len(STAFF) - 1, "all others are")
+        assert (bus.now(STATE), bus.now(INFO)["settled"]) == ("online", False)
+        pbx.ring("Bert O'Neil", "0123").hang_up()
+        await eventually(lambda: "missed" in bus.types("bert"), "another call is told")
+        await settled(bus)
+        await eventually(lambda: bus.types("anna"), "her call is told")
+        assert bus.now(INFO)["monitored"] == len(STAFF)
+        assert [(event["event_type"], event["reason"]) for event in bus.events("anna")] == [
+            ("updated", "resync")
+        ]
+        assert len(pbx.requests("Initialize")) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if "user not followed" in line]
+    assert len(lines) == 1
+    assert "Anna" in lines[0]
+
+
+async def test_a_user_to_whom_the_pbx_gives_no_handle(
+    broker: Mosquitto, bus: Observer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is listed under a name that the PBX does not know: named, and never counted as monitored."""
+    sim = SimPbx(STAFF, replace(FAST, decoration=Decoration(misspelt=(("Carla &amp; Co", "Karla"),))))
+    async with sim as pbx, bridge(configuration(broker.port, pbx_section(pbx))):
+        asked = "innovaphone/hq/command/ping"
+        await eventually(lambda: (bus.now(INFO) or {}).get("monitored") == len(STAFF) - 1, "all others are")
+        await eventually(lambda: "settled" in (bus.now(INFO) or {}), "info is there")
+        bus.publish(asked, {})
+        await eventually(lambda: bus.replies("ping"), "commands are answered")
+
+        assert (bus.now(STATE), bus.now(INFO)["settled"]) == ("online", False)
+        assert bus.now("innovaphone/hq/user/carla%2Fx/state")["name"] == "Karla"
+        assert len(pbx.requests("Initialize")) == 1
+        pbx.change_user("Carla & Co", h323="karla")
+        await eventually(lambda: "innovaphone/hq/user/karla/state" in bus.tree, "the change is told")
+        asked_for = [request.args["user"] for request in pbx.requests("UserInitialize")]
+        assert asked_for.count("Karla") == 1
+    assert capsys.readouterr().out.count("user not followed") == 1
+
+
+@pytest.mark.parametrize("echo", ["fault", "http", "reset"])
+async def test_who_cannot_be_asked_whether_the_session_lives_has_lost_it(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, echo: str
+) -> None:
+    """A request failed and Echo fails too: the session is opened anew."""
+    pbx.faults.add(Fault("fault", "UserInitialize", about="Anna Müller"))
+    pbx.faults.add(Fault(echo, "Echo"))
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session is open")
+        await settled(bus)
+        assert bus.now(INFO)["monitored"] == len(STAFF)
+
+
+async def test_other_operations_that_fail_cost_no_session(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """A fault to what a command asks for is the command's; one to UserEnd is nobody's."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await settled(bus)
+        for operation in ("UserEnd", "UserCall", "SetPresence"):
+            pbx.faults.add(Fault("fault", operation))
+        bus.publish("innovaphone/hq/user/anna/command/call", "22")
+        bus.publish("innovaphone/hq/user/anna/command/presence", "away")
+        await eventually(lambda: bus.replies("call") and bus.replies("presence"), "both are answered")
+        assert {bus.replies(verb)[0]["code"] for verb in ("call", "presence")} == {"pbx_error"}
+        pbx.remove_user("Bert O'Neil")
+        await eventually(lambda: pbx.faults.pending == 0, "a handle is given back in vain")
+        pbx.ring("Anna Müller", "0123")
+        await eventually(lambda: "ringing" in bus.types("anna"), "anna rings")
+
+        assert bus.now(INFO)["monitored"] == len(STAFF) - 1
+        assert len(pbx.requests("Initialize")) == 1

@@ -103,7 +103,8 @@ class Metrics:
         )
         self.calls = self._gauge("active_calls", "Calls that run now.")
         self.users = self._gauge("users", "Users that are published.")
-        self.followed = self._gauge("followed_users", "Users whose calls are published.")
+        self.followed = self._gauge("followed_users", "Users whose calls the PBX reports.")
+        self.refused_users = self._gauge("refused_users", "Users whose calls the PBX will not report.")
         self.outbox = self._gauge("outbox_messages", "Messages the broker has not acknowledged.")
         self.taken_over = self._gauge(
             "taken_over", "1 while another bridge serves the PBX and we stand back."
@@ -146,6 +147,9 @@ class Metrics:
             "takeovers", "How often another bridge, or its late will, was on our topics."
         )
         self.events = self._counter("events", "Call events, by type.", "type")
+        self.unreadable = self._counter(
+            "unreadable_records", "Records in answers of the PBX that are no XML and were left out."
+        )
         self.dropped = self._counter("dropped_messages", "Messages dropped, by reason.", "reason")
         self.held_back = self._counter(
             "held_back_messages", "Messages the broker could not take for the moment; they come again."
@@ -181,7 +185,14 @@ class Metrics:
         """Show zeros for everything that is known in advance of a PBX."""
         for gauge in (self.pbx_up, self.mqtt_up, self.calls, self.users, self.followed, self.outbox):
             gauge.labels(pbx).set(0)
-        for gauge in (self.oldest, self.taken_over, self.last_poll, self.delivered, self.refused_topics):
+        for gauge in (
+            self.oldest,
+            self.refused_users,
+            self.taken_over,
+            self.last_poll,
+            self.delivered,
+            self.refused_topics,
+        ):
             gauge.labels(pbx).set(0)
         for state in LINK_STATES:
             self.link_state.labels(pbx, state).set(state == CONNECTING)
@@ -193,7 +204,7 @@ class Metrics:
         self._announce_requests(pbx)
 
     def _announce_counts(self, pbx: str) -> None:
-        for count in (self.contradictions, self.takeovers, self.held_back):
+        for count in (self.contradictions, self.takeovers, self.held_back, self.unreadable):
             count.labels(pbx)
         for seconds in (self.publish_seconds, self.command_seconds):
             seconds.labels(pbx)

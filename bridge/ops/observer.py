@@ -21,6 +21,8 @@ REMIND_S = 300.0
 LONGEST_REASON = 300
 Logger = structlog.typing.FilteringBoundLogger
 
+NAMED_AT_MOST, SHOWN_AT_ONCE, NAMED_WITHIN_S = 1000, 10, 60.0
+
 
 class Trouble:
     """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them."""
@@ -67,6 +69,9 @@ class Observer:
         self._sides = dict.fromkeys(SIDES, Side(up=False, reason="", since_ms=_now_ms()))
         self._polling_since_s: float | None = None
         self._polled_s = 0.0
+        self._unreadable: set[str] = set()
+        self._not_followed: dict[str, str] = {}
+        self._named, self._named_since_s = 0, 0.0
         self._refused, self._held_back, self._oversized = 0, 0, 0
         self._counted: Counter[str] = Counter()
         self._takeovers = 0
@@ -123,6 +128,37 @@ class Observer:
         """Call events were put into the outbox."""
         for event in events:
             self._metrics.events.labels(self._pbx, event.type.value).inc()
+
+    def unreadable(self, records: tuple[str, ...]) -> None:
+        """The PBX sent records that are no XML; they were left out. Each is named once."""
+        self._metrics.unreadable.labels(self._pbx).inc(len(records))
+        news = [record for record in records if record not in self._unreadable]
+        if len(self._unreadable) < NAMED_AT_MOST:
+            self._unreadable.update(news)
+        say = self.log.warning if news else self.log.debug
+        hint = "correct the names of these objects at the PBX"
+        say("records left out", records=(news or records)[:SHOWN_AT_ONCE], count=len(records), hint=hint)
+
+    def followed(self, guid: str) -> None:
+        """The PBX reports the calls of a user."""
+        name = self._not_followed.pop(guid, None)
+        if name is not None:
+            self.log.info("user followed after all", name=name)
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """The PBX does not report the calls of a user: each once, and few at a time."""
+        if self._not_followed.get(guid) == name:
+            return
+        self._not_followed[guid] = name
+        now_s = time.monotonic()
+        if now_s - self._named_since_s >= NAMED_WITHIN_S:
+            self._named_since_s, self._named = now_s, 0
+        self._named += 1
+        if self._named <= SHOWN_AT_ONCE:
+            hint = "its calls are not on the bus; look at this object and at the rights of the session user"
+            self.log.warning("user not followed", name=name, reason=reason, hint=hint)
+        elif self._named == SHOWN_AT_ONCE + 1:
+            self.log.warning("more users not followed", hint="the metric of refused users has their number")
 
     def polling(self) -> None:
         """The first Poll of a session is on its way."""
@@ -225,7 +261,8 @@ class Observer:
         """Set the gauges; for whenever metrics are asked for."""
         metrics, pbx, status = self._metrics, self._pbx, self.status(publisher, outbox)
         metrics.users.labels(pbx).set(status.users)
-        metrics.followed.labels(pbx).set(len(publisher.followed))
+        metrics.followed.labels(pbx).set(len(publisher.monitored))
+        metrics.refused_users.labels(pbx).set(len(publisher.refused))
         metrics.calls.labels(pbx).set(status.calls)
         metrics.outbox.labels(pbx).set(status.outbox)
         for state in LINK_STATES:

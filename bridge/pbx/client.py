@@ -85,8 +85,16 @@ class Client:
         await self._stack.aclose()
 
     async def version(self) -> About:
-        """Firmware and serial number; the firmware may carry trailing blanks (wire reference 14)."""
-        answer = await self._ask("Version")
+        """Firmware and serial number, which may carry trailing blanks (wire reference 14).
+
+        Nothing depends on them: they are empty where the PBX answers anything else.
+        """
+        try:
+            answer = await self._ask("Version")
+        except LinkError as error:
+            if not error.answered:
+                raise
+            return About()
         texts = (getattr(answer, name, None) for name in ("FirmwareVersion", "SerialNumber", "Location"))
         return About(*(str(text or "").strip() for text in texts))
 

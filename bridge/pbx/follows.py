@@ -4,36 +4,57 @@ A leg may be reported before the answer that names its user's handle has arrived
 over different connections: such legs wait here.
 """
 
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from bridge.core.reports import LegRecord
 
 EARLY_AT_MOST = 1000
+AGAIN_FIRST_S, AGAIN_LONGEST_S = 5.0, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Under which name a user was asked for in vain, when to ask again, and how long that is."""
+
+    name: str
+    due_s: float
+    delay_s: float
 
 
 class Follows:
-    """Handles of followed users, users to follow next, and legs that came too early."""
+    """Handles of followed users, users to follow next or once more, and legs that came too early.
+
+    Times are of one monotonic clock, in seconds.
+    """
 
     def __init__(self) -> None:
         self.by_handle: dict[int, str] = {}
         self._handles: dict[str, int] = {}
         self._wanted: dict[str, str] = {}
         self._urgent: dict[str, str] = {}
+        self._refused: dict[str, _Refusal] = {}
         self._surplus: list[int] = []
         self._early: list[LegRecord] = []
 
     def want(self, guid: str, name: str, *, urgent: bool) -> bool:
-        """Note a user to follow; False when it is followed or noted already."""
-        if guid in self._handles or guid in self._urgent or (guid in self._wanted and not urgent):
+        """Note a user to follow; False when it is followed already, or noted, or refused under this name."""
+        refusal = self._refused.get(guid)
+        if guid in self._handles or (refusal is not None and refusal.name == name):
             return False
+        self._refused.pop(guid, None)
+        urgent = urgent or guid in self._urgent
+        noted = (self._urgent if urgent else self._wanted).get(guid) == name
         self._wanted.pop(guid, None)
         (self._urgent if urgent else self._wanted)[guid] = name
-        return True
+        return not noted
 
     def unwant(self, guid: str) -> bool:
         """Note that a user is not to be followed; True when a handle is to be given back."""
         self._wanted.pop(guid, None)
         self._urgent.pop(guid, None)
+        self._refused.pop(guid, None)
         handle = self._handles.pop(guid, None)
         if handle is None:
             return False
@@ -45,13 +66,27 @@ class Follows:
         """The session's handle for a user."""
         return self._handles.get(guid)
 
-    def next_wanted(self) -> tuple[str, str] | None:
-        """Guid and name of the user to follow next; it is no longer noted then."""
+    def next_wanted(self, now_s: float) -> tuple[str, str] | None:
+        """Guid and name of the user to ask for next, who is no longer noted then."""
         for waiting in (self._urgent, self._wanted):
             if waiting:
                 guid = next(iter(waiting))
                 return guid, waiting.pop(guid)
+        for guid, refusal in self._refused.items():
+            if refusal.due_s <= now_s:
+                self._refused[guid] = replace(refusal, due_s=math.inf)
+                return guid, refusal.name
         return None
+
+    def refused(self, guid: str, name: str, now_s: float) -> None:
+        """The PBX does not follow this user: ask again, later each time."""
+        last = self._refused.get(guid)
+        delay_s = AGAIN_FIRST_S if last is None else min(last.delay_s * 2, AGAIN_LONGEST_S)
+        self._refused[guid] = _Refusal(name, now_s + delay_s, delay_s)
+
+    def again_s(self) -> float | None:
+        """When the next refused user is to be asked for again."""
+        return min((refusal.due_s for refusal in self._refused.values()), default=None)
 
     def next_surplus(self) -> int | None:
         """A handle to give back."""
@@ -59,6 +94,7 @@ class Follows:
 
     def followed(self, guid: str, handle: int) -> tuple[LegRecord, ...]:
         """The PBX follows a user now; returns its legs that were reported before we knew."""
+        self._refused.pop(guid, None)
         self.by_handle[handle] = guid
         self._handles[guid] = handle
         mine = tuple(leg for leg in self._early if leg.follow == handle)

@@ -115,11 +115,11 @@ def _request(to: Target, authorization: str | None, body: bytes, headers: Mappin
 def _refusal(response: Response, endpoint: Endpoint) -> LinkError:
     status, place = response.status, endpoint.url
     if status == _FORBIDDEN:
-        return Rejected(f"{place} forbids the access to '{endpoint.username}'")
+        return Rejected(f"{place} forbids the access to '{endpoint.username}'", answered=True)
     if status == _NOT_FOUND:
-        return Rejected(f"there is no PBX at {place}: check url and dynamic_pbx")
+        return Rejected(f"there is no PBX at {place}: check url and dynamic_pbx", answered=True)
     if status in _REDIRECTS:
         return ProtocolError(f"{place} redirects elsewhere, which is not followed")
     if status == _OK:
         return ProtocolError(f"{place} sent an empty answer")
-    return Unreachable(f"{place} answers HTTP {status}")
+    return Unreachable(f"{place} answers HTTP {status}", answered=True)

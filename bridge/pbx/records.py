@@ -1,6 +1,7 @@
 """One UserInfo or CallInfo element → one record. Total: whatever is missing or odd reads as empty.
 
-Here the vendor's words end: cn is name, dn display name, h323 short name, e164 number.
+Here the vendor's words end: cn is name, dn display name, h323 short name, e164 number. Texts stay as they
+came, blanks at their ends too: the PBX knows its objects by them.
 """
 
 from urllib.parse import unquote
@@ -27,28 +28,28 @@ LONGEST_NUMBER, LARGEST = 20, 2**31
 def user_record(element: etree._Element) -> UserRecord | None:
     """A user; None for the record with an empty long name, which ends the first list (wire reference 8)."""
     fields = _children(element)
-    name = _text(fields, "cn")
-    if not name:
+    name, guid = _text(fields, "cn"), _text(fields, "guid")
+    if not name or not (name.strip() or guid):
         return None
-    kind = _text(fields, "type")
+    kind = _word(fields, "type")
     presence = _children(fields["presence"]) if "presence" in fields else {}
     return UserRecord(
-        guid=_text(fields, "guid") or f"name:{name}",
+        guid=guid or f"name:{name}",
         name=name,
         display_name=_text(fields, "dn"),
         short_name=_text(fields, "h323"),
         number=_text(fields, "e164"),
         type=kind,
-        active=_text(fields, "active") not in {"false", "0"},
+        active=_word(fields, "active") not in {"false", "0"},
         registered=_number(fields, "state") != 0,
         channels=_number(fields, "channel"),
         alerting=_number(fields, "alert"),
-        presence=Presence(_text(presence, "activity"), _text(presence, "status"), _text(presence, "note")),
+        presence=Presence(_word(presence, "activity"), _word(presence, "status"), _text(presence, "note")),
         groups=tuple(_group(item) for item in _items(fields, "groups")),
-        emails=tuple(email for item in _items(fields, "email") if (email := (item.text or "").strip())),
+        emails=tuple(email for item in _items(fields, "email") if (email := item.text or "").strip()),
         location=_text(fields, "loc"),
         node=_text(fields, "node"),
-        is_switch=bool({kind.lower(), _text(fields, "object").lower()} & _SWITCH_TYPES),
+        is_switch=bool({kind.lower(), _word(fields, "object").lower()} & _SWITCH_TYPES),
     )
 
 
@@ -65,7 +66,7 @@ def leg_record(element: etree._Element) -> LegRecord:
         follow=_number(fields, "user"),
         leg=_number(fields, "call"),
         state=_STATES.get(bits & _STATE_MASK, CallState.SETUP),
-        ended=_text(fields, "active") in {"false", "0"},
+        ended=_word(fields, "active") in {"false", "0"},
         to_user=bool(bits & _TO_USER),
         held=bool(bits & _HELD),
         held_by_remote=bool(bits & _HELD_BY_REMOTE),
@@ -80,7 +81,7 @@ def leg_record(element: etree._Element) -> LegRecord:
         conference=info.get("conf", (0, ""))[1],
         cause=cause[0] & 0x7F if cause else None,
         uui=unquote(uui[1]) if uui and uui[1] else None,
-        released_by=_released_by(bits & _STATE_MASK, _text(fields, "msg")),
+        released_by=_released_by(bits & _STATE_MASK, _word(fields, "msg")),
     )
 
 
@@ -98,18 +99,18 @@ def _parties(fields: dict[str, etree._Element]) -> dict[str, Party]:
     for item in _items(fields, "No"):
         ends = _children(item)
         party = Party(_text(ends, "e164"), _text(ends, "cn"), _text(ends, "dn"), _text(ends, "h323"))
-        parties.setdefault(_text(ends, "type"), party)
+        parties.setdefault(_word(ends, "type"), party)
     return parties
 
 
 def _info(fields: dict[str, etree._Element]) -> dict[str, tuple[int, str]]:
     entries = (_children(item) for item in _items(fields, "info"))
-    return {_text(entry, "type"): (_number(entry, "vali"), _text(entry, "vals")) for entry in entries}
+    return {_word(entry, "type"): (_number(entry, "vali"), _text(entry, "vals")) for entry in entries}
 
 
 def _group(item: etree._Element) -> Group:
     fields = _children(item)
-    return Group(_text(fields, "group"), active=_text(fields, "active") in {"true", "1"})
+    return Group(_text(fields, "group"), active=_word(fields, "active") in {"true", "1"})
 
 
 def _children(element: etree._Element) -> dict[str, etree._Element]:
@@ -127,13 +128,18 @@ def _items(fields: dict[str, etree._Element], name: str) -> list[etree._Element]
 
 def _text(fields: dict[str, etree._Element], name: str) -> str:
     element = fields.get(name)
-    return "" if element is None else (element.text or "").strip()[:LONGEST_TEXT]
+    return "" if element is None else (element.text or "")[:LONGEST_TEXT]
+
+
+def _word(fields: dict[str, etree._Element], name: str) -> str:
+    """A text of a list of words, like a type or a truth value, around which blanks mean nothing."""
+    return _text(fields, name).strip()
 
 
 def _number(fields: dict[str, etree._Element], name: str) -> int:
     """A whole number of xsd:int, which is all that the interface has; anything else reads as 0."""
     try:
-        value = int(_text(fields, name)[:LONGEST_NUMBER] or 0)
+        value = int(_word(fields, name)[:LONGEST_NUMBER] or 0)
     except ValueError:
         return 0
     return value if abs(value) <= LARGEST else 0

@@ -5,9 +5,8 @@ A failed Poll ends the session: replies come once and carry no number, so only a
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 from bridge.core.reports import Batch
 from bridge.core.verbs import PlaceCall, SetPresence
@@ -21,7 +20,6 @@ from bridge.ports import InTime, PbxEvents
 QUICK_S = 1.0
 DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
 ECHO_S = 30.0
-AGAIN_S = 30.0
 CALL_GUARD_S = 1.0
 END_S = 0.3
 DEFAULT_FOLLOWING = Following()
@@ -75,7 +73,7 @@ class Session:
         try:
             await until_one_ends(
                 poll=self._poll(events),
-                follow=self._follow_wanted(),
+                follow=self._follow_wanted(events),
                 settle=self._settle(events),
                 echo=self._echo(),
                 resync=self._await_resync(),
@@ -178,20 +176,35 @@ class Session:
         except TimeoutError:
             return
 
-    async def _follow_wanted(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _follow_wanted(self, events: PbxEvents) -> None:
         while True:
             self._work.clear()
-            while (wanted := self._follows.next_wanted()) is not None:
-                guid, name = wanted
-                if not await self._ask_to_follow(guid, name):
-                    again = partial(self.want, guid, name, urgent=False)
-                    loop.call_later(self._settings.settle_s + AGAIN_S, again)
-                self._asked.put_nowait((_now() + self._settings.settle_s, guid))
+            while (wanted := self._follows.next_wanted(_now())) is not None:
+                await self._follow(events, *wanted)
                 await asyncio.sleep(1 / self._settings.follow_per_s)
             while (surplus := self._follows.next_surplus()) is not None:
-                await self._client.unfollow(surplus)
-            await self._work.wait()
+                await self._unfollow(surplus)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._follows.again_s()):
+                    await self._work.wait()
+
+    async def _follow(self, events: PbxEvents, guid: str, name: str) -> None:
+        """Whatever becomes of one request, the session goes on, if there is one."""
+        reason = "the PBX gives no control over it"
+        try:
+            followed = await self._ask_to_follow(guid, name) > 0
+        except LinkError as error:
+            await self.ping()
+            followed, reason = False, error.reason
+        if not followed:
+            self._follows.refused(guid, name, _now())
+            events.not_followed(guid, name, reason)
+
+    async def _unfollow(self, handle: int) -> None:
+        try:
+            await self._client.unfollow(handle)
+        except LinkError:
+            await self.ping()
 
     async def _ask_to_follow(self, guid: str, name: str) -> int:
         """The handle of a user, asked for once at a time; 0 when the PBX gives none."""
@@ -199,12 +212,16 @@ class Session:
             known = self._follows.handle_of(guid)
             if known is not None:
                 return known
-            handle = await self._client.follow(self._ticket, name, self._settings.following)
-            early = self._follows.followed(guid, handle) if handle > 0 else ()
-            self._follows.forget_early()
-        if early and self._events is not None:
+            try:
+                handle = await self._client.follow(self._ticket, name, self._settings.following)
+                early = self._follows.followed(guid, handle) if handle > 0 else ()
+            finally:
+                self._follows.forget_early()
+        if handle > 0 and self._events is not None:
+            self._asked.put_nowait((_now() + self._settings.settle_s, guid))
+            self._events.followed(guid)
             self._events.reported(Batch(legs=early), self._follows.by_handle)
-        return handle
+        return max(0, handle)
 
     async def _settle(self, events: PbxEvents) -> None:
         """The running calls of a user come within 2 s of the request (wire reference 10.7)."""
@@ -214,9 +231,14 @@ class Session:
             events.settled(guid)
 
     async def _echo(self) -> None:
+        """A PBX that answers Echo badly may serve Polls all the same; one that knows no session says so."""
         while True:
             await asyncio.sleep(ECHO_S)
-            await self.ping()
+            try:
+                await self.ping()
+            except LinkError as error:
+                if not error.answered:
+                    raise
 
     async def _await_resync(self) -> None:
         await self._stop.wait()

@@ -33,7 +33,7 @@ class Endpoint:
             return HttpResponse(500, xml.fault(str(error)))
         self.seen(operation, args)
         perform = partial(self._perform, operation, args, request.connection)
-        response = await self.faults.answer(operation, Hit(request.path, self.gate, perform))
+        response = await self.faults.answer(operation, args, Hit(request.path, self.gate, perform))
         return replace(response, headers=[*response.headers, *self.gate.next_nonce()])
 
     async def _perform(self, operation: str, args: dict[str, object], connection: int) -> HttpResponse:

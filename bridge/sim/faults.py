@@ -21,6 +21,7 @@ NOWHERE = "http://127.0.0.1:9/hostile"
 class Fault:
     """One kind of trouble for the next `times` requests of an operation (of any, when empty).
 
+    `about`: only for requests one of whose arguments is this text.
     Instead of an answer: http (value: status), html, reset, endless, redirect (text: where to), gzip,
     fault (text), unauthorised (a new nonce). Late: slow and hang (value: seconds). A good answer sent
     badly: cut (half of it, then close), drip (one byte every value seconds), headers (value: how many).
@@ -34,6 +35,7 @@ class Fault:
     times: int = 1
     value: float = 0.0
     text: str = ""
+    about: str = ""
 
     def size(self, usual: float) -> int:
         """The value as a whole number, or the usual one."""
@@ -160,15 +162,15 @@ class Faults:
         """No more trouble."""
         self._waiting.clear()
 
-    async def answer(self, operation: str, hit: Hit) -> HttpResponse:
+    async def answer(self, operation: str, args: Mapping[str, object], hit: Hit) -> HttpResponse:
         """The answer to a request: spoiled by the fault that waited for it, else good."""
-        fault = self._take(operation)
+        fault = self._take(operation, args)
         return await (hit.answer() if fault is None else TABLE[fault.kind](fault, hit))
 
-    def _take(self, operation: str) -> Fault | None:
+    def _take(self, operation: str, args: Mapping[str, object]) -> Fault | None:
         """The fault for a request, if there is one; it counts down."""
         for index, fault in enumerate(self._waiting):
-            if fault.operation in {"", operation}:
+            if fault.operation in {"", operation} and (not fault.about or fault.about in args.values()):
                 if fault.times > 1:
                     self._waiting[index] = replace(fault, times=fault.times - 1)
                 else:

@@ -44,7 +44,10 @@ _OLD_ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Decoration:
-    """How replies are dressed; firmware differs (wire reference 2.3). `empty`: empty, missing or nil."""
+    """How replies are dressed; firmware differs (wire reference 2.3). `empty`: empty, missing or nil.
+
+    `misspelt`: pieces of replies and what is sent in their place, which need not be XML.
+    """
 
     xsi_type: bool = True
     array_type: bool = True
@@ -55,6 +58,7 @@ class Decoration:
     extra: bool = False
     two_presences: bool = False
     latin1: bool = False
+    misspelt: tuple[tuple[str, str], ...] = ()
 
 
 class BadRequestError(Exception):
@@ -82,7 +86,7 @@ def _value(part: etree._Element) -> object:
     """Text, or a mapping for a structure."""
     if len(part):
         return {_local(child): _value(child) for child in part}
-    return (part.text or "").strip()
+    return part.text or ""
 
 
 def _local(element: etree._Element) -> str:
@@ -223,4 +227,6 @@ class Writer:
 
     def finish(self, body: bytes) -> bytes:
         """The bytes as they leave: with a Latin-1 byte where text should be UTF-8, if that is wanted."""
+        for right, wrong in self._how.misspelt:
+            body = body.replace(right.encode(), wrong.encode("utf-8", "surrogatepass"))
         return body.replace("ü".encode(), b"\xfc") if self._how.latin1 else body

@@ -167,10 +167,11 @@ class Run:
         quiet = fold.gone_quiet(before, self.publisher.state, batch)
         self.doubted.extend((self.pbx.session, guid, ids) for guid, ids in quiet.items())
         for record in batch.users:
-            if record.guid in self.publisher.followed:
+            if record.active and record.guid in self.publisher.wanted:
                 self.pbx.want(record.guid)
             else:
                 self.pbx.unwant(record.guid)
+                self.publisher.unfollowed(record.guid)
 
     def follow(self, exchange: Exchange, pick: int) -> None:
         """Ask the PBX to follow one of those who wait for it."""
@@ -181,7 +182,10 @@ class Run:
         handle = exchange.follow(guid)
         if handle:
             self.pbx.by_handle[handle] = guid
-        self.pbx.settling.append((guid, self.pbx.session.queued))
+            self.publisher.followed(guid)
+            self.pbx.settling.append((guid, self.pbx.session.queued))
+        else:
+            self.publisher.not_followed(guid)
 
     def settle(self, number: int) -> str:
         """The time for a user's running calls to be told is over; returns the user."""

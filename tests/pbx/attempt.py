@@ -21,7 +21,7 @@ SOAP = Soap()
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a session ended, whom it had seen, how long it took, log-in and all, and how much of the CPU.
+    """How a session ended, whom it had seen, how long it took, log-in and all, its CPU time, the firmware.
 
     Other programs on the machine add to `seconds`, never to `cpu_s`.
     """
@@ -30,6 +30,7 @@ class Ending:
     names: tuple[str, ...]
     seconds: float
     cpu_s: float
+    firmware: str
 
 
 class Witness:
@@ -38,9 +39,11 @@ class Witness:
     def __init__(self, opened: Session) -> None:
         self._session = opened
         self.names: tuple[str, ...] = ()
+        self.firmware = ""
 
     def began(self, about: About) -> None:
         """The first Poll is next."""
+        self.firmware = about.firmware
 
     def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
         """Note the users."""
@@ -50,6 +53,12 @@ class Witness:
 
     def settled(self, guid: str) -> None:
         """Nobody is followed here."""
+
+    def followed(self, guid: str) -> None:
+        """Nobody is followed here."""
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """Nobody is asked for."""
 
     def polled(self, seconds: float, *, events: bool) -> None:
         """Not of interest."""
@@ -64,7 +73,7 @@ async def attempt(url: str, *, within_s: float) -> Ending:
             await opened.serve(witness)
         except LinkError as error:
             seconds, cpu_s = time.monotonic() - started, time.process_time() - worked
-            return Ending(error, witness.names, seconds, cpu_s)
+            return Ending(error, witness.names, seconds, cpu_s, witness.firmware)
     raise AssertionError("a session ended without a reason")
 
 

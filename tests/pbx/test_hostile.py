@@ -66,6 +66,8 @@ READ = [
     Fault("unknown_type", text=HTTP),
 ]
 """What is odd, or only a little of what is refused: an answer that can be read is read."""
+BROKEN = {"reset", "cut", "headers", "unauthorised"}
+"""Kinds that say nothing about the one request: the connection is lost, or nobody is let in."""
 LATE = [Fault("hang"), Fault("slow", value=60), Fault("drip", value=0.01)]
 ONE_OF_EACH = {fault.kind: fault for fault, _, _ in REFUSED if fault.kind != "unauthorised"}
 """A 401 alone costs nothing: it is answered with the new nonce."""
@@ -175,23 +177,43 @@ def test_all_faults_are_tried() -> None:
         Faults().add(Fault("odd"))
 
 
-@pytest.mark.parametrize("operation", ["Poll", "Version"])
+@pytest.mark.parametrize("operation", ["Poll", "Initialize"])
 @pytest.mark.parametrize(("fault", "kind", "words"), REFUSED, ids=[named(row[0]) for row in REFUSED])
 async def test_what_is_refused(
     pbx: SimPbx, lure: Lure, fault: Fault, kind: type[LinkError], words: str, operation: str
 ) -> None:
     """At once, in one line that holds nothing of the answer, and nothing is fetched for it."""
-    pbx.faults.add(replace(lure.bait(fault), operation=operation))
+    again = 2 if fault.kind == "unauthorised" and operation == "Initialize" else 1
+    pbx.faults.add(replace(lure.bait(fault), operation=operation, times=again))
     ending = await attempt(pbx.soap_url, within_s=PATIENCE_S)
 
     assert pbx.faults.pending == 0
     assert words in ending.error.reason
-    assert isinstance(ending.error, kind) or operation == "Version"
+    assert isinstance(ending.error, kind) or operation == "Initialize"
     assert ending.cpu_s < QUICKLY_S
     assert ending.seconds < PATIENCE_S
     assert ending.error.reason.isprintable()
     assert len(ending.error.reason) < LONGEST_REASON
     assert "hostile" not in ending.error.reason
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(fault for fault, _, _ in REFUSED if fault.kind not in BROKEN),
+        *(Fault("http", value=status) for status in (400, 403, 404, 405, 501)),
+    ],
+    ids=named,
+)
+async def test_the_version_is_not_needed(pbx: SimPbx, lure: Lure, fault: Fault) -> None:
+    """Whatever is answered in its place, the session goes on with an unknown firmware."""
+    pbx.faults.add(replace(lure.bait(fault), operation="Version"))
+    ending = await attempt(pbx.soap_url, within_s=PATIENCE_S)
+
+    assert pbx.faults.pending == 0
+    assert ending.error.reason == "a new session was asked for"
+    assert set(ending.names) == set(true_of(pbx))
+    assert ending.firmware == ""
 
 
 @pytest.mark.parametrize("operation", ["Poll", "Version"])

@@ -225,3 +225,32 @@ def test_a_number_that_is_none_reads_as_nothing() -> None:
     answer = Soap().answer("Version", xml.reply("Version", ["<WSDLVersion>x</WSDLVersion>"]))
 
     assert answer.WSDLVersion is None
+
+
+def test_texts_stay_as_they_came() -> None:
+    """The PBX knows its objects by them; only words of a list lose their blanks."""
+    user = SimUser(
+        " A ", "a ", " 21", " dn ", guid=" g ", type="ep", groups=((" x ", True),), emails=(" m ",)
+    )
+    leg = LegNews(1, 2, 132, (No("peer", " cn ", " dn ", " 0 ", " h "),), "x-alert", " conf ", None)
+    body = poll_reply(Decoration(xsi_type=False), [UserNews(user)], [leg])
+    body = body.replace(b"<type>ep<", b"<type> ep\n<").replace(b"<type>peer<", b"<type> peer <")
+    batch = whole(body.replace(b"<active>true<", b"<active> true <").replace(b"<call>2<", b"<call> 2 <"))
+    (seen,) = batch.users
+
+    assert (seen.name, seen.short_name, seen.number, seen.display_name) == (" A ", "a ", " 21", " dn ")
+    assert (seen.guid, seen.type, seen.active) == (" g ", "ep", True)
+    assert (seen.groups, seen.emails) == ((Group(" x ", active=True),), (" m ",))
+    assert batch.legs[0].remote == Party(" 0 ", " cn ", " dn ", " h ")
+    assert (batch.legs[0].leg, batch.legs[0].conference) == (2, " conf ")
+
+
+@pytest.mark.parametrize(
+    ("name", "guid", "ends"), [("", "", True), ("", "g", True), (" ", "", True), (" ", "g", False)]
+)
+def test_what_ends_the_list(name: str, guid: str, ends: bool) -> None:  # noqa: FBT001  (a case)
+    """An empty long name; one of blanks only is somebody's who has a guid."""
+    part = f"<return><user><user><cn>{name}</cn><guid>{guid}</guid></user></user></return>"
+    batch = whole(xml.reply("Poll", [part]))
+
+    assert (batch.list_complete, len(batch.users)) == (ends, not ends)
