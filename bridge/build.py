@@ -163,9 +163,11 @@ def _broker_tls(config: Config) -> ssl.SSLContext | None:
         raise ConfigError((f"mqtt.tls.ca_file cannot be used: {_why(error)}",)) from None
     try:
         if tls.cert_file is not None:
-            made.load_cert_chain(tls.cert_file, tls.key_file)
+            # An empty password: without one OpenSSL asks for it at the terminal, and all links wait.
+            made.load_cert_chain(tls.cert_file, tls.key_file, password="")
     except OSError as error:
-        raise ConfigError((f"mqtt.tls: cert_file and key_file cannot be used: {_why(error)}",)) from None
+        why = f"{_why(error)} (a key with a passphrase cannot be used)"
+        raise ConfigError((f"mqtt.tls: cert_file and key_file cannot be used: {why}",)) from None
     return made
 
 

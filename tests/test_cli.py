@@ -1,15 +1,20 @@
 """The command line: mistakes are one line and exit code 78, so that no service manager tries again."""
 
+import fcntl
 import os
+import pty
 import pwd
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 from bridge import __version__
 from tests.bus import eventually, free_port
@@ -179,3 +184,36 @@ async def test_what_is_doubtful_is_in_the_log_of_a_run(tmp_path: Path) -> None:
     code, log = await bridge.end(signal.SIGTERM)
 
     assert (code, log.count(doubt), log.count("configuration read")) == (0, 2, 2)
+
+
+def test_nobody_is_asked_for_a_passphrase(tmp_path: Path) -> None:
+    """At a terminal too: a service has nobody to ask, and at SIGHUP all links would wait for the answer."""
+    cert = trustme.CA().issue_cert("bridge.example")
+    cert.cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
+    key = serialization.load_pem_private_key(cert.private_key_pem.bytes(), None)
+    sealed = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"geheim"),
+    )
+    (tmp_path / "client.key").write_bytes(sealed)
+    file = tmp_path / "b.yaml"
+    tls = "{cert_file: client.pem, key_file: client.key}"
+    file.write_text(GOOD + f"mqtt: {{url: mqtts://127.0.0.1, tls: {tls}}}\n")
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", "run", "-c", str(file)],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    os.close(ours)
+
+    assert done.returncode == 78
+    assert "mqtt.tls: cert_file and key_file cannot be used" in done.stderr
+    assert "(a key with a passphrase cannot be used)" in done.stderr
