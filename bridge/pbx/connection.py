@@ -43,12 +43,14 @@ async def connect(target: Target, place: str) -> "Connection":
     except ssl.SSLCertVerificationError as error:
         raise await _untrusted(error, target, place) from None
     except (OSError, ValueError) as error:
+        if target.tls is None:
+            raise Unreachable(f"{place} cannot be reached: {why(error)}") from None
         raise _no_tls(error, place) from None
     return connection
 
 
 class Connection(asyncio.Protocol):
-    """An open connection. Whoever gets an error, or is cancelled while it waits, must `abort` it."""
+    """An open connection. After an error or a cancellation the caller must `abort` it."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -221,9 +223,7 @@ def _no_tls(error: OSError | ValueError, place: str) -> LinkError:
 async def _untrusted(error: ssl.SSLCertVerificationError, target: Target, place: str) -> Rejected:
     """The refusal of a certificate, with the SHA-256 of the certificate that is there, to compare and pin."""
     reason = getattr(error, "verify_message", "") or str(error.args[-1])
-    if (
-        getattr(error, "verify_code", 0) == 0
-    ):  # not OpenSSL's word but that of our pin, which names the digest
+    if getattr(error, "verify_code", 0) == 0:  # our pin refused it, and has named the digest
         return Rejected(f"{place} is not trusted: {reason}")
     sha256 = await _sha256_of(target, place)
     advice = f". Its SHA-256 is {sha256}: compare it at the PBX, then set tls.sha256" if sha256 else ""

@@ -42,4 +42,4 @@ class PollEnds:
         if limit_s is None:
             return error
         remedy = f"a proxy ends Polls after {limit_s:.0f} s: raise its read timeout above {poll_s:g} s"
-        return type(error)(f"{error.reason}: {remedy}")
+        return type(error)(f"{error.reason}: {remedy}", answered=error.answered)
