@@ -5,7 +5,7 @@ QoS and retain are lowered to what the broker said it can do; paho ignores what 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,7 +48,7 @@ class NotThisWill(Unreachable):
 
 @asynccontextmanager
 async def connect(settings: BrokerSettings, will: Message) -> "AsyncIterator[Connection]":
-    """A connection that the broker has accepted; leaving it says goodbye, which suppresses the will.
+    """A connection that the broker has accepted; leaving it says goodbye where the will is not needed.
 
     Raises Unreachable or Rejected. With protocol auto, MQTT 3.1.1 is tried where 5 is not understood.
     """
@@ -117,11 +117,13 @@ class Connection:
         self._subscribing: dict[int, Waiting] = {}
         self._client = translate.new_client(settings, will, protocol)
         self._driver = LoopDriver(self._client, self._broken)
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
-        self._client.on_publish = self._on_publish
-        self._client.on_subscribe = self._on_subscribe
+        self._will_said = not will.retain
+        self._last_word: asyncio.Future[None] | None = None
+        self._client.on_connect = self._ours(self._on_connect)
+        self._client.on_disconnect = self._ours(self._on_disconnect)
+        self._client.on_message = self._ours(self._on_message)
+        self._client.on_publish = self._ours(self._on_publish)
+        self._client.on_subscribe = self._ours(self._on_subscribe)
 
     @property
     def heard_s(self) -> float:
@@ -160,10 +162,11 @@ class Connection:
     async def close(self) -> None:
         """Say goodbye, for a fifth of a second at most, and close.
 
-        Not to a broker that still owes acknowledgements: it will hardly hear, and its will says the same.
+        A goodbye discards the will. So none is said before the broker has taken in this session what the
+        will says: after a bug `online` would stay. Nor is one said to a broker that owes acknowledgements.
         """
         try:
-            if not self.lost.done() and not self._publishing:
+            if not self.lost.done() and not self._publishing and self._will_said:
                 self._client.disconnect()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GOODBYE_S):
@@ -214,6 +217,7 @@ class Connection:
         qos = min(message.qos, self.limits.maximum_qos)
         retain = message.retain and self.limits.retain_available
         properties = translate.publish_properties(message, self.protocol)
+        self._note_last_word(message, future)
         info = self._client.publish(message.topic, payload, qos, retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             future.set_exception(SessionLost(f"the connection to the broker {self.settings.place} ended"))
@@ -222,6 +226,31 @@ class Connection:
         else:
             self._publishing[info.mid] = Waiting((message.topic,), future, size)
         return future
+
+    def _note_last_word(self, message: Message, taken: asyncio.Future[None]) -> None:
+        """Note whether the topic of the will says what the will says, or nothing."""
+        if message.topic != self.will.topic:
+            return
+        self._will_said, self._last_word = False, taken
+        if message.payload in (self.will.payload, None):
+            taken.add_done_callback(self._note_taken)
+
+    def _note_taken(self, taken: asyncio.Future[None]) -> None:
+        if taken is self._last_word and not taken.cancelled():
+            self._will_said = taken.exception() is None
+
+    def _ours(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """Paho calls us from its reader. A bug of ours there must not pass for trouble with the broker."""
+
+        def call(*arguments: object) -> None:
+            try:
+                callback(*arguments)
+            except Exception as bug:  # noqa: BLE001  (reported: the event loop's exception handler knows whose it is)
+                said = {"message": "a bug in a callback of paho", "exception": bug}
+                asyncio.get_running_loop().call_exception_handler(said)
+                self._lose(SessionLost("a bug in the bridge: see its log"))
+
+        return call
 
     def _on_connect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, properties: Any
@@ -279,6 +308,8 @@ class Connection:
             self.incoming.put_nowait(translate.incoming(message))
         except asyncio.QueueFull:
             self.dropped += 1
+        except UnicodeDecodeError as error:
+            self._broken(error)
 
     def _on_publish(
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object

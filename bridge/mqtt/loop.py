@@ -78,6 +78,10 @@ class LoopDriver:
             self._let_go()
             self._broken(error)
             return False
+        except Exception as bug:
+            self._let_go()
+            self._broken(bug)
+            raise  # to the event loop's exception handler, which knows whose it is
         return True
 
     def _want_write(self, _client: paho.Client, _userdata: object, sock: Any) -> None:

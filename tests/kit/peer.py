@@ -44,6 +44,7 @@ class Peer:
         """The topics of publishes that ended their connection."""
         self.pings = 0
         self.goodbyes = 0
+        self.cuts = 0
         self.most_unacknowledged = 0
         """The greatest number of QoS 1 publishes of one connection that waited for their PUBACK at once."""
         self.largest_packet = 0
@@ -119,6 +120,7 @@ class _Client:
 
     def __init__(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.unacknowledged = 0
+        self._left = False
         self._peer = peer
         self._reader = reader
         self._writer = writer
@@ -139,6 +141,7 @@ class _Client:
                         self._take(await packets.read_packet(self._reader))
                 answering.cancel()
         finally:
+            self._peer.cuts += not self._left
             await self.abort()
 
     async def abort(self) -> None:
@@ -204,6 +207,7 @@ class _Client:
                 self.send(packets.write(Kind.PINGRESP) if peer.habits.pingresp else b"")
             case Kind.DISCONNECT:
                 peer.goodbyes += 1
+                self._left = True
                 self._writer.close()
             case _:
                 raise Malformed(f"a client sends no {packet.kind.name} here")

@@ -1,7 +1,9 @@
 """One connection against real brokers: protocols, acknowledgements, refusals, the will, TLS, cuts."""
 
 import asyncio
+import contextlib
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,13 @@ import trustme
 from bridge.core.message import Message, Subscription
 from bridge.demo.broker import _amqtt
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
-from bridge.mqtt.client import connect
+from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.door import Door
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port
+from tests.kit.habits import Habits
+from tests.kit.peer import Peer
 
 WILL = Message("t/state", "offline", retain=True)
 pytestmark = pytest.mark.broker
@@ -59,14 +63,78 @@ async def test_falls_back_to_an_old_broker() -> None:
                 pass
 
 
-async def test_the_will_speaks_only_when_we_cannot(broker: Mosquitto, bus: Observer) -> None:
-    """A goodbye suppresses it, a dropped socket does not."""
-    async with connect(settings(broker.port), WILL):
-        pass
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize(
+    ("words", "goodbyes"),
+    [
+        ((), 0),
+        (("online",), 0),
+        (("online", "offline"), 1),
+        (("offline",), 1),
+        (("offline", "online"), 0),
+        (("online", None), 1),
+    ],
+)
+async def test_goodbye_only_where_the_will_is_not_needed(
+    words: tuple[str | None, ...], goodbyes: int, protocol: str
+) -> None:
+    """A goodbye discards the will: said when the topic of the will says what it says, or nothing."""
+    async with Peer() as peer:
+        async with connect(settings(peer.port, protocol=protocol), WILL) as connection:
+            for word in words:
+                await connection.publish(replace(WILL, payload=word))
+        await eventually(lambda: peer.goodbyes + peer.cuts == 1, "the connection has ended")
+        assert peer.goodbyes == goodbyes
+
+
+async def test_no_goodbye_before_offline_is_acknowledged() -> None:
+    """Refused, or not answered: the broker's word is the will's."""
+    for habits in (Habits(puback_code=0x87), Habits(puback_s=None)):
+        async with Peer(habits) as peer:
+            async with connect(settings(peer.port, protocol="5"), WILL) as connection:
+                sent = connection.publish(WILL)
+                if habits.puback_code:
+                    with pytest.raises(Rejected):
+                        await sent
+            await eventually(lambda: peer.goodbyes + peer.cuts == 1, "the connection has ended")
+            assert peer.goodbyes == 0
+
+
+async def test_a_will_that_is_not_retained_needs_no_word() -> None:
+    """As that of `check`: nothing of it stays."""
+    async with Peer() as peer:
+        async with connect(settings(peer.port), replace(WILL, retain=False)):
+            pass
+        await eventually(lambda: peer.goodbyes == 1, "we said goodbye")
+
+
+async def test_the_will_speaks_when_we_cannot(broker: Mosquitto, bus: Observer) -> None:
+    """A dropped socket, and an end in which `online` stands: both become `offline`."""
     async with connect(settings(broker.port), WILL) as connection:
-        assert "t/state" not in bus.tree
-        connection.drop()
+        await connection.publish(replace(WILL, payload="online"))
+        await eventually(lambda: bus.tree.get("t/state") == b"online", "we are online")
     await eventually(lambda: bus.tree.get("t/state") == b"offline", "the will was published")
+
+
+async def test_a_bug_in_a_callback_of_paho_is_no_trouble_with_the_broker(
+    bugs: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reported as what it is, ends the connection, and the will speaks."""
+
+    def buggy(*_: object) -> None:
+        raise LookupError("planted")
+
+    monkeypatch.setattr(Connection, "_on_message", buggy)
+    async with Peer() as peer:
+        async with connect(settings(peer.port), WILL) as connection:
+            await connection.publish(WILL)
+            await connection.publish(replace(WILL, payload="online"))
+            peer.send_publish("t/x", b"x")
+            error = await asyncio.wait_for(connection.lost, 5)
+        await eventually(lambda: peer.cuts == 1, "the connection was dropped")
+    assert "a bug in the bridge" in error.reason
+    assert [str(bug) for bug in bugs] == ["planted"]
+    bugs.clear()
 
 
 async def test_a_second_client_with_our_id_takes_over(tmp_path: Path) -> None:
@@ -185,10 +253,11 @@ async def test_garbage_from_a_broker_ends_the_connection() -> None:
     """Bytes that are no MQTT cost the connection, not the process."""
 
     async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(b"\x20\x03\x00\x00\x00" + b"\x40\x02\x00\x63" + b"\xf7\xff\xff\xff\xff\x7f" * 10)
-        await writer.drain()
-        await reader.read()
+        with contextlib.suppress(ConnectionError):
+            await reader.read(1)
+            writer.write(b"\x20\x03\x00\x00\x00" + b"\x40\x02\x00\x63" + b"\xf7\xff\xff\xff\xff\x7f" * 10)
+            await writer.drain()
+            await reader.read()
         writer.close()
 
     server = await asyncio.start_server(garbage, "127.0.0.1", 0)

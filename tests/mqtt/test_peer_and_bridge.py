@@ -171,7 +171,7 @@ async def test_a_broker_that_refuses_our_commands(pbx: SimPbx) -> None:
         before = len(peer.publishes)
         peer.habits = Habits(suback_codes=(0x87,))
         peer.break_packet()
-        await eventually(lambda: peer.goodbyes == 1, "the bridge went away")
+        await eventually(lambda: peer.cuts == 2, "the bridge went away; the will is needed")
         assert (len(peer.connects), len(peer.publishes)) == (2, before)
 
 
