@@ -5,7 +5,7 @@ import faulthandler
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -13,18 +13,21 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge import __version__, log
+from bridge.bugs import REASON, Bugs
 from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.config_file import masked
 from bridge.daemon_threads import DaemonExecutor
 from bridge.errors import ConfigError
 from bridge.fleet import Fleet
+from bridge.link import Link
 from bridge.ops import certificates
 from bridge.ops.health import Health
 from bridge.ops.metrics import Metrics
 from bridge.ops.notify import Notifier
 from bridge.ops.observer import Observer
-from bridge.ops.web import Web
+from bridge.ops.pages import Pages
+from bridge.ops.web import serve
 
 BEAT_S = 1.0
 JUMP_S = 2.0
@@ -38,14 +41,13 @@ async def run(
     """Serve some PBXs of a configuration until SIGTERM, SIGINT or `stop`; a second signal kills.
 
     At SIGHUP `reload` reads the configuration anew; without it the signal keeps its usual effect.
-    Raises ConfigError when the address for metrics or a certificate cannot be used.
+    Raises ConfigError when a certificate cannot be used.
     """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DaemonExecutor())
     faulthandler.enable(log.STDERR)  # a watchdog ends the process by SIGABRT: all stacks go to the log
     process = Process(config, pbxs, stop or asyncio.Event(), reload)
-    with ExitStack() as stack:
-        _serve_web(config, process.registry, process.health, stack)
+    with process.bugs.hooks(), ExitStack() as stack:
         _on_signals(loop, process, stack)
         await process.run()
 
@@ -64,35 +66,46 @@ class Process:
         self._chosen: Chosen = (config, pbxs)
         self._log = structlog.get_logger()
         self._metrics = Metrics(self.registry)
-        self._observers: dict[str, Observer] = {}
+        self.bugs = Bugs(lambda pbx: self._metrics.bugs.labels(pbx).inc())
         self._builder = Builder(config)
+        self._offset_s, self._log_dropped = time.time() - time.monotonic(), 0
         self.health.config = partial(masked, config)
 
     async def run(self) -> None:
         """Serve until `stop`."""
         config, pbxs = self._chosen
         self._log.info("bridge started", version=__version__, pbxs=len(pbxs))
+        pages = self._side_job("pages", lambda: self._serve_pages(config))
         try:
             async with asyncio.TaskGroup() as tasks:
-                fleet = Fleet(tasks, self._observer)
+                fleet = Fleet(tasks, self._observer, self.bugs)
                 helpers = [
-                    tasks.create_task(self._beat(fleet), name="beat"),
-                    tasks.create_task(self._reload_at_signals(fleet), name="reload"),
-                    tasks.create_task(self._look_at_certificates(), name="certificates"),
+                    self._side_job("beat", lambda: self._beat(fleet)),
+                    self._side_job("reload", lambda: self._reload_at_signals(fleet)),
+                    self._side_job("certificates", self._look_at_certificates),
                 ]
                 await fleet.apply(config, pbxs, self._builder)
-                self.notifier.ready()
+                with self.bugs.contained("notify"):
+                    self.notifier.ready()
                 await self.stop.wait()
-                self.notifier.stopping()
-                for helper in helpers:
-                    helper.cancel()
-                await asyncio.wait(helpers)
+                with self.bugs.contained("notify"):
+                    self.notifier.stopping()
+                await _ended(*helpers)
                 fleet.stop()
         finally:
+            await _ended(pages)
             self._log.info("bridge stopped")
 
+    def _side_job(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Work beside the links, which never ends them."""
+        return asyncio.create_task(self.bugs.side_job(name, work), name=name)
+
+    async def _serve_pages(self, config: Config) -> None:
+        if config.http.address is not None:
+            await serve(config.http.address, Pages(self.registry, self.health), self.bugs)
+
     def _observer(self, pbx: str) -> Observer:
-        return Observer(pbx, self._metrics)
+        return Observer(pbx, self._metrics, self.bugs)
 
     async def _reload_at_signals(self, fleet: Fleet) -> None:
         while self.reload is not None:
@@ -102,18 +115,24 @@ class Process:
                 chosen = self.reload()
                 self._builder = self._builder.renewed(chosen[0])
             except ConfigError as error:
-                self._metrics.reloaded(good=False)
-                self.health.config_good = False
-                for problem in error.problems:
-                    self._log.error("configuration not reloaded", problem=problem)
+                self._not_reloaded(error.problems)
+            except Exception as bug:  # noqa: BLE001  (a reload never ends what runs)
+                self.bugs.report(bug, "reload")
+                self._not_reloaded((REASON,))
             else:
                 await self._take_over(fleet, chosen)
             self.notifier.ready()
 
+    def _not_reloaded(self, problems: Sequence[str]) -> None:
+        self._metrics.reloaded(good=False)
+        self.health.config_good = False
+        for problem in problems:
+            self._log.error("configuration not reloaded", problem=problem)
+
     def reload_soon(self) -> None:
         """Read the configuration anew; systemd hears of it at once, so that it waits for the end of it."""
-        self.notifier.reloading()
         self.hang_up.set()
+        self.notifier.reloading()
 
     async def _take_over(self, fleet: Fleet, chosen: Chosen) -> None:
         config, pbxs = chosen
@@ -129,31 +148,47 @@ class Process:
         await certificates.watch(lambda: self._chosen, self._metrics.certificate_ends)
 
     async def _beat(self, fleet: Fleet) -> None:
-        offset_s, dropped = time.time() - time.monotonic(), 0
         while True:
-            before_s, offset_s = offset_s, time.time() - time.monotonic()
-            before, dropped = dropped, log.dropped()
-            self._metrics.log_dropped.inc(dropped - before)
-            self._metrics.clock_jumps.inc(abs(offset_s - before_s) > JUMP_S)
-            links = fleet.links
-            stuck = {name: parts for name, link in links.items() if (parts := link.stuck())}
-            ready = {pbx.name: pbx.name in links and links[pbx.name].ready for pbx in self._chosen[1]}
-            self.health.beat(ready, stuck, tuple(link.status for link in links.values()))
-            self.notifier.beat(self.health.statuses, moving=self.health.moving)
-            self._metrics.beat.set_to_current_time()
-            for link in links.values():
-                link.measure()
+            links = {name: keeper.link for name, keeper in fleet.keepers.items()}
+            running = {name: link for name, link in links.items() if link is not None}
+            for name, link in running.items():
+                with self.bugs.contained("measure", name):
+                    link.measure()
+            with self.bugs.contained("beat"):
+                self._measure()
+            self._tell_health(fleet, running)
+            with self.bugs.contained("notify"):
+                self.notifier.beat(self.health.statuses, moving=self.health.moving)
             await asyncio.sleep(BEAT_S)
 
+    def _measure(self) -> None:
+        """The metrics of the process."""
+        offset_s, dropped = time.time() - time.monotonic(), log.dropped()
+        self._metrics.clock_jumps.inc(abs(offset_s - self._offset_s) > JUMP_S)
+        self._metrics.log_dropped.inc(dropped - self._log_dropped)
+        self._offset_s, self._log_dropped = offset_s, dropped
+        self._metrics.beat.set_to_current_time()
 
-def _serve_web(config: Config, registry: CollectorRegistry, health: Health, stack: ExitStack) -> None:
-    address = config.http.address
-    if address is None:
-        return
-    try:
-        stack.enter_context(Web(address, registry, health))
-    except OSError as error:
-        raise ConfigError((f"http.listen: {config.http.listen} cannot be used: {error.strerror}",)) from None
+    def _tell_health(self, fleet: Fleet, running: Mapping[str, Link]) -> None:
+        """What cannot be had of one link does not hide the others."""
+        stuck: dict[str, tuple[str, ...]] = {}
+        statuses = []
+        ready = {pbx.name: False for pbx in self._chosen[1]}
+        for name, keeper in fleet.keepers.items():
+            with self.bugs.contained("status", name):
+                statuses.append(keeper.status)
+            link = running.get(name)
+            if link is not None:
+                with self.bugs.contained("status", name):
+                    ready[name] = link.ready
+                    stuck |= {name: parts} if (parts := link.stuck()) else {}
+        self.health.beat(ready, stuck, tuple(statuses))
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, process: Process, stack: ExitStack) -> None:

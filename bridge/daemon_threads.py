@@ -1,5 +1,6 @@
 """Blocking calls (names, connects) in threads that never hold the process at its end."""
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +18,17 @@ class DaemonExecutor(ThreadPoolExecutor):
     """
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        """Run `fn` in a thread of its own."""
+        """Run `fn` in a thread of its own; OSError is its result where none can be made."""
         future: Future[Result] = Future()
         thread = threading.Thread(
             target=_run, args=(future, fn, args, kwargs), daemon=True, name="blocking-call"
         )
-        thread.start()
+        try:
+            thread.start()
+        except (
+            RuntimeError
+        ) as error:  # a limit of the system: trouble that passes, as with any other resource
+            future.set_exception(OSError(errno.EAGAIN, str(error)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  (the signature of the standard library)

@@ -8,7 +8,7 @@ BridgeError
 │  ├─ ProtocolError        heals: the other side said what we cannot read; counted, session restarted
 │  ├─ TakenOver            another bridge uses our MQTT client id: back off long
 │  ├─ Rejected             a human must act (password, right, unknown user): longest delay
-│  └─ Crashed              a bug of ours in one link: longest delay, with its trace in the log
+│  └─ Crashed              a bug ended a link: a new one takes its place after a growing delay
 └─ CommandError            becomes exactly one reply, never a crash
 """
 
@@ -70,9 +70,7 @@ class Rejected(LinkError):  # noqa: N818
 
 
 class Crashed(LinkError):  # noqa: N818
-    """A bug in the bridge ended a session; the bug is the cause. Other links do not notice."""
-
-    heals = False
+    """A bug in the bridge ended a link, and has been reported. Other links do not notice."""
 
 
 class CommandError(BridgeError):

@@ -1,43 +1,122 @@
 """All links of the process: starts them, and at a reload replaces those whose configuration changed.
 
-Reads no file and no signal. A link that is not touched by a reload does not notice it.
+Reads no file and no signal. A link that is not touched by a reload does not notice it, and none notices
+a bug in another one: the link that has it ends, and a new one takes its place.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from random import random
 
+from bridge.bugs import OWNER, REASON, Bugs, Owner
 from bridge.build import Builder
 from bridge.config import Config, Pbx
+from bridge.core.backoff import delays
 from bridge.core.journal import Journal, MemoryJournal
+from bridge.errors import Crashed
 from bridge.link import Link
+from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
+from bridge.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A link, what it was made from, and the task that runs it."""
+class Keeper:
+    """Keeps the link of one PBX running: after a bug `make` makes a new one, after a growing delay."""
 
-    link: Link
-    made_from: tuple[object, ...]
-    task: asyncio.Task[None]
+    def __init__(
+        self,
+        name: str,
+        made_from: tuple[object, ...],
+        make: Callable[[], Link],
+        observer: Observer,
+        bugs: Bugs,
+    ) -> None:
+        self.made_from = made_from
+        self._name = name
+        self._make = make
+        self._observer = observer
+        self._bugs = bugs
+        self._link: Link | None = None
+        self._stop = asyncio.Event()
+
+    @property
+    def link(self) -> Link | None:
+        """The link, while it runs."""
+        return self._link
+
+    @property
+    def status(self) -> LinkStatus:
+        """The link as a person wants to see it; also while there is none."""
+        return self._observer.crash_status() if self._link is None else self._link.status
+
+    async def run(self) -> None:
+        """Serve the PBX until `stop`. Never raises."""
+        OWNER.set(Owner(self._name, self._crashed))
+        with self._bugs.contained("supervision", self._name):
+            await supervise(
+                self._life,
+                delays=partial(delays, random),
+                flapping=partial(delays, random, longest_s=NEEDS_A_HUMAN_S),
+                report=self._report,
+                sleep=self._rest,
+                over=self._stop.is_set,
+            )
+
+    def stop(self, *, clear: bool = False) -> None:
+        """Let `run` end; with `clear`, nothing retained is left behind."""
+        self._stop.set()
+        if self._link is not None:
+            self._link.stop(clear=clear)
+
+    async def _life(self, _attempt: int, up: Up) -> None:
+        """One link, until it is stopped or has a bug."""
+        up()
+        try:
+            self._observer.fresh()
+            self._link = self._make()
+            await self._link.run()
+        except Crashed:
+            raise
+        except Exception as bug:
+            self._bugs.report(bug, "link", self._name)
+            raise Crashed(REASON) from bug
+        finally:
+            self._link = None
+
+    def _crashed(self, bug: BaseException) -> None:
+        """A callback of the link raised, or a task that nobody awaits."""
+        self._bugs.report(bug, "callback", self._name)
+        if self._link is not None:
+            self._link.crash()
+
+    def _report(self, down: Down) -> None:
+        with self._bugs.contained("supervision", self._name):
+            self._observer.crashed_link(down)
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
 
 
 class Fleet:
     """The links of one process, by the name of their PBX, in a task group that outlives them."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, observer: Callable[[str], Observer]) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, observer: Callable[[str], Observer], bugs: Bugs) -> None:
         self._tasks = tasks
         self._observer = observer
-        self._running: dict[str, Running] = {}
+        self._bugs = bugs
+        self._running: dict[str, tuple[Keeper, asyncio.Task[None]]] = {}
         self._memories: dict[str, MemoryJournal] = {}
 
     @property
-    def links(self) -> Mapping[str, Link]:
-        """The links that run, by the name of their PBX."""
-        return {name: running.link for name, running in self._running.items()}
+    def keepers(self) -> Mapping[str, Keeper]:
+        """Who keeps each link running, by the name of its PBX."""
+        return {name: keeper for name, (keeper, _) in self._running.items()}
 
     async def apply(self, config: Config, pbxs: Sequence[Pbx], builder: Builder) -> None:
         """Make the links be those of this configuration. Returns when what had to end has ended."""
@@ -46,7 +125,7 @@ class Fleet:
         changed = [
             name
             for name, pbx in wanted.items()
-            if name in self._running and self._running[name].made_from != made_from(config, pbx)
+            if name in self._running and self._running[name][0].made_from != made_from(config, pbx)
         ]
         clear = config.mqtt.clear_removed
         await asyncio.gather(
@@ -62,22 +141,31 @@ class Fleet:
 
     def stop(self) -> None:
         """Let all links end."""
-        for running in self._running.values():
-            running.link.stop()
+        for keeper, _ in self._running.values():
+            keeper.stop()
 
     def _start(self, config: Config, pbx: Pbx, builder: Builder) -> None:
         observer = self._observer(pbx.name)
-        link = builder.link(pbx, observer, self._journal(pbx, builder, observer))
-        task = self._tasks.create_task(link.run(), name=f"link:{pbx.name}")
-        self._running[pbx.name] = Running(link, made_from(config, pbx), task)
+
+        def make() -> Link:
+            journal = self._journal(pbx, builder, observer)
+            try:
+                return builder.link(pbx, observer, journal)
+            except BaseException:
+                journal.close()
+                raise
+
+        keeper = Keeper(pbx.name, made_from(config, pbx), make, observer, self._bugs)
+        task = self._tasks.create_task(keeper.run(), name=f"link:{pbx.name}")
+        self._running[pbx.name] = keeper, task
 
     def _journal(self, pbx: Pbx, builder: Builder, observer: Observer) -> Journal:
         return builder.store(pbx, observer) or self._memories.setdefault(pbx.name, MemoryJournal())
 
     async def _end(self, name: str, *, clear: bool) -> None:
-        running = self._running.pop(name)
-        running.link.stop(clear=clear)
-        await asyncio.wait({running.task})
+        keeper, task = self._running.pop(name)
+        keeper.stop(clear=clear)
+        await asyncio.wait({task})
 
 
 def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:

@@ -4,12 +4,14 @@ Shares nothing with another link. Knows neither SOAP nor paho: sessions are open
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from random import random
 
 from bridge.broker_side import BrokerSide, Door
+from bridge.bugs import REASON
 from bridge.commander import Commander, CommandSettings
 from bridge.core import fold
 from bridge.core.backoff import delays
@@ -21,12 +23,13 @@ from bridge.core.outbox import Limits, Outbox
 from bridge.core.progress import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.reports import Batch
 from bridge.core.topics import Topics
+from bridge.errors import Crashed
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
 from bridge.ports import About, OpenPbx, PbxSession
 from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
 from bridge.recall import list_users
-from bridge.supervise import Down, Up, supervise
+from bridge.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
 
 FLUSH_S = 1.0
 
@@ -65,7 +68,7 @@ class Link:
         self._up: Up = lambda: None
         self._journal = journal
         self._stop = asyncio.Event()
-        self._clear = False
+        self._clear = self._crashed = self._over = False
         self._progress = Progress(settings.pace, clock().monotonic_s)
         self.outbox = Outbox(settings.outbox, journal.event_done)
         self.publisher = Publisher(
@@ -112,25 +115,67 @@ class Link:
         self._clear = clear
         self._stop.set()
 
+    def crash(self) -> None:
+        """Let `run` end by raising Crashed: a callback of this link has had a bug, which is reported."""
+        self._crashed = True
+        self._stop.set()
+
     async def run(self) -> None:
-        """Serve until `stop`; then say offline, end the PBX session, and be gone within two seconds."""
-        async with asyncio.TaskGroup() as tasks:
-            pbx = tasks.create_task(self._supervised("pbx", self._pbx_session), name="pbx")
-            mqtt = tasks.create_task(self._supervised("mqtt", self._broker.session), name="mqtt")
-            commands = tasks.create_task(self._commander.run(), name="commands")
-            await self._stop.wait()
-            commands.cancel()
-            self.publisher.set_status(STOPPED, "the bridge was stopped")
-            said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
-            if self._pbx is not None:
-                await self._pbx.rest()
-            pbx.cancel()
-            await asyncio.wait({pbx, said})
-            if self._clear:
-                self.publisher.clear_tree()
-                await self._broker.flush(FLUSH_S)
-            mqtt.cancel()
+        """Serve until `stop`; then say offline, end the PBX session, and be gone within two seconds.
+
+        Raises the bug that ended it. Then too the broker hears `offline`, from us or by the will.
+        """
+        parts = (
+            asyncio.create_task(self._supervised("pbx", self._pbx_session), name="pbx"),
+            asyncio.create_task(self._supervised("mqtt", self._broker.session), name="mqtt"),
+            asyncio.create_task(self._commander.run(), name="commands"),
+        )
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._bug(parts) is None:
+                await self._leave(parts[0], parts[2], STOPPED, "the bridge was stopped")
+            else:
+                with contextlib.suppress(Exception):  # the bug may be in what says so: then the will does
+                    await self._leave(parts[0], parts[2], REJECTED, REASON)
+        finally:
+            self._over = True
+            for task in (*parts, stopping):
+                task.cancel()
+            await asyncio.gather(*parts, stopping, return_exceptions=True)
+            self._leave_journal()
+        bug = self._bug(parts)
+        if bug is not None:
+            raise bug
+
+    async def _leave(
+        self, pbx: asyncio.Task[None], commands: asyncio.Task[None], link: str, reason: str
+    ) -> None:
+        """Say our last word; end the PBX session while the broker takes it."""
+        commands.cancel()
+        self.publisher.set_status(link, reason)
+        said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
+        if self._pbx is not None and link == STOPPED:
+            await self._pbx.rest()
+        pbx.cancel()
+        await asyncio.gather(pbx, said, return_exceptions=True)
+        if self._clear:
+            self.publisher.clear_tree()
+            await self._broker.flush(FLUSH_S)
+
+    def _leave_journal(self) -> None:
+        """The events that wait go out in the name of the next link: it must know the states behind them."""
+        for message in self.outbox.states:
+            topic_id = self._settings.topics.user_in_state(message.topic)
+            if topic_id is not None and isinstance(message.payload, dict):
+                self._journal.left(topic_id, message.payload)
         self._journal.close()
+
+    def _bug(self, parts: Iterable[asyncio.Task[None]]) -> BaseException | None:
+        """What ended a part of this link; none of them ends by itself."""
+        ended = [part for part in parts if part.done() and not part.cancelled()]
+        found = next((bug for part in ended if (bug := part.exception()) is not None), None)
+        return Crashed(REASON) if found is None and self._crashed else found
 
     def measure(self) -> None:
         """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
@@ -170,7 +215,7 @@ class Link:
         self._follow(batch)
         for guid, ids in fold.gone_quiet(before, self.publisher.state, batch).items():
             loop = asyncio.get_running_loop()
-            loop.call_later(self._settings.settle_s, self.publisher.reconcile, guid, ids)
+            loop.call_later(self._settings.settle_s, self._reconcile, guid, ids)
         self._observer.events(changes.events)
         if batch.unreadable:
             self._observer.unreadable(batch.unreadable)
@@ -178,6 +223,11 @@ class Link:
             self._up()
             about = self.publisher.about
             self._observer.up("pbx", firmware=about.firmware, users=len(self.publisher.state.users))
+
+    def _reconcile(self, guid: str, ids: frozenset[str]) -> None:
+        """A timer of a link that has ended may not write: the next link has the journal."""
+        if not self._over:
+            self.publisher.reconcile(guid, ids)
 
     def settled(self, guid: str) -> None:
         """The running calls of this user have been reported (PbxEvents)."""
@@ -207,7 +257,10 @@ class Link:
         return kept.users
 
     def _arrived(self, incoming: Incoming, hears_itself: bool) -> None:  # noqa: FBT001  (a callback)
-        self._commander.offer(incoming, hears_itself=hears_itself)
+        try:
+            self._commander.offer(incoming, hears_itself=hears_itself)
+        except Exception as bug:  # noqa: BLE001  (anybody may send a request: a bug costs the request, not the link)
+            self._observer.crashed(bug)
 
     def _follow(self, batch: Batch) -> None:
         """Have the calls of the right users reported, those first whose calls are in doubt."""
@@ -224,7 +277,12 @@ class Link:
                 self.publisher.unfollowed(record.guid)
 
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
-        await supervise(session, delays=partial(delays, random), report=partial(self._report, side))
+        await supervise(
+            session,
+            delays=partial(delays, random),
+            flapping=partial(delays, random, longest_s=NEEDS_A_HUMAN_S),
+            report=partial(self._report, side),
+        )
 
     async def _pbx_session(self, attempt: int, up: Up) -> None:
         await self._broker.has_read.wait()

@@ -66,6 +66,9 @@ class Store:
         """See Journal."""
         self._users[topic_id] = None if payload is None else orjson.dumps(payload)
 
+    def left(self, topic_id: str, payload: Json) -> None:
+        """See Journal. All states are in the file already."""
+
     def event(self, event: KeptEvent) -> None:
         """See Journal."""
         self._events[event.number] = event.message.topic, orjson.dumps(event.message.payload), event.unix_ms
@@ -103,12 +106,15 @@ class Store:
 
     def close(self) -> None:
         """See Journal."""
-        if self._db is not None:
-            self._again_s = None if self._again_s is None else 0.0
-            self.commit()
-            with contextlib.suppress(sqlite3.Error):
-                self._db.close()
-        self._closed = True
+        try:
+            if self._db is not None:
+                self._again_s = None if self._again_s is None else 0.0
+                self.commit()
+        finally:
+            self._closed = True
+            if self._db is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.close()
 
     def _write(self, db: sqlite3.Connection) -> None:
         told = [(topic, payload) for topic, payload in self._users.items() if payload is not None]

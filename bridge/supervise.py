@@ -1,57 +1,78 @@
 """Run a session for ever: the only place that retries. Reports what happens; knows nothing of sessions."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-from bridge.errors import Crashed, LinkError, Rejected, SessionLost
+from bridge.errors import LinkError, Rejected, SessionLost
 
 Up = Callable[[], None]
 Sleep = Callable[[float], Awaitable[None]]
+Delays = Callable[[], Iterator[float]]
 NEEDS_A_HUMAN_S = 60.0
+STAYED_S = 30.0
+"""A session that was up for this long has stayed up: what comes next is a new trouble."""
 
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """A session ended: why, how often in a row, and how long until the next attempt, in seconds."""
+    """A session ended: why, how often in a row, seconds until the next attempt, seconds that it was up."""
 
     cause: LinkError
     attempts: int
     retry_s: float
+    lived_s: float | None = None
+
+    @property
+    def stayed(self) -> bool:
+        """It was up for long."""
+        return self.lived_s is not None and self.lived_s >= STAYED_S
 
 
 async def supervise(
     session: Callable[[int, Up], Awaitable[None]],
     *,
-    delays: Callable[[], Iterator[float]],
+    delays: Delays,
+    flapping: Delays,
     report: Callable[[Down], None],
     sleep: Sleep = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
+    over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run `session(attempt, up)` again and again.
+    """Run `session(attempt, up)` again and again, until `over`.
 
-    The session calls `up` once when it has proved itself; that makes the next failure the first one.
-    What can heal is retried after a growing delay, what a human must mend after a long one. A refusal of
-    what was accepted a moment ago is tried once more soon: devices say so while they start.
-    A bug costs the session of one link, which is tried again after the long delay; other links live on.
+    The session calls `up` once when it has proved itself. A session that does not come up is tried again
+    after `delays`, which start again when one came up. One that came up and broke soon is tried again after
+    `flapping`, which starts again only when one has stayed up. What a human must change waits long. A refusal
+    of what was accepted a moment ago is tried once more soon: devices say so while they start.
+    A bug is not handled here: it ends the link, which fleet.py makes again.
     """
-    pending, attempts, proven = delays(), 0, False
+    outage, flaps = delays(), flapping()
+    attempts, proven = 0, False
+    came_up: list[float] = []
 
     def up() -> None:
-        nonlocal pending, attempts, proven
-        pending, attempts, proven = delays(), 0, True
+        nonlocal outage, attempts, proven
+        outage, attempts, proven = delays(), 0, True
+        came_up.append(clock())
 
-    while True:
+    while not over():
+        came_up.clear()
         try:
             await session(attempts, up)
             cause: LinkError = SessionLost("the session ended")
         except LinkError as error:
             cause = error
-        except Exception as bug:  # noqa: BLE001  (isolated, counted and shown: other links live on)
-            cause = Crashed(f"a bug in the bridge: {type(bug).__name__}")
-            cause.__cause__ = bug
+        if over():
+            return
         attempts += 1
+        lived_s = clock() - came_up[0] if came_up else None
+        if lived_s is not None and lived_s >= STAYED_S:
+            flaps = flapping()
         soon = cause.heals or (proven and isinstance(cause, Rejected))
         proven = proven and cause.heals
-        delay = next(pending) if soon else NEEDS_A_HUMAN_S
-        report(Down(cause, attempts, delay))
+        flapped = lived_s is not None and lived_s < STAYED_S
+        delay = next(flaps if flapped else outage) if soon else NEEDS_A_HUMAN_S
+        report(Down(cause, attempts, delay, lived_s))
         await sleep(delay)

@@ -1,13 +1,16 @@
 """Fixtures that several folders of tests share."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import structlog
 
+from bridge.bugs import Bugs
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
 from tests.failures import pytest_sessionfinish
@@ -23,6 +26,26 @@ hypothesis.settings.load_profile("steady")
 def _fresh_log() -> None:
     """Each test sets the log up anew, or has the default."""
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def bugs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
+    """Bugs that were contained by the bridge or an event loop. A test that expects some clears the list."""
+    found: list[BaseException] = []
+    report, on_loop = Bugs.report, asyncio.BaseEventLoop.default_exception_handler
+
+    def reported(self: Bugs, bug: BaseException, place: str, pbx: str = "") -> None:
+        found.append(bug)
+        report(self, bug, place, pbx)
+
+    def unhandled(self: asyncio.BaseEventLoop, context: dict[str, Any]) -> None:
+        found.append(context.get("exception") or RuntimeError(context.get("message")))
+        on_loop(self, context)
+
+    monkeypatch.setattr(Bugs, "report", reported)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "default_exception_handler", unhandled)
+    yield found
+    assert found == []
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ LAYERS = {
     "bridge.errors": set[str](),
     "bridge.ports": {"bridge.core"},
     "bridge.supervise": {"bridge.errors"},
+    "bridge.bugs": set[str](),
     "bridge.pbx": {
         "bridge.pbx",
         "bridge.core",
@@ -38,7 +39,7 @@ LAYERS = {
     "bridge.ops.notify": {"bridge.ops.health"},
     "bridge.ops.pages": {"bridge", "bridge.ops.health"},
     "bridge.ops.status": {"bridge.ops.health"},
-    "bridge.ops.web": {"bridge.ops.health", "bridge.ops.pages"},
+    "bridge.ops.web": {"bridge.bugs", "bridge.ops.pages"},
     "bridge.publisher": {"bridge.core", "bridge.ports", "bridge"},
 }
 """What a part may import of ours; parts that are not named may import what they like but the simulator."""

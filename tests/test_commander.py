@@ -10,6 +10,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
+from bridge.bugs import Bugs
 from bridge.commander import ECHOES_AT_MOST, Commander, CommandSettings
 from bridge.core.commands import Address
 from bridge.core.draft import Scope
@@ -262,7 +263,7 @@ async def test_echoes_are_remembered_in_bounds(slow: Bench) -> None:
 
 def test_the_line_of_a_command_says_who_and_why() -> None:
     """User and reason, in bounds; a command that was done has no reason."""
-    observer = Observer("hq", Metrics(CollectorRegistry()))
+    observer = Observer("hq", Metrics(CollectorRegistry()), Bugs(lambda _: None))
     with structlog.testing.capture_logs() as lines:
         observer.log = structlog.get_logger(pbx="hq")
         observer.replied(Address("t", "call", user="anna"), "c-1", "unknown_user", "no user 'x' on hq", 0.1)

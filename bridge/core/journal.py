@@ -52,6 +52,10 @@ class Journal(Protocol):
         """A user's state was told, or (None) cleared."""
         ...
 
+    def left(self, topic_id: str, payload: Json) -> None:
+        """The link ends, and the broker does not have this state of a user."""
+        ...
+
     def event(self, event: KeptEvent) -> None:
         """An event waits for the broker."""
         ...
@@ -74,18 +78,24 @@ class Journal(Protocol):
 
 
 class MemoryJournal:
-    """What a link without a state directory has: survives a reload of the configuration, not the process."""
+    """What a link without a state directory has: survives a reload or a bug of the link, not the process."""
 
     def __init__(self) -> None:
+        self._left: dict[str, Json] = {}
         self._events: dict[int, KeptEvent] = {}
         self._commands: dict[str, KeptCommand] = {}
 
     def kept(self) -> Kept:
-        """See Journal; the states of users are read back from the broker."""
-        return Kept({}, tuple(self._events.values()), tuple(self._commands.values()))
+        """See Journal; the states of users are read back from the broker, but those it did not get."""
+        return Kept(dict(self._left), tuple(self._events.values()), tuple(self._commands.values()))
 
-    def user(self, topic_id: str, payload: Json | None) -> None:
+    def user(self, topic_id: str, payload: Json | None) -> None:  # noqa: ARG002  (the broker keeps it)
         """See Journal."""
+        self._left.pop(topic_id, None)
+
+    def left(self, topic_id: str, payload: Json) -> None:
+        """See Journal."""
+        self._left[topic_id] = payload
 
     def event(self, event: KeptEvent) -> None:
         """See Journal."""

@@ -78,6 +78,12 @@ class Outbox:
         """How many messages the broker has not answered."""
         return len(self._flying) - len(self._refused)
 
+    @property
+    def states(self) -> tuple[Message, ...]:
+        """The retained messages that the broker does not have, oldest first."""
+        flying = (parcel for parcel in self._flying.values() if parcel.message.retain)
+        return tuple(parcel.message for parcel in (*flying, *self._states.values()))
+
     def put_state(self, message: Message, now_s: float) -> None:
         """Let a retained message wait; it takes the place of an older one of its topic, and its age."""
         older = self._states.get(message.topic)

@@ -4,6 +4,7 @@ Trust is not judged here: links do that. This only warns in time.
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -69,7 +70,10 @@ def _addresses(pbx: Pbx) -> Iterator[Address]:
 
 
 async def _soonest(addresses: Sequence[Address]) -> float | None:
-    found = [await asyncio.to_thread(_look, address) for address in addresses]
+    found = []
+    for address in addresses:
+        with contextlib.suppress(OSError):  # no thread to spare
+            found.append(await asyncio.to_thread(_look, address))
     return min((end for end in found if end is not None), default=None)
 
 

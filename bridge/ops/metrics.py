@@ -11,7 +11,7 @@ from bridge import __version__
 from bridge.core.model import EventType
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
-from bridge.errors import Crashed, LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
+from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.pbx.client import OPERATIONS
 from bridge.publisher import CONNECTING, ONLINE, REJECTED, STOPPED, SYNCING, UNREACHABLE
 
@@ -24,7 +24,7 @@ LINK_STATES = (CONNECTING, SYNCING, ONLINE, UNREACHABLE, REJECTED, STOPPED)
 DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized")
 FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
 """Codes of commands that a person at the bus did not cause."""
-_ERRORS: tuple[type[LinkError], ...] = (Unreachable, SessionLost, ProtocolError, TakenOver, Rejected, Crashed)
+_ERRORS: tuple[type[LinkError], ...] = (Unreachable, SessionLost, ProtocolError, TakenOver, Rejected)
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _POLL_S = (0.01, 0.1, 1, 10, 30, 55, 65, 75)
 
@@ -143,6 +143,8 @@ class Metrics:
         self.contradictions = self._counter(
             "state_contradictions", "How often somebody else's word on our state topic was put right."
         )
+        self.bugs = self._counter("bugs", "Bugs that were contained; each is in the log with its trace.")
+        self.bugs.labels("")
         self.takeovers = self._counter(
             "takeovers", "How often another bridge, or its late will, was on our topics."
         )
@@ -204,7 +206,7 @@ class Metrics:
         self._announce_requests(pbx)
 
     def _announce_counts(self, pbx: str) -> None:
-        for count in (self.contradictions, self.takeovers, self.held_back, self.unreadable):
+        for count in (self.contradictions, self.takeovers, self.held_back, self.unreadable, self.bugs):
             count.labels(pbx)
         for seconds in (self.publish_seconds, self.command_seconds):
             seconds.labels(pbx)

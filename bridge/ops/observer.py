@@ -3,19 +3,21 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from bridge.bugs import Bugs
 from bridge.core.commands import Address
 from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
-from bridge.errors import Crashed, LinkError, Rejected, TakenOver, Unreachable
+from bridge.errors import LinkError, Rejected, TakenOver, Unreachable
 from bridge.ops.health import LinkStatus, Side
 from bridge.ops.metrics import LINK_STATES, SIDES, Metrics
-from bridge.publisher import Publisher
-from bridge.supervise import Down
+from bridge.publisher import REJECTED, Publisher
+from bridge.supervise import STAYED_S, Down
 
 REMIND_S = 300.0
 LONGEST_REASON = 300
@@ -25,25 +27,33 @@ NAMED_AT_MOST, SHOWN_AT_ONCE, NAMED_WITHIN_S = 1000, 10, 60.0
 
 
 class Trouble:
-    """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them."""
+    """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them.
 
-    def __init__(self, side: str, log: Logger) -> None:
+    A session that comes up and breaks again and again is one trouble: it ends when one has stayed up.
+    """
+
+    def __init__(self, side: str, log: Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._side = side
         self._log = log
+        self._clock = clock
         self._failures = 0
+        self._ups = 0
         self._said_s = 0.0
         self._said: set[type[LinkError]] = set()
+        self._quiet_up: Mapping[str, object] | None = None
+        self._up_s: float | None = None
 
     def down(self, down: Down) -> None:
         """A session ended or did not come about."""
+        if down.stayed:
+            self._over()
+        self._up_s = None
         self._failures += 1
-        now = time.monotonic()
+        now = self._clock()
         loud = type(down.cause) not in self._said or now - self._said_s >= REMIND_S
-        self._said_s = now if loud else self._said_s
+        self._said_s, self._ups = (now, 0) if loud else (self._said_s, self._ups)
         self._said.add(type(down.cause))
         level = logging.ERROR if isinstance(down.cause, TakenOver) else logging.WARNING
-        if isinstance(down.cause, Crashed):
-            self._log.error("bug", exc_info=down.cause.__cause__)
         self._log.log(
             level if loud else logging.DEBUG,
             f"{self._side} down",
@@ -53,19 +63,35 @@ class Trouble:
         )
 
     def up(self, **facts: object) -> None:
-        """A session has proved itself."""
-        self._log.info(f"{self._side} up", failures=self._failures, **facts)
-        self._failures, self._said = 0, set()
+        """A session has proved itself: news once after each failure that was; then it must stay up."""
+        self._up_s = self._clock()
+        self._ups += 1
+        self._quiet_up = None if self._ups == 1 else facts
+        level = logging.INFO if self._ups == 1 else logging.DEBUG
+        self._log.log(level, f"{self._side} up", failures=self._failures, **facts)
+
+    def look(self) -> None:
+        """End the trouble when the session has stayed up."""
+        if self._up_s is not None and self._clock() - self._up_s >= STAYED_S:
+            self._over()
+
+    def _over(self) -> None:
+        if self._quiet_up is not None:
+            self._log.info(f"{self._side} up", failures=self._failures, **self._quiet_up)
+        self._failures = self._ups = 0
+        self._quiet_up = self._up_s = None
+        self._said.clear()
 
 
 class Observer:
     """The log lines and metrics of one PBX."""
 
-    def __init__(self, pbx: str, metrics: Metrics) -> None:
+    def __init__(self, pbx: str, metrics: Metrics, bugs: Bugs) -> None:
         self._pbx = pbx
         self._metrics = metrics
+        self._bugs = bugs
         self.log: Logger = structlog.get_logger(pbx=pbx)
-        self._troubles = {side: Trouble(side, self.log) for side in SIDES}
+        self._troubles = {side: Trouble(side, self.log) for side in (*SIDES, "link")}
         self._sides = dict.fromkeys(SIDES, Side(up=False, reason="", since_ms=_now_ms()))
         self._polling_since_s: float | None = None
         self._polled_s = 0.0
@@ -184,7 +210,26 @@ class Observer:
 
     def crashed(self, bug: Exception) -> None:
         """A request brought a bug to light."""
-        self.log.error("bug", exc_info=bug)
+        self._bugs.report(bug, "command", self._pbx)
+
+    def fresh(self) -> None:
+        """A new link begins: what it counts starts at zero."""
+        self._counted.clear()
+        self._refused = self._held_back = self._takeovers = 0
+
+    def crashed_link(self, down: Down) -> None:
+        """A bug ended the link; a new one takes its place after a while."""
+        for side in SIDES:
+            self.left(side)
+            self._sides[side] = self._sides[side].because(down.cause.reason)
+        for state in LINK_STATES:
+            self._metrics.link_state.labels(self._pbx, state).set(state == REJECTED)
+        self._troubles["link"].down(down)
+
+    def crash_status(self) -> LinkStatus:
+        """The status of a PBX that has no link for the moment."""
+        box, broker = self._sides["pbx"], self._sides["mqtt"]
+        return LinkStatus(self._pbx, REJECTED, box, broker, "", 0, 0, 0, {}, (), self._store_problem)
 
     def acknowledged(self, seconds: float) -> None:
         """The broker has a message."""
@@ -259,6 +304,8 @@ class Observer:
 
     def measure(self, publisher: Publisher, outbox: Outbox, inbound_dropped: Counter[str]) -> None:
         """Set the gauges; for whenever metrics are asked for."""
+        for trouble in self._troubles.values():
+            trouble.look()
         metrics, pbx, status = self._metrics, self._pbx, self.status(publisher, outbox)
         metrics.users.labels(pbx).set(status.users)
         metrics.followed.labels(pbx).set(len(publisher.monitored))

@@ -39,6 +39,9 @@ class DiskJournal:
         """A user's state was told, or (None) cleared."""
         self._pending.append(("user", topic_id, None if payload is None else orjson.dumps(payload)))
 
+    def left(self, topic_id: str, payload: Json) -> None:
+        """All states are on the disk already."""
+
     def event(self, event: KeptEvent) -> None:
         """An event waits for the broker."""
         row = event.message.topic, orjson.dumps(event.message.payload), event.unix_ms
