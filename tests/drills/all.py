@@ -1,6 +1,6 @@
 """Every drill, in the order of its number."""
 
-from tests.drills import ends, hard, herd, network, process
+from tests.drills import bugs, ends, hard, herd, network, process
 
-_ALL = (*process.DRILLS, *ends.DRILLS, *hard.DRILLS, *network.DRILLS, *herd.DRILLS)
+_ALL = (*process.DRILLS, *ends.DRILLS, *hard.DRILLS, *network.DRILLS, *herd.DRILLS, *bugs.DRILLS)
 DRILLS = tuple(sorted(_ALL, key=lambda drill: drill.number))

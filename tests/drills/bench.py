@@ -33,10 +33,14 @@ PAGE_S, LOOK_AGAIN_S = 5.0, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the bridge runs: the address at which it finds both ends, and the command that puts it there."""
+    """Where the bridge runs: the address at which it finds both ends, the command that puts it there.
+
+    `module`: what is run as the program.
+    """
 
     address: str = "127.0.0.1"
     prefix: tuple[str, ...] = ()
+    module: str = "bridge"
 
 
 HERE = Place()
@@ -192,7 +196,7 @@ async def bench(
         web_port = free_port()
         settings["http"] = {"listen": f"127.0.0.1:{web_port}"}
         change(settings)
-        program = Program(folder, settings, prefix=place.prefix)
+        program = Program(folder, settings, prefix=place.prefix, module=place.module)
         workload = Workload(pbx, bus, history)
         to_pbx.heard = workload.note_sent
         made = Bench(
@@ -224,7 +228,7 @@ async def _end(made: Bench) -> None:
         await made.program.end(signal.SIGKILL)
     made.workload.note_done()
     for seen in made.bus.messages:
-        if seen.topic.endswith("/event"):
+        if seen.topic.startswith("innovaphone/hq/") and seen.topic.endswith("/event"):
             made.history.entries.append(_seen(seen.at, seen.topic, seen.json))
 
 

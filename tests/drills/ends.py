@@ -9,7 +9,7 @@ from bridge.mqtt.session import WINDOW
 from bridge.sim.faults import Fault
 from tests.bus import eventually
 from tests.drills.bench import INFO, STATE, Bench
-from tests.drills.drill import Drill
+from tests.drills.drill import Drill, durable
 from tests.kit.network import CLEAR, HOLDING, SWALLOWING, Conditions, Flow
 
 REFUSED_S = 15.0
@@ -18,6 +18,7 @@ HELD_BACK = 200
 """Messages that wait for a broker before it is back: an outage that is felt, however fast the machine is."""
 MORE = 20
 TRIES = 3
+FLAPS = 3
 
 
 def short_queue(settings: dict[str, Any], _folder: object) -> None:
@@ -104,18 +105,22 @@ async def sessions_die_silently(made: Bench) -> None:
 
 async def broken_replies(made: Bench) -> None:
     """One bad Poll reply after the other."""
-    for kind in (
-        "cut",
-        "reset",
-        "truncated",
-        "http",
-        "html",
-        "dtd",
-        "big",
-        "gzip",
-        "redirect",
-        "unauthorised",
+    for number, kind in enumerate(
+        (
+            "cut",
+            "reset",
+            "truncated",
+            "http",
+            "html",
+            "dtd",
+            "big",
+            "gzip",
+            "redirect",
+            "unauthorised",
+        )
     ):
+        if number % FLAPS == 0 and number:
+            await rested(made)
         made.note(f"a Poll reply: {kind}")
         made.pbx.faults.add(Fault(kind, "Poll", value=503 if kind == "http" else 20e6))
         await eventually(lambda: made.pbx.faults.pending == 0, f"the fault {kind} has happened")
@@ -133,6 +138,13 @@ async def partition(made: Bench, conditions: Conditions) -> None:
     made.to_pbx.conditions = made.to_broker.conditions = CLEAR
     made.to_pbx.reset()
     made.note("network: clear")
+    await made.truth()
+
+
+async def rested(made: Bench) -> None:
+    """A session that breaks again and again waits longer and longer; a bridge that starts knows none."""
+    made.note("kill -9, for a new start")
+    await made.restart()
     await made.truth()
 
 
@@ -179,7 +191,9 @@ async def bad_line(made: Bench) -> None:
         await _more(made, told(made) + MORE)
         await asyncio.sleep(30.0 if made.long else 0.0)
     made.to_broker.conditions = CLEAR
-    for _ in range(20 if made.long else 3):
+    for number in range(20 if made.long else 3):
+        if number % FLAPS == 0 and number:
+            await rested(made)
         made.note("reset")
         await reset(made)
         await made.truth()
@@ -193,6 +207,6 @@ DRILLS = (
     Drill("07", "silent network", swallowed, truth_s=20.0),
     Drill("07b", "network holds everything back", held, truth_s=20.0),
     Drill("08", "half-open network", half_open, truth_s=20.0),
-    Drill("09", "bad line", bad_line),
-    Drill("15", "broken replies", broken_replies),
+    Drill("09", "bad line", bad_line, durable),
+    Drill("15", "broken replies", broken_replies, durable),
 )
