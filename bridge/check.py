@@ -12,6 +12,7 @@ from bridge.pbx.client import Client, Following, Ticket
 from bridge.pbx.wire import decode_poll
 
 LIST_S = 20.0
+ASKED_FOR = 3
 
 
 async def check(config: Config) -> list[tuple[bool, str]]:
@@ -48,7 +49,7 @@ async def _check_pbx(builder: Builder, pbx: Pbx) -> tuple[bool, str]:
 
 
 async def _see(client: Client, ticket: Ticket, session_user: str) -> str:
-    """Whom the session sees, and whether it may follow and control their calls: asked for one of them."""
+    """Whom the session sees, and whether it may follow and control their calls: asked for a few of them."""
     names: list[str] = []
     complete = False
     while not complete:
@@ -58,9 +59,20 @@ async def _see(client: Client, ticket: Ticket, session_user: str) -> str:
     others = [name for name in names if name != session_user]
     if not others:
         return f"sees no user but itself: make '{session_user}' an active member of a group"
-    may = await client.follow(ticket, others[0], Following()) > 0
-    right = "may follow and control their calls" if may else "no right to follow and control their calls"
-    return f"{len(names)} visible users, {right}"
+    for name in others[:ASKED_FOR]:
+        if await _follows(client, ticket, name):
+            return f"{len(names)} visible users, may follow and control their calls"
+    return f"{len(names)} visible users, no right to follow and control their calls"
+
+
+async def _follows(client: Client, ticket: Ticket, name: str) -> bool:
+    """One user may be refused, or asked for in vain, for a reason of its own."""
+    try:
+        return await client.follow(ticket, name, Following()) > 0
+    except LinkError as error:
+        if not error.answered:
+            raise
+        return False
 
 
 async def _check_broker(builder: Builder, pbx: Pbx, config: Config) -> tuple[bool, str]:

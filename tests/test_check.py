@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from bridge.check import check
 from bridge.config import Config
 from bridge.sim.faults import Fault
@@ -41,6 +43,15 @@ async def test_it_tells_a_missing_right() -> None:
     assert line.endswith("no right to follow and control their calls")
     assert not broker_good
     assert "cannot be reached" in broker_line
+
+
+@pytest.mark.parametrize("kind", ["fault", "http"])
+async def test_one_user_who_is_refused_says_nothing_about_the_right(pbx: SimPbx, kind: str) -> None:
+    """Others are asked for, too."""
+    pbx.faults.add(Fault(kind, "UserInitialize", times=2))
+    good, line = (await said(free_port(), pbx))[0]
+    assert good
+    assert line.endswith("may follow and control their calls")
 
 
 async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:
