@@ -336,3 +336,15 @@ def test_names_of_the_far_end() -> None:
     far = [call.remote for call in history.state.calls[ANNA]]
     assert [one.user for one in far] == ["bert", "bert", None]
     assert far[2].anonymous
+
+
+def test_calls_of_a_user_whom_the_pbx_does_not_follow_any_more() -> None:
+    """Nobody will tell how they ended: lost; what is reported once it follows again ran all the time."""
+    history = History().start().see(CONNECTED)
+    history.begin().take(Batch(users=PEOPLE, list_complete=True))
+    history.apply(fold.give_up(history.state, ANNA, history.scope, history.now))
+    assert (history.types()[-1], history.outcome()) == ("ended", "lost")
+    history.see(replace(CONNECTED, leg=99)).settle()
+
+    assert (history.types()[-1], history.events[-1].resync) == ("updated", True)
+    assert len(history.state.calls[ANNA]) == 1

@@ -253,3 +253,12 @@ def test_a_topic_id_belongs_to_one_user() -> None:
 
     assert history.state.topics == {"g-anna": "x", "g-bert": "y"}
     assert set(history.changes.gone) == {"g-anna", "g-bert"}
+
+
+def test_a_third_who_wants_the_same_topic_id_changes_nothing_for_the_others() -> None:
+    """They go by their guids already."""
+    records = [UserRecord(guid, guid, short_name="x") for guid in GUIDS]
+    history = History().start(*records[:2]).take(Batch(users=(records[2],)))
+
+    assert history.state.topics == {guid: guid for guid in GUIDS}
+    assert history.changes.users == (GUIDS[2],)

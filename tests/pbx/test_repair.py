@@ -235,6 +235,24 @@ def test_what_is_cut_stays_refused(keep: float, defect: str) -> None:
         read(body[: int(len(body) * keep)])
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("</return>", "</retorn>"),
+        ("</e:Body>", "</e:Body><b>"),
+        ("<e:Body>", "<e:Body"),
+        ("<return", "<return<"),
+        ("</user></user>", "</user></b>"),
+    ],
+)
+def test_what_is_broken_around_the_records_is_refused(right: str, wrong: str) -> None:
+    """There is no telling what belongs where."""
+    body = poll(Decoration(), ["a", "b" + MARK], ["c"]).replace(MARK.encode(), b"<b")
+
+    with pytest.raises(ProtocolError, match="not XML"):
+        read(body.replace(right.encode(), wrong.encode(), 1))
+
+
 def test_noise_is_refused() -> None:
     """Not mended for seconds."""
     body = poll(Decoration(), [MARK], []).replace(MARK.encode(), b"&" * 1_000_000)
