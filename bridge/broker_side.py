@@ -171,7 +171,7 @@ class BrokerSide:
         if not self._publisher.scope.encode_dots:
             with contextlib.suppress(Rejected, Unreachable):  # a missing right is not ours to judge here
                 await connection.subscribe([Subscription(topic, qos=0)])
-                connection.publish(Message(topic, "does the dot stay?", qos=0))
+                connection.publish(Message(topic, None, qos=0))
 
     def _hear_dots(self, connection: Connection, topic: str) -> bool:
         """Judge our dotted topic as it came back."""

@@ -81,7 +81,7 @@ class Topics:
     @property
     def dotted(self) -> str:
         """A topic with a dot, published to see whether the broker keeps it."""
-        return f"{self.root}/response/dot.check"
+        return f"{self.root}/dot.check"
 
     def user_in_state(self, topic: str) -> str | None:
         """The topic id in a user's state topic; None for any other topic."""

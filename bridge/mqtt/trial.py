@@ -80,9 +80,14 @@ class _Trial:
         states = Subscription(self._topics.user_states, qos=0, retain_handling=2)
         state = Subscription(own_state(self._topics).topic_filter)
         await self._connection.subscribe([*needed, state, states])
-        for topic in (self._topics.user_event(USER), self._topics.dotted):
+        for topic in self._optional:
             with contextlib.suppress(Rejected):
                 await self._connection.subscribe([Subscription(topic)])
+
+    @property
+    def _optional(self) -> tuple[str, str, str]:
+        """Topics that the bridge writes and need not read, so that swallowing there may stay unseen."""
+        return self._topics.user_event(USER), self._topics.response("check"), self._topics.dotted
 
     @property
     def _command_topics(self) -> tuple[str, str]:
@@ -92,7 +97,7 @@ class _Trial:
     def _messages(self) -> Iterator[Message]:
         payload = {"id": self._token, "expires_at": LONG_AGO}
         yield Message(self._topics.user_state(USER), payload, retain=True)
-        for topic in (self._topics.user_event(USER), self._topics.dotted, *self._command_topics):
+        for topic in (*self._optional, *self._command_topics):
             yield Message(topic, payload)
 
     async def _publish(self, message: Message) -> None:
@@ -140,6 +145,6 @@ class _Trial:
         notes = list(limits.lacks)
         if self._topics.dotted.replace(".", "/") in self._heard:
             notes.append("it turns dots into slashes: set mqtt.encode_dots: true")
-        elif not {self._topics.dotted, self._topics.user_event(USER)} <= self._heard:
+        elif not set(self._optional) <= self._heard:
             notes.append("whether events and replies arrive is not known: the user may not read them")
         return notes
