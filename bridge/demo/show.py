@@ -20,6 +20,7 @@ from bridge.sim.scenario import office, play
 
 CALLER, PRESENT = "reception", "dave"
 PROOF_S = 15.0
+ROOT = "innovaphone/office"
 Say = Callable[[str], object]
 Fields = Mapping[str, object]
 
@@ -29,11 +30,16 @@ class Seen:
     """What the demo has seen on the bus so far."""
 
     users: set[str] = field(default_factory=set)
-    online: bool = False
+    state: str = ""
     presence: dict[str, str] = field(default_factory=dict)
     events: list[Fields] = field(default_factory=list)
     replies: dict[str, Fields] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def online(self) -> bool:
+        """The bridge says that the PBX is there."""
+        return self.state == "online"
 
     def event_types(self, **wanted: object) -> list[str]:
         """The types of the events whose call has these fields, in order."""
@@ -58,7 +64,8 @@ async def demo(for_s: float, listen: str, say: Say) -> int:
     scene = office()
     options = SimOptions(box=Box(far_end_answers_s=0.5))
     async with SimPbx(scene.users, options) as pbx, broker() as (name, port):
-        say(f"A simulated PBX at {pbx.url}, {name} on port {port}, and the bridge between them.\n")
+        say(f"A simulated PBX at {pbx.url}, {name} on port {port}, and the bridge between them.")
+        say(f"Each line below is a message; to see them all: mosquitto_sub -p {port} -v -t '{ROOT}/#'\n")
         config = _config(pbx.url, port, listen)
         tasks = [
             asyncio.create_task(app.run(config, config.pbxs, stop), name="bridge"),
@@ -105,7 +112,7 @@ async def _watch(port: int, seen: Seen, say: Say) -> None:
     settings = BrokerSettings("127.0.0.1", port, client_id=f"demo-{os.getpid()}")
     will = Message("demo/state", "gone")
     async with connect(settings, will) as connection:
-        await connection.subscribe([Subscription("innovaphone/office/#")])
+        await connection.subscribe([Subscription(f"{ROOT}/#")])
         proof = asyncio.create_task(_prove(connection, seen, say), name="proof")
         try:
             while True:
@@ -120,8 +127,10 @@ def _note(incoming: Incoming, seen: Seen, say: Say) -> None:
     """Remember one message, and tell it if it says something to people."""
     levels = incoming.topic.split("/")
     if levels[2:] == ["state"]:
-        seen.online = incoming.payload == b"online"
-        say(f"{'office':>10}  is {incoming.payload.decode()}")
+        state = incoming.payload.decode()
+        if state != seen.state:
+            seen.state = state
+            say(f"{'office':>10}  the PBX is {state}")
         return
     payload = _decoded(incoming.payload)
     match levels[2:]:
@@ -136,7 +145,7 @@ def _note(incoming: Incoming, seen: Seen, say: Say) -> None:
             if seen.presence.get(user, presence) != presence:
                 say(presence)
             seen.presence[user] = presence
-        case ["response", _]:
+        case ["response", _] if payload:
             seen.replies[str(payload.get("id"))] = payload
             say(f"{'reply':>10}  {payload.get('verb')}: {payload.get('code') or payload.get('status')}")
 
@@ -144,7 +153,7 @@ def _note(incoming: Incoming, seen: Seen, say: Say) -> None:
 async def _prove(connection: Connection, seen: Seen, say: Say) -> None:
     """Place a call by command, see it answered, clear it, set a presence and see it."""
     await seen.until(lambda: seen.online and CALLER in seen.users)
-    base = f"innovaphone/office/user/{CALLER}/command"
+    base = f"{ROOT}/user/{CALLER}/command"
     say(f"{'command':>10}  {CALLER}: call 0800 1234")
     await connection.publish(Message(f"{base}/call", {"id": "demo-call", "number": "0800 1234"}))
     with contextlib.suppress(TimeoutError):
@@ -154,7 +163,7 @@ async def _prove(connection: Connection, seen: Seen, say: Say) -> None:
     call = seen.replies.get("demo-call", {}).get("call")
     await connection.publish(Message(f"{base}/clear", {"id": "demo-clear", "call": call}))
     say(f"{'command':>10}  {PRESENT}: presence away")
-    topic = f"innovaphone/office/user/{PRESENT}/command/presence"
+    topic = f"{ROOT}/user/{PRESENT}/command/presence"
     await connection.publish(Message(topic, {"id": "demo-presence", "activity": "away", "note": "demo"}))
 
 
