@@ -1,6 +1,7 @@
 """The command line: run, check, status, simulate, demo. Exceptions become exit codes here, nowhere else."""
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -73,7 +74,9 @@ def run(
 
     if pbx and shard:
         raise ConfigError(("--pbx and --shard: give one of them",))
-    asyncio.run(app.run(*read(), reload=read))
+    started = read()
+    gc.freeze()  # modules stay to the end: else most of a second goes into looking for garbage at the exit
+    asyncio.run(app.run(*started, reload=read))
 
 
 @cli.command()
