@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.brokers import servers
+from tests.brokers.promises import PROMISES
 from tests.brokers.servers import V3, Server
 
 
@@ -38,18 +39,19 @@ YES = Holds()
 NO_RESPONSE_TOPIC = Cannot("MQTT 3.1.1 has no response topics")
 NOTHING_RETAINED = Cannot("the broker retains nothing", "it keeps no retained messages")
 TOO_LARGE = Cannot("larger than the broker takes; everything else arrives", "user/large/state")
-SWALLOWED = Cannot("larger than the broker takes: with MQTT 3.1.1 it is acknowledged and dropped in silence")
-COMMANDS_DENIED = Cannot("the access list denies it")
+SWALLOWED = Cannot("larger than the broker takes: it is acknowledged and dropped in silence")
+COMMANDS_DENIED = Cannot("the access list swallows them, as `check --connect` says")
 EXACT_ONLY = Cannot("the broker delivers retained messages to subscriptions without wildcards only")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One broker with some settings."""
+    """One broker with some settings. `warnings`: what the log of the bridge says of it at every start."""
 
     broker: str
     server: type[Server]
     cells: Mapping[str, Cell] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def cell(self, protocol: str, promise: str) -> Cell:
         """How a promise is kept."""
@@ -67,8 +69,9 @@ ROWS = (
             **dict.fromkeys(("retained", "wildcard", "stale command"), NOTHING_RETAINED),
             "crash": Holds("state_dir"),
         },
+        ("it keeps no retained messages",),
     ),
-    Row("Mosquitto, `max_qos 0`", servers.QosZero),
+    Row("Mosquitto, `max_qos 0`", servers.QosZero, warnings=("it takes QoS 0 only",)),
     Row("Mosquitto, `max_packet_size 1500`", servers.SmallPackets, {"large": TOO_LARGE}),
     Row(
         "Mosquitto, `message_size_limit 1500`",
@@ -93,6 +96,7 @@ ROWS = (
             "crash": Holds("state_dir"),
             "names": Holds("mqtt.encode_dots"),
         },
+        ("it turns dots into slashes",),
     ),
 )
 
@@ -107,3 +111,36 @@ def lines() -> Iterator[tuple[Row, str]]:
 def name_of(row: Row, protocol: str) -> str:
     """As tests and tables call a line."""
     return f"{row.broker}, MQTT {protocol}"
+
+
+def readme() -> str:
+    """The table in README: a line for each broker, two where its protocols differ."""
+    head = ["| broker | MQTT | holds with a setting | does not hold |", "|---|---|---|---|"]
+    return "\n".join([*head, *(_line(row, protocols) for row in ROWS for protocols in _alike(row))])
+
+
+def _alike(row: Row) -> list[tuple[str, ...]]:
+    """The protocols of a row, those with the same cells together."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for protocol in row.server.protocols:
+        facts = _facts(row, protocol)
+        groups[facts] = (*groups.get(facts, ()), protocol)
+    return list(groups.values())
+
+
+def _line(row: Row, protocols: tuple[str, ...]) -> str:
+    return f"| {row.broker} | {', '.join(protocols)} | {_facts(row, protocols[0])} |"
+
+
+def _facts(row: Row, protocol: str) -> str:
+    """What holds with a setting and what does not; that MQTT 3.1.1 has no response topics is said once."""
+    needed: dict[str, list[str]] = {}
+    lacking: dict[str, list[str]] = {}
+    for promise in PROMISES:
+        match row.cell(protocol, promise):
+            case Holds(needs) if needs:
+                needed.setdefault(f"`{needs}`", []).append(promise)
+            case Cannot(why) if why != NO_RESPONSE_TOPIC.why:
+                lacking.setdefault(why, []).append(promise)
+    columns = ({f"{', '.join(names)}: {why}" for why, names in facts.items()} for facts in (needed, lacking))
+    return " | ".join("; ".join(sorted(column)) or "-" for column in columns)

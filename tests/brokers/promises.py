@@ -52,7 +52,7 @@ async def online(scene: Scene) -> None:
     async with scene.bridge():
         await scene.online()
     await eventually(lambda: scene.now("state") == "offline", "offline is said at the stop")
-    assert scene.now("info")["link"] == "stopped"
+    await eventually(lambda: scene.now("info")["link"] == "stopped", "info says why")
 
 
 async def tree(scene: Scene) -> None:

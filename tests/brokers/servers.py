@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ class Server:
         """Variables that they need."""
         return {}
 
-    def version(self) -> str:
+    @staticmethod
+    def version() -> str:
         """The version of the installed program."""
         raise NotImplementedError
 
@@ -122,7 +124,8 @@ class Mosquitto(Server):
         """Write further files; the settings that name them."""
         return ()
 
-    def version(self) -> str:
+    @staticmethod
+    def version() -> str:
         """As its help says."""
         return printed(mosquitto_path(), "-h").split()[2]
 
@@ -152,8 +155,17 @@ class SmallPayloads(Mosquitto):
     settings = ("message_size_limit 1500",)
 
 
-READ = ("state", "user/+/state", "command/+", "user/+/command/+", "response/ping")
-WRITTEN = ("state", "info", "user/+/state", "user/+/event", "command/+", "user/+/command/+", "response/+")
+READ = ("state", "user/+/state", "command/+", "user/+/command/+", "response/ping", "dot.check")
+WRITTEN = (
+    "state",
+    "info",
+    "user/+/state",
+    "user/+/event",
+    "command/+",
+    "user/+/command/+",
+    "response/+",
+    "dot.check",
+)
 """What a bridge must be allowed to do below its base topic and its PBX; README says the same."""
 
 
@@ -190,8 +202,8 @@ class DynamicSecurity(Mosquitto):
     """Mosquitto with the plugin for dynamic security, and the same rights."""
 
     asks_for_password = True
-    read = READ
-    written = WRITTEN
+    read: tuple[str, ...] = READ
+    written: tuple[str, ...] = WRITTEN
 
     def files(self) -> Sequence[str]:
         """The plugin's own file."""
@@ -201,6 +213,12 @@ class DynamicSecurity(Mosquitto):
         file = self.folder / "dynamic-security.json"
         file.write_text(json.dumps(dynsec.configuration(self.read, self.written)))
         return ("per_listener_settings false", f"plugin {plugin}", f"plugin_opt_config_file {file}")
+
+
+class FilterDenied(DynamicSecurity):
+    """The same, but the subscription to the commands of users is refused."""
+
+    read = tuple(each for each in READ if each != "user/+/command/+")
 
 
 class Amqtt(Server):
@@ -214,11 +232,10 @@ class Amqtt(Server):
         file.write_text(json.dumps({"listeners": {"default": listener}, "plugins": plugin}))
         return [[sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(file)]]
 
-    def version(self) -> str:
+    @staticmethod
+    def version() -> str:
         """The version of the package."""
-        from importlib.metadata import version  # noqa: PLC0415
-
-        return version("amqtt")
+        return metadata.version("amqtt")
 
 
 class Aedes(Server):
@@ -233,9 +250,10 @@ class Aedes(Server):
             missing("aedes is not installed (npm ci --prefix tests/brokers/aedes): its rows are left out")
         return [[node, str(self.folder_of_server / "server.js"), str(self.port)]]
 
-    def version(self) -> str:
+    @staticmethod
+    def version() -> str:
         """The version of the package."""
-        package = self.folder_of_server / "node_modules/aedes/package.json"
+        package = HERE / "aedes/node_modules/aedes/package.json"
         return str(json.loads(package.read_text())["version"])
 
 
@@ -277,7 +295,8 @@ class RabbitMq(Server):
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
         }
 
-    def version(self) -> str:
+    @staticmethod
+    def version() -> str:
         """As the folder of its package says: asking the program takes seconds."""
         program("rabbitmq-server", "apt install rabbitmq-server")
         folders = [path.name for path in Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*")]

@@ -1,45 +1,21 @@
 """Every promise of the broker matrix on every broker: it holds, or the bridge says that it cannot."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.brokers.matrix import Holds, Row, lines, name_of
+from bridge.check import check
+from bridge.config import Config
+from tests.brokers.matrix import Holds, Row
 from tests.brokers.promises import PROMISES, truth
 from tests.brokers.scene import LARGEST, Scene, stage
-from tests.brokers.servers import Server
+from tests.brokers.servers import V3, V5, CommandsUnread, FilterDenied, Server
 from tests.bus import eventually
 
 pytestmark = pytest.mark.broker
-PENDING = {"response topic"}
-"""Not there yet."""
-LINES = list(lines())
-
-
-@pytest.fixture(scope="module", params=LINES, ids=[name_of(*line) for line in LINES])
-def line(request: pytest.FixtureRequest) -> tuple[Row, str]:
-    """A row and a protocol."""
-    chosen: tuple[Row, str] = request.param
-    return chosen
-
-
-@pytest.fixture(scope="module")
-def server(line: tuple[Row, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Its broker, started once for all promises."""
-    running = line[0].server(tmp_path_factory.mktemp("broker"))
-    running.start()
-    yield running
-    running.kill()
-
-
-@pytest.fixture
-async def scene(server: Server, line: tuple[Row, str], tmp_path: Path) -> AsyncIterator[Scene]:
-    """A PBX and an observer beside it."""
-    async with stage(server, line[1], tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("promise", PROMISES)
@@ -47,14 +23,43 @@ async def test_promise(scene: Scene, line: tuple[Row, str], promise: str) -> Non
     """The promise is kept; or, where the broker cannot keep it, the log of the bridge says so."""
     row, protocol = line
     cell = row.cell(protocol, promise)
-    if promise in PENDING:
-        pytest.skip("not there yet")
     if isinstance(cell, Holds):
         await PROMISES[promise](scene.with_settings(cell.settings(scene.folder)))
-    elif cell.warning:
-        await warned(scene, cell.warning)
     else:
-        pytest.skip(cell.why)
+        await warned(scene, cell.warning)
+
+
+async def test_the_bridge_warns_of_the_broker(scene: Scene, line: tuple[Row, str]) -> None:
+    """What a broker cannot do is in the log at once; of a broker that can do everything it says nothing."""
+    expected = line[0].warnings
+    with capture_logs() as lines:
+        async with scene.bridge():
+            await scene.online()
+            await eventually(
+                lambda: all(words in str(warnings(lines)) for words in expected), f"warned of {expected}"
+            )
+    assert len(warnings(lines)) == len(expected)
+
+
+@pytest.mark.parametrize("protocol", [V5, V3])
+@pytest.mark.parametrize(
+    ("denies", "words"),
+    [(CommandsUnread, "hq/command/ping"), (FilterDenied, "hq/user/+/command/+")],
+)
+async def test_a_check_names_what_is_denied(
+    tmp_path: Path, denies: type[Server], protocol: str, words: str
+) -> None:
+    """Whether the broker swallows commands or refuses to subscribe, `check --connect` names the filter."""
+    server = denies(tmp_path)
+    server.start()
+    try:
+        async with stage(server, protocol, tmp_path) as made:
+            lines = await check(Config.model_validate(made.configuration()))
+    finally:
+        server.kill()
+    said = [text for good, text in lines if not good]
+    assert len(said) == 1
+    assert words in said[0]
 
 
 async def warned(scene: Scene, words: str) -> None:
