@@ -66,10 +66,14 @@ class Session:
         """Nothing waits, and a Poll is held: the client has been told everything and came back for more."""
         return self._held and not self._news
 
+    @property
+    def heard_count(self) -> int:
+        """How many news the client has got for certain."""
+        return self.queued - len(self._news) - len(self._last)
+
     def told(self, count: int) -> bool:
         """The client has come back for more after the list and after the first `count` news."""
-        heard = self.queued - len(self._news) - len(self._last)
-        return self._listed is not None and heard >= max(count, self._listed)
+        return self._listed is not None and self.heard_count >= max(count, self._listed)
 
     def visible(self, user: SimUser) -> bool:
         """All members of the groups in which our user is active; without one only the user (6, 7)."""

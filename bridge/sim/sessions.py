@@ -31,6 +31,11 @@ class Sessions:
         """There is a session, and each has been told everything."""
         return bool(self._sessions) and all(session.all_told for session in self._sessions.values())
 
+    @property
+    def heard_counts(self) -> dict[int, int]:
+        """By session: how many news its client has got for certain."""
+        return {handle: session.heard_count for handle, session in self._sessions.items()}
+
     def mark(self) -> Callable[[], bool]:
         """Asks, later and as often as you like, whether the clients have heard all that has happened so far.
 

@@ -113,7 +113,9 @@ async def fence(made: Bench) -> None:
 
     Asked again and again: a command that is sent while the bridge is away is not obeyed later.
     """
-    await eventually(made.pbx.sessions.mark(), "the bridge has heard everything up to now")
+    sessions = made.pbx.sessions
+    heard = "the bridge has heard everything up to now"
+    await eventually(sessions.mark(), heard, moves=lambda: sessions.heard_counts)
     before = len(made.bus.replies("ping"))
     for attempt in range(ASKED_AT_MOST):
         made.bus.send("innovaphone/hq/command/ping", {"id": f"fence-{before}-{attempt}"})
