@@ -73,6 +73,7 @@ async def supervise(
         soon = cause.heals or (proven and isinstance(cause, Rejected))
         proven = proven and cause.heals
         flapped = lived_s is not None and lived_s < STAYED_S
-        delay = next(flaps if flapped else outage) if soon else NEEDS_A_HUMAN_S
+        short = next(outage)  # a flap counts as a failure of the outage that may follow
+        delay = (next(flaps) if flapped else short) if soon else NEEDS_A_HUMAN_S
         report(Down(cause, attempts, delay, lived_s))
         await sleep(delay)

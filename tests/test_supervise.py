@@ -84,7 +84,7 @@ async def test_an_outage_between_flaps_is_an_outage() -> None:
     """A broker that comes back is served soon, also when its sessions have flapped before."""
     found = await downs([(0, LOST), (NEVER, AWAY), (NEVER, AWAY), (0, LOST), (NEVER, AWAY)])
 
-    assert [down.retry_s for down in found] == [10, 1, 2, 20, 1]
+    assert [down.retry_s for down in found] == [10, 2, 3, 20, 2]
 
 
 async def test_few_logins_while_a_session_flaps() -> None:
