@@ -112,13 +112,14 @@ class Mosquitto(Server):
 
     def commands(self) -> Sequence[Sequence[str]]:
         """The broker with its file."""
+        path = mosquitto_path()
         lines = [f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", *self.settings, *self.files()]
         lines.append(f"allow_anonymous {str(not self.files()).lower()}")
         if os.geteuid() == 0:
             lines.append("user root")  # else it could not read the files of a test that runs as root
         file = self.folder / "mosquitto.conf"
         file.write_text("\n".join(lines) + "\n")
-        return [[mosquitto_path(), "-c", str(file)]]
+        return [[path, "-c", str(file)]]
 
     def files(self) -> Sequence[str]:
         """Write further files; the settings that name them."""
