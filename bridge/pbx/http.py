@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from bridge.errors import LinkError, ProtocolError, Rejected, Unreachable
+from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
 from bridge.pbx.connection import Connection, connect
 from bridge.pbx.endpoint import Endpoint, Target, target
 from bridge.pbx.login import UNAUTHORISED, Login
@@ -31,6 +31,7 @@ class Http:
         self._login: Login | None = None
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+        self._over = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,6 +39,7 @@ class Http:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over = True
         connection = self._connection
         self._drop()
         if connection is not None:
@@ -49,6 +51,7 @@ class Http:
         """Send one request and return the answer's body: of a 200, or of a 500 (a SOAP fault is one).
 
         Waiting for other requests counts. A request that is cancelled, or late, costs its connection.
+        Nothing is sent once this context has ended.
         Raises Unreachable, SessionLost, ProtocolError or Rejected, by what happens next.
         """
         try:
@@ -78,10 +81,12 @@ class Http:
         raise Rejected(f"{to.authority} asks for a new login again and again")
 
     async def _exchange(self, to: Target, request: bytes, in_time: InTime) -> Response:
+        self._require_open()
         connection = self._connection
         if connection is None or not connection.reusable:
             self._drop()
             connection = self._connection = await connect(to, self._endpoint.url)
+            self._require_open()
         in_time()  # nothing may come between this and the sending: the process may be stopped at any moment
         try:
             response = await connection.exchange(request)
@@ -91,6 +96,12 @@ class Http:
         if not response.reusable:
             self._drop()
         return response
+
+    def _require_open(self) -> None:
+        """After the end the handles in a request mean nothing, or another user in another session."""
+        if self._over:
+            self._drop()
+            raise SessionLost(f"the connection to {self._endpoint.url} was closed")
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

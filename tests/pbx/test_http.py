@@ -241,6 +241,32 @@ async def test_waiting_for_ones_turn_counts() -> None:
             assert await first == b"<ok/>"
 
 
+async def test_nothing_is_sent_after_the_end() -> None:
+    """A request that waited for its turn meanwhile would come with handles of a session that is over."""
+    release = asyncio.Event()
+    asked: list[bytes] = []
+
+    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        await release.wait()
+        writer.write(answer())
+        await reader.read()
+
+    async with listening(held) as port:
+        async with Http(Endpoint(f"http://127.0.0.1:{port}", "admin", "secret")) as client:
+            first = asyncio.create_task(post(client, b""))
+            await eventually(lambda: len(asked) == 1, "the first request is there")
+            waiting = asyncio.create_task(post(client, b""))
+            await asyncio.sleep(0)
+        release.set()
+        for request in (first, waiting):
+            with pytest.raises(SessionLost):
+                await request
+        with pytest.raises(SessionLost, match="was closed"):
+            await post(client, b"")
+        assert len(asked) == 1
+
+
 def descriptors() -> int:
     """How many files and sockets this process has open."""
     return sum(1 for _ in DESCRIPTORS.iterdir())
