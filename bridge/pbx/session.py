@@ -19,6 +19,7 @@ from bridge.ports import InTime, PbxEvents
 
 QUICK_S = 1.0
 DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
+DOUBLINGS_AT_MOST = 10
 ECHO_S = 30.0
 CALL_GUARD_S = 1.0
 END_S = 0.3
@@ -166,7 +167,7 @@ class Session:
     async def _doubt(self, doubts: int) -> None:
         """Nothing, and at once: one way for a PBX to say that it knows no such session. Never spin."""
         await self.ping()
-        await asyncio.sleep(min(DOUBT_FIRST_S * 2**doubts, DOUBT_LONGEST_S))
+        await asyncio.sleep(doubt_s(doubts))
 
     async def _let_commands_place(self) -> None:
         """The answer to UserCall names the leg: let it in before the leg's events, for a second at most."""
@@ -243,6 +244,11 @@ class Session:
     async def _await_resync(self) -> None:
         await self._stop.wait()
         raise SessionLost("a new session was asked for")
+
+
+def doubt_s(doubts: int) -> float:
+    """How long to wait after so many empty answers in a row; a PBX may give them for days."""
+    return min(DOUBT_FIRST_S * 2.0 ** min(doubts, DOUBLINGS_AT_MOST), DOUBT_LONGEST_S)
 
 
 def _now() -> float:
