@@ -230,7 +230,8 @@ class Publisher:
                 self.wanted.discard(record.guid)
                 self.unfollowed(record.guid)
         if batch.list_complete:
-            for guid in self.wanted - state.users.keys():
+            listed = {record.guid for record in batch.users}
+            for guid in (self.wanted - state.users.keys()) | ((self.state.unseen or frozenset()) - listed):
                 self.wanted.discard(guid)
                 self.unfollowed(guid)
 

@@ -47,6 +47,7 @@ class Draft:
         self.calls = dict(state.calls)
         self.placed = dict(state.placed)
         self.unseen = None if state.unseen is None else set(state.unseen)
+        self.torn = state.torn
         self.unsettled = set(state.unsettled)
         self._call_count = state.call_count
         self._seq = state.seq
@@ -114,6 +115,7 @@ class Draft:
             calls=self.calls,
             placed=self.placed,
             unseen=None if self.unseen is None else frozenset(self.unseen),
+            torn=self.torn,
             unsettled=frozenset(self.unsettled),
             seq=self._seq,
             call_count=self._call_count,

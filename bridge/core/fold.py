@@ -21,7 +21,7 @@ def begin(state: PbxState) -> PbxState:
         guid: tuple(replace(call, handle=None) for call in calls) for guid, calls in state.calls.items()
     }
     known = frozenset(state.users)
-    return replace(state, calls=unconfirmed, placed={}, unseen=known, unsettled=known)
+    return replace(state, calls=unconfirmed, placed={}, unseen=known, torn=False, unsettled=known)
 
 
 def fold(
@@ -29,6 +29,7 @@ def fold(
 ) -> tuple[PbxState, Changes]:
     """Apply one Poll reply. `follows` tells whose leg a record is: session handle to guid."""
     draft = Draft(state, scope, now)
+    draft.torn = draft.torn or bool(batch.unreadable)
     for record in batch.users:
         _see_user(draft, record)
     for leg, ends_next in _with_ends(batch.legs):
@@ -145,8 +146,13 @@ def _lose_unconfirmed(draft: Draft, guid: str) -> None:
 
 
 def _complete(draft: Draft) -> None:
+    """Who is not in the list is gone, unless a record of it could not be read: then nobody can tell."""
     for guid in sorted(draft.unseen or ()):
-        _remove_user(draft, guid)
+        if draft.torn:
+            draft.unsettled.discard(guid)
+            _lose_unconfirmed(draft, guid)
+        else:
+            _remove_user(draft, guid)
     draft.unseen = None
 
 

@@ -156,6 +156,7 @@ class PbxState:
     names: which guids go by a short name or number. calls: the legs that run, oldest first, by guid.
     placed: (guid, leg handle) -> (call id, command id) of calls we placed and have not seen yet.
     unseen: guids the first list has not confirmed yet; None once that list is complete.
+    torn: a record was left out of that list, so that who is missing there may still exist.
     unsettled: guids whose running calls the PBX may still have to report.
     """
 
@@ -167,6 +168,7 @@ class PbxState:
     calls: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
     placed: Mapping[tuple[str, int], tuple[str, str | None]] = field(default_factory=dict)
     unseen: frozenset[str] | None = frozenset()
+    torn: bool = False
     unsettled: frozenset[str] = frozenset()
     seq: int = 0
     call_count: int = 0

@@ -125,6 +125,20 @@ def test_who_left_meanwhile_is_cleared() -> None:
     assert (new.changes.gone, new.types()) == (("anna",), ["ended"])
 
 
+def test_who_is_missing_in_a_list_that_could_not_be_read_whole_stays() -> None:
+    """The record that was left out may be the user's own; a later list that is whole decides."""
+    old = History(epoch="old").start().see(leg())
+    new = restarted(old.state).begin()
+    new.take(Batch(users=PEOPLE[1:2], unreadable=("user record 'Anna Ex'",)))
+    new.take(Batch(users=PEOPLE[2:], list_complete=True))
+
+    assert (new.changes.gone, set(new.state.users)) == ((), {user.guid for user in PEOPLE})
+    assert (new.types(), new.outcome()) == (["ended"], "lost")
+    assert ANNA not in new.state.unsettled
+    new.begin().take(Batch(users=PEOPLE[1:], list_complete=True))
+    assert new.changes.gone == ("anna",)
+
+
 @pytest.mark.parametrize("user_id", ["h323", "e164", "cn", "guid"])
 def test_topic_ids_are_the_same_again(user_id: str) -> None:
     """Whichever name makes them, also where two compete and where it is empty."""
