@@ -204,8 +204,12 @@ class Connection:
         self._client.unsubscribe(list(filters))
 
     def publish(self, message: Message) -> asyncio.Future[None]:
-        """Send; the future is done when the broker has it, and fails with a LinkError if it will not."""
+        """Send; the future is done when the broker has it, and fails with a LinkError if it will not.
+
+        A caller need not look at it: such a failure is no bug.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_seen)
         if self.lost.done():
             future.set_exception(SessionLost(self.lost.result().reason))
             return future
@@ -323,6 +327,12 @@ class Connection:
         self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
         _answer(self._subscribing.pop(mid, None), codes, "subscription")
+
+
+def _seen(answer: asyncio.Future[None]) -> None:
+    """Let asyncio not take an error that nobody asked for as a bug."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _answer(waiting: Waiting | None, codes: Sequence[ReasonCode], what: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,18 @@ async def test_a_killed_broker_is_noticed_at_once(broker: Mosquitto) -> None:
             await connection.publish(Message("t/a", "x"))
         with pytest.raises(SessionLost):
             await connection.subscribe([Subscription("t/a")])
+
+
+async def test_a_failure_that_nobody_asks_for_is_no_bug(bugs: list[BaseException]) -> None:
+    """A message on a connection that was lost a moment ago, whoever looks at what became of it."""
+    async with Peer() as peer, connect(settings(peer.port), WILL) as connection:
+        peer.disconnect(0x8B)
+        await asyncio.wait_for(connection.lost, 5)
+        lost = connection.publish(Message("t/a", "x"))
+        await asyncio.sleep(0)
+        del lost
+        gc.collect()
+    assert bugs == []
 
 
 async def test_nobody_there_and_nobody_answering() -> None:
