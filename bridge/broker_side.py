@@ -29,6 +29,7 @@ from bridge.recall import Recall
 from bridge.supervise import Up
 
 CORRECTION_S = 0.5
+RECALL_AGAIN_S = 1.0
 Arrived = Callable[[Incoming, bool], None]
 
 
@@ -157,10 +158,13 @@ class BrokerSide:
                     self._remember(recall.found)
                     self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
                     self.wake()
-            except LinkError:
-                self._open.clear()
+            except LinkError:  # the session may go on all the same: ask it again
+                await asyncio.sleep(RECALL_AGAIN_S)
             finally:
                 self._recall = None
+            if recall.refused:
+                reason = "it refuses to tell what is retained of some users: their old calls get no end"
+                self._observer.limited(reason, hint="grant the right to read user/+/state, or set state_dir")
             if recall.found:
                 reason = "retained messages do not come for wildcards: users deleted while we were away stay"
                 self._observer.limited(reason, hint="set state_dir, so that the bridge knows them by itself")
@@ -250,8 +254,10 @@ class BrokerSide:
             self._hear_state(incoming)
         elif self._connection is None or self._hear_dots(self._connection, incoming.topic):
             return
-        elif self._recall is None or not self._recall.take(incoming):
+        elif self._publisher.topics.command_in(incoming.topic) is not None:
             self._arrived(incoming, hears_itself(self._connection))
+        elif self._recall is not None:  # else a state of a user comes too late to be remembered
+            self._recall.take(incoming)
 
     def sent(self, topic: str) -> None:
         """A message is on its way (SessionEvents)."""

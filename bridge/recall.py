@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from bridge.core.message import Incoming, Subscription
 from bridge.core.reports import Batch, UserRecord
 from bridge.core.topics import Topics, encode
-from bridge.errors import LinkError, SessionLost
+from bridge.errors import LinkError, Rejected, SessionLost
 from bridge.mqtt.client import Connection
 from bridge.mqtt.session import QUIET_S, decoded
 from bridge.ports import About, PbxSession
@@ -74,6 +74,7 @@ class Recall:
         self._ids = {topics.user_state(user): user for user in wanted}
         self._heard = asyncio.Event()
         self.found: dict[str, object] = {}
+        self.refused = False
 
     @classmethod
     def of(
@@ -82,23 +83,28 @@ class Recall:
         """All topics that an earlier run may have used for these users."""
         return cls(topics, [name for each in records for name in (topic_id(each), encode(each.guid))])
 
-    def take(self, incoming: Incoming) -> bool:
+    def take(self, incoming: Incoming) -> None:
         """Take a message if it is one of ours."""
         user = self._ids.get(incoming.topic)
-        if user is None:
-            return False
-        if incoming.retain and incoming.payload:
+        if user is not None and incoming.retain and incoming.payload:
             self.found[user] = decoded(incoming.payload)
             self._heard.set()
-        return True
 
     async def read(self, connection: Connection) -> None:
-        """Ask for all of them, and wait until nothing comes any more. Raises a LinkError."""
+        """Ask for all of them, and wait until nothing comes any more. Raises a LinkError.
+
+        What the broker refuses is left out. Quiet on a connection that is lost says nothing.
+        """
         filters = list(self._ids)
         for start in range(0, len(filters), AT_ONCE):
             chunk = filters[start : start + AT_ONCE]
-            await connection.subscribe([Subscription(each, qos=0) for each in chunk])
+            try:
+                await connection.subscribe([Subscription(each, qos=0) for each in chunk])
+            except Rejected:
+                self.refused = True
             await self._until_quiet()
+            if connection.lost.done():
+                raise connection.lost.result()
             with contextlib.suppress(LinkError):
                 connection.unsubscribe(chunk)
 

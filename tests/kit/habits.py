@@ -18,6 +18,8 @@ class Habits:
     puback_s: float | None = 0.0
     suback_codes: tuple[int, ...] = ()
     """For the first filters of each SUBSCRIBE; the rest are granted as they are asked for."""
+    refuses: frozenset[str] = frozenset()
+    """Filters that are refused, whatever else is asked for beside them."""
     pingresp: bool = True
     takes_retained_will: bool = True
     takes_qos_of_will: bool = True

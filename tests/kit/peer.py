@@ -238,7 +238,8 @@ class _Client:
                 return
 
     def _subscribe(self, mid: int, filters: list[Filter]) -> None:
-        codes = [each.qos for each in filters]
+        refuses = self._peer.habits.refuses
+        codes = [packets.REFUSED if each.topic_filter in refuses else each.qos for each in filters]
         chosen = self._peer.habits.suback_codes[: len(codes)]
         codes[: len(chosen)] = chosen
         granted = [each for each, code in zip(filters, codes, strict=True) if code < packets.REFUSED]

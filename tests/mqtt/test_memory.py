@@ -1,5 +1,6 @@
 """What an earlier run told is read back where retained messages come late, or not for wildcards."""
 
+import asyncio
 import json
 import signal
 from pathlib import Path
@@ -7,6 +8,12 @@ from typing import Any
 
 import pytest
 
+from bridge.core.message import Message
+from bridge.core.topics import Topics
+from bridge.errors import SessionLost
+from bridge.mqtt.client import connect
+from bridge.mqtt.settings import BrokerSettings
+from bridge.recall import Recall
 from bridge.sim.pbx import SimPbx
 from tests.bus import eventually
 from tests.kit.habits import Habits
@@ -18,6 +25,7 @@ BERT = "innovaphone/hq/user/bert/state"
 USUAL = Habits(keeps=True)
 LATE = Habits(keeps=True, retained_s=0.15)
 EXACT = Habits(keeps=True, keeps_for_wildcards=False)
+TOO_LATE = Habits(keeps=True, retained_s=0.8)
 EXACT_LATE = Habits(keeps=True, keeps_for_wildcards=False, retained_s=0.15)
 
 
@@ -84,3 +92,50 @@ async def test_nothing_to_remember(pbx: SimPbx, tmp_path: Path) -> None:
         assert len(pbx.requests("Initialize")) == 3
         _, log = await program.end(signal.SIGTERM)
     assert "set state_dir" not in log
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_what_comes_too_late_is_no_command(pbx: SimPbx, tmp_path: Path, protocol: str) -> None:
+    """Retained states that come when we do not wait for them any more: they are not cleared, nor answered."""
+    async with Peer(USUAL) as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = protocol
+        program = Program(tmp_path, settings)
+        await program.start()
+        await settled(peer)
+        await program.end(signal.SIGKILL)
+        peer.habits = TOO_LATE
+        before = len(peer.publishes)
+        await program.start()
+        await settled(peer, before)
+        peer.send_publish(BERT, peer.kept[BERT], retain=True)
+        peer.send_publish("innovaphone/hq/command/ping", b'{"id": "last"}')
+        await eventually(lambda: peer.payloads("innovaphone/hq/response/ping"), "all before is read")
+        await program.end(signal.SIGTERM)
+    assert [each.topic for each in peer.publishes if not each.payload and "/user/" in each.topic] == []
+    assert peer.payloads("innovaphone/hq/response/") == []
+
+
+async def test_memory_that_may_not_be_read(pbx: SimPbx, tmp_path: Path) -> None:
+    """A state that the broker refuses to tell does not keep us from serving; what it tells is remembered."""
+    async with Peer(Habits(keeps=True, keeps_for_wildcards=False, refuses=frozenset({BERT}))) as peer:
+        peer.kept = {STATE: b"offline"}
+        program = Program(tmp_path, configuration(peer.port, pbx_section(pbx)))
+        await program.start()
+        await settled(peer)
+        _, log = await program.end(signal.SIGTERM)
+    assert "refuses to tell what is retained" in log
+
+
+async def test_quiet_on_a_lost_connection_is_no_memory() -> None:
+    """What the broker had no time to tell is not forgotten: it is asked again."""
+    async with Peer(EXACT) as peer:
+        topics = Topics("innovaphone", "hq")
+        settings = BrokerSettings("127.0.0.1", peer.port, "test")
+        async with connect(settings, Message(topics.state, "offline", retain=True)) as connection:
+            recall = Recall(topics, ["anna"])
+            reading = asyncio.create_task(recall.read(connection))
+            await eventually(lambda: peer.subscribed, "it asks")
+            peer.disconnect(0x8B)
+            with pytest.raises(SessionLost):
+                await reading
