@@ -74,12 +74,15 @@ class Web:
         return port
 
     def _run(self) -> None:
-        while not self._closing:
+        """Serve at least once, however late the thread begins: `shutdown` waits for an end of serving."""
+        while True:
             try:
                 self._server.serve_forever(LOOK_S)
             except Exception as bug:  # noqa: BLE001  (the pages come back)
                 self._bugs.report(bug, "web")
                 time.sleep(POOR_S)
+            if self._closing:
+                return
 
     def __enter__(self) -> Self:
         try:

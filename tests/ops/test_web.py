@@ -233,3 +233,25 @@ async def test_no_thread_to_spare_costs_the_request(monkeypatch: pytest.MonkeyPa
             patch.setattr(threading.Thread, "start", refuse)
             assert await asyncio.to_thread(status, "127.0.0.1", port) == 0
         await answers("127.0.0.1", port)
+
+
+def test_a_thread_that_begins_late_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaving at once does not wait for ever for a thread that the system has not run yet."""
+    begins, left = threading.Event(), threading.Event()
+    run = web.Web._run
+
+    def late(self: web.Web) -> None:
+        begins.wait()
+        run(self)
+
+    monkeypatch.setattr(web.Web, "_run", late)
+
+    def enter_and_leave() -> None:
+        pages = Pages(CollectorRegistry(), Health())
+        with web.Web((socket.AF_INET, ("127.0.0.1", 0)), pages, Bugs(ignored)) as served:
+            served._closing = True
+            begins.set()
+        left.set()
+
+    threading.Thread(target=enter_and_leave, daemon=True).start()
+    assert left.wait(5)
