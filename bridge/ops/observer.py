@@ -101,6 +101,8 @@ class Observer:
         self._refused, self._held_back, self._oversized = 0, 0, 0
         self._counted: Counter[str] = Counter()
         self._takeovers = 0
+        self._contradictions = 0
+        self._contradicted_s: float | None = None
         self._store_problem = ""
         self._refused_topics = ""
         self._limits: set[str] = set()
@@ -156,12 +158,12 @@ class Observer:
             self._metrics.events.labels(self._pbx, event.type.value).inc()
 
     def unreadable(self, records: tuple[str, ...]) -> None:
-        """The PBX sent records that are no XML; they were left out. Each is named once."""
+        """The PBX sent records that are no XML; they were left out. Each is named once, few of very many."""
         self._metrics.unreadable.labels(self._pbx).inc(len(records))
         news = [record for record in records if record not in self._unreadable]
-        if len(self._unreadable) < NAMED_AT_MOST:
-            self._unreadable.update(news)
-        say = self.log.warning if news else self.log.debug
+        loud = bool(news) and len(self._unreadable) < NAMED_AT_MOST
+        self._unreadable.update(news if loud else ())
+        say = self.log.warning if loud else self.log.debug
         hint = "correct the names of these objects at the PBX"
         say("records left out", records=(news or records)[:SHOWN_AT_ONCE], count=len(records), hint=hint)
 
@@ -281,9 +283,14 @@ class Observer:
         self._refused_topics = reason
 
     def contradicted(self) -> None:
-        """Somebody else said of our state what is not true; it was put right."""
+        """Somebody else said of our state what is not true; it was put right. Not loud each time."""
         self._metrics.contradictions.labels(self._pbx).inc()
-        self.log.warning("state put right", hint="is a second bridge running for this PBX?")
+        self._contradictions += 1
+        now_s = time.monotonic()
+        loud = self._contradicted_s is None or now_s - self._contradicted_s >= REMIND_S
+        self._contradicted_s = now_s if loud else self._contradicted_s
+        say = self.log.warning if loud else self.log.debug
+        say("state put right", count=self._contradictions, hint="is a second bridge running for this PBX?")
 
     def stuck(self, parts: tuple[str, ...]) -> None:
         """These parts of the link do not move any more; said once."""

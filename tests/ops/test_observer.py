@@ -1,0 +1,39 @@
+"""What others do again and again is one line of the log and then a number, whatever they do."""
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from bridge.bugs import Bugs
+from bridge.ops import observer
+from bridge.ops.metrics import Metrics
+from bridge.ops.observer import NAMED_AT_MOST, Observer
+
+MORE = 10
+
+
+@pytest.fixture
+def observed() -> Observer:
+    """The observer of a PBX."""
+    registry = CollectorRegistry()
+    return Observer("hq", Metrics(registry), Bugs(lambda _: None))
+
+
+def test_a_fight_for_our_state_is_one_line(observed: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice a second somebody may say what is not true: a reminder now and then tells how often."""
+    with structlog.testing.capture_logs() as log:
+        for _ in range(MORE):
+            observed.contradicted()
+        monkeypatch.setattr(observer, "REMIND_S", 0.0)
+        observed.contradicted()
+    loud = [line for line in log if line["log_level"] != "debug"]
+    assert [line["count"] for line in loud] == [1, MORE + 1]
+
+
+def test_very_many_unreadable_records_are_not_all_named(observed: Observer) -> None:
+    """Each once, and no more lines when there is no room to remember them."""
+    with structlog.testing.capture_logs() as log:
+        for number in range(NAMED_AT_MOST + MORE):
+            observed.unreadable((f"record {number}",))
+            observed.unreadable((f"record {number}",))
+    assert sum(line["log_level"] != "debug" for line in log) == NAMED_AT_MOST
