@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from bridge.core.journal import Kept, KeptCommand, KeptEvent
+from bridge.core.journal import COMMANDS_AT_MOST, Kept, KeptCommand, KeptEvent
 from bridge.core.ledger import REMEMBERED_S
 from bridge.core.message import Json, Message
 
@@ -79,9 +79,12 @@ class Store:
             self._done.add(number)
 
     def command(self, command: KeptCommand) -> None:
-        """See Journal."""
+        """See Journal. While the file cannot be written, as many wait as a ledger knows, the newest."""
         reply = None if command.reply is None else orjson.dumps(command.reply)
+        self._commands.pop(command.id, None)
         self._commands[command.id] = command.verb, command.unix_ms, reply
+        if len(self._commands) > COMMANDS_AT_MOST:
+            del self._commands[next(iter(self._commands))]
 
     def commit(self) -> None:
         """See Journal. While the file cannot be written, one try every ten seconds."""

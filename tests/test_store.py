@@ -197,6 +197,22 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert reopened(folder / "hq.sqlite3").events == (event(1),)
 
 
+def test_a_flood_of_commands_beside_a_broken_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for the disk is bounded: the newest commands, each once."""
+    monkeypatch.setattr("bridge.store.COMMANDS_AT_MOST", 3)
+    monkeypatch.setattr("bridge.store.AGAIN_S", 0.0)
+    folder = tmp_path / "state"
+    folder.write_text("")
+    store = Store(folder / "hq.sqlite3", Told())
+    for number in (1, 2, 3, 4, 5, 3):
+        store.command(KeptCommand(f"c-{number}", "call", number, None))
+        store.commit()
+    folder.unlink()
+    store.commit()
+    store.close()
+    assert {command.id for command in reopened(folder / "hq.sqlite3").commands} == {"c-3", "c-4", "c-5"}
+
+
 def test_systemd_gives_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of $STATE_DIRECTORY, where the configuration names none."""
     file, here = tmp_path / "b.yaml", tmp_path / "own"
