@@ -154,8 +154,9 @@ class Outbox:
         self.connected = False
         culprit = None
         if by_broker:
-            key = self._suspects.session_ended([parcel.key for parcel in self._flying.values()])
-            if key is not None:
+            unanswered = (each.key for ticket, each in self._flying.items() if ticket not in self._refused)
+            key = self._suspects.session_ended([*unanswered])
+            if key is not None:  # then it was alone
                 _, parcel = self._flying.popitem()
                 culprit = parcel.message
                 self._drop(parcel, "poison")

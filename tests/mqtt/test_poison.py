@@ -1,6 +1,7 @@
 """One message that makes the broker end every session: set aside soundly, named, and the rest goes on."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,16 @@ def test_a_topic_rests_for_an_hour() -> None:
     assert outbox.aside(SET_ASIDE_S) == ()
     outbox.put_state(Message("t/a", "x", retain=True), SET_ASIDE_S)
     assert outbox.take(SET_ASIDE_S) is not None
+
+
+def test_what_was_answered_ends_no_session() -> None:
+    """A broker that cannot take a message for the moment, and then restarts, is not ended by it."""
+    outbox = Outbox(Limits())
+    outbox.put_event(Message("t/a", {}), 0.0)
+    for _ in range(1 + TIMES):
+        outbox.refresh((), 0.0)
+        taken = outbox.take(0.0)
+        assert taken is not None
+        outbox.again(taken[0])
+        assert outbox.disconnected(by_broker=True) is None
+    assert (len(outbox), outbox.dropped) == (1, Counter())
