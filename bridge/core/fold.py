@@ -6,7 +6,17 @@ from dataclasses import replace
 
 from bridge.core import calls as legs
 from bridge.core.draft import Draft, Scope
-from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxState, Switch, User
+from bridge.core.model import (
+    CALLS_AT_MOST,
+    Call,
+    Changes,
+    EventType,
+    Instant,
+    Outcome,
+    PbxState,
+    Switch,
+    User,
+)
 from bridge.core.outcome import judge, terminal_event
 from bridge.core.reports import Batch, CallState, LegRecord, UserRecord
 
@@ -182,6 +192,8 @@ def _see_leg(draft: Draft, guid: str, record: LegRecord, *, ends_next: bool) -> 
 
 
 def _open(draft: Draft, guid: str, record: LegRecord) -> None:
+    for oldest in draft.calls.get(guid, ())[: 1 - CALLS_AT_MOST]:
+        _close(draft, oldest, Outcome.LOST)
     placed = draft.placed.pop((guid, record.leg), None)
     call_id, command_id = placed or (draft.new_call_id(), None)
     kind_of_user = draft.users[guid].record.type

@@ -47,6 +47,10 @@ class EventType(enum.StrEnum):
     SWITCHED = "switched"
 
 
+CALLS_AT_MOST = 1024
+"""Of one user at once, trunks included: a PBX that never reports an end must not cost memory without end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Instant:
     """One moment on two clocks: Unix milliseconds for people, monotonic seconds for durations."""

@@ -11,11 +11,10 @@ from typing import TypeVar
 
 from bridge.core import topics
 from bridge.core.draft import Draft, Scope
-from bridge.core.model import Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
+from bridge.core.model import CALLS_AT_MOST, Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
 from bridge.core.reports import CallState, Group, Presence, UserRecord
 
 Word = TypeVar("Word", bound=StrEnum)
-CALLS_KEPT = 64
 LARGEST = 2**53
 """The largest whole number that every JSON reader and writer keeps."""
 YEARS = range(1971, 9999)
@@ -107,7 +106,7 @@ def _record(topic: str, guid: str, fields: "_Fields", user_id: str) -> UserRecor
 
 
 def _calls(items: "tuple[_Fields, ...]", guid: str, now: Instant) -> tuple[Call, ...]:
-    calls = (_call(fields, guid, now) for fields in items[:CALLS_KEPT])
+    calls = (_call(fields, guid, now) for fields in items[:CALLS_AT_MOST])
     return tuple(call for call in calls if call is not None and call.state is not CallState.ENDED)
 
 

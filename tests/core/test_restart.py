@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from bridge.core import fold, render
 from bridge.core.draft import Scope
-from bridge.core.model import Instant, PbxState
+from bridge.core.model import CALLS_AT_MOST, Instant, PbxState
 from bridge.core.reports import Batch, CallState, Party, UserRecord
-from bridge.core.restore import CALLS_KEPT, restore
-from tests.core.builders import ANNA, FOLLOWS, PEOPLE, History, leg, user
+from bridge.core.restore import restore
+from tests.core.builders import ANNA, FOLLOWS, GATE, PEOPLE, History, leg, user
 
 NOW = Instant(1_795_000_100_000, 2000.0)
 SINCE = "2026-01-01T00:00:00Z"
@@ -96,6 +96,16 @@ def test_how_long_a_call_rang_is_known_from_its_moments_too() -> None:
     answered = {**CALL, "answered_at": "2026-01-01T00:00:04.500Z"}
 
     assert shown({"calls": [answered]})["calls"][0]["ring_s"] == 4.5
+
+
+def test_a_busy_trunk_keeps_all_its_calls() -> None:
+    """Under their ids: a hundred at once are nothing special."""
+    records = [leg(n, CallState.CONNECTED, follow=3, conference=f"c{n}") for n in range(100)]
+    old = History(epoch="old").start().take(Batch(legs=tuple(records)))
+    new = listed(old.state).take(Batch(legs=tuple(records))).settle()
+
+    assert new.types(GATE) == []
+    assert [call.id for call in new.state.calls[GATE]] == [call.id for call in old.state.calls[GATE]]
 
 
 def test_a_call_that_ended_unseen_is_lost_once() -> None:
@@ -199,14 +209,14 @@ def test_no_more_calls_than_a_user_can_have() -> None:
             "g": {
                 "guid": "g",
                 "since": SINCE,
-                "calls": [{**CALL, "id": str(n)} for n in range(CALLS_KEPT + 9)],
+                "calls": [{**CALL, "id": str(n)} for n in range(CALLS_AT_MOST + 9)],
             }
         },
         Scope(),
         NOW,
     )
 
-    assert len(state.calls["g"]) == CALLS_KEPT
+    assert len(state.calls["g"]) == CALLS_AT_MOST
 
 
 @pytest.mark.parametrize(("anna", "bert", "kept"), [(1, 2, "bert"), (2, 1, "anna"), (1, 1, "bert")])
