@@ -9,6 +9,7 @@ from bridge.core.reports import Party, UserRecord
 from bridge.core.rules import Rule, selects
 
 Key = TypeVar("Key")
+CONTEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Draft:
         self._claims[wanted] = self._claims.get(wanted, frozenset()) | {user.guid}
         for key in _names(user.record.short_name, user.record.number):
             self._names[key] = self._names.get(key, frozenset()) | {user.guid}
-        self._settle_topics(wanted)
+        self._settle_topics(wanted, user.guid)
 
     def _unclaim(self, user: User | None) -> None:
         if user is None:
@@ -147,10 +148,13 @@ class Draft:
         self._gone[self.topics.pop(user.guid)] = None
         self._settle_topics(wanted)
 
-    def _settle_topics(self, wanted: str) -> None:
-        """Who alone wants a topic id gets it; where several do, each goes by its guid."""
+    def _settle_topics(self, wanted: str, claimed_by: str | None = None) -> None:
+        """Who alone wants a topic id gets it; where several do, each goes by its guid.
+
+        Of more than two all but the one that comes go by their guid already.
+        """
         guids = self._claims.get(wanted, frozenset())
-        for guid in guids:
+        for guid in guids if len(guids) <= CONTEST else guids & {claimed_by}:
             topic = wanted if len(guids) == 1 else topics.encode(guid, dots=self.scope.encode_dots)
             before = self.topics.get(guid)
             if topic != before:

@@ -1,6 +1,7 @@
 """Names in topics: reversible, without the characters that mean something there, told apart from others."""
 
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -98,3 +99,22 @@ def test_two_users_exchange_their_names() -> None:
     assert history.state.topics == {"g-a": "two", "g-b": "one"}
     assert set(history.changes.users) == {"g-a", "g-b"}
     assert set(history.changes.gone) & {"one", "two"} == set()
+
+
+def test_a_name_that_many_share_costs_each_of_them_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each goes by its guid; the others are not looked at again whenever one comes or goes."""
+    encoded: list[str] = []
+    encode = topics.encode
+
+    def noted(name: str, *, dots: bool = False) -> str:
+        encoded.append(name)
+        return encode(name, dots=dots)
+
+    monkeypatch.setattr(topics, "encode", noted)
+    many = tuple(UserRecord(f"g{number}", f"n{number}", short_name="same") for number in range(300))
+    history = History().start(*many)
+
+    assert history.state.topics == {record.guid: record.guid for record in many}
+    assert len(encoded) < 10 * len(many)
+    history.take(Batch(users=tuple(replace(record, active=False) for record in many[:-1])))
+    assert history.state.topics == {"g299": "same"}
