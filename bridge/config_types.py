@@ -55,9 +55,11 @@ def _inside(path: Path, info: ValidationInfo) -> Path:
 def _existing(path: Path, info: ValidationInfo) -> Path:
     """A path is repeated where a file is; elsewhere it may be a password in the wrong line."""
     found = _inside(path, info)
-    if not os.path.isfile(found):  # noqa: PTH113  (Path.is_file raises where a folder may not be read)
-        raise ValueError("there is no such file, or no right to see it: relative paths start at this folder")
-    return found
+    if os.path.isfile(found):  # noqa: PTH113  (Path.is_file raises where a folder may not be read)
+        return found
+    if os.path.exists(found):  # noqa: PTH110  (same)
+        raise ValueError("this is a folder, a pipe or a device: give the path of a plain file")
+    raise ValueError("there is no such file, or no right to see it: relative paths start at this folder")
 
 
 def _secret_from(path: object, info: ValidationInfo) -> FileSecret | None:

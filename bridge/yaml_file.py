@@ -26,7 +26,7 @@ _WORDS = {
     **{word: False for each in ("false", "no", "off") for word in (each, each.title(), each.upper())},
 }
 _WHOLE = re.compile(r"[-+]?(0|[1-9](_?[0-9]){0,17})")
-_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{0,18})?([eE][-+]?[0-9]{1,2})?")
+_DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][-+]?[0-9]{1,2})?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CUT = re.compile(r"[ \t]+#[^\s#]")
 _TAGS = "a value that begins with &, * or ! must be in quotes"

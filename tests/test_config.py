@@ -1,5 +1,7 @@
 """Configuration: every problem at once, with file and line, and never a secret."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +363,25 @@ def test_a_secret_file_must_be_one(tmp_path: Path, content: bytes | None, mode: 
 
     found = problems(tmp_path, PBX + "  password_file: secret\n")
     assert words in found[0]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_secret_is_in_a_plain_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """What is there but is no file is not said to be missing."""
+    make(tmp_path / "secret")
+    reason = "this is a folder, a pipe or a device: give the path of a plain file"
+
+    found = problems(tmp_path, PBX + "  password_file: secret\n")
+    assert found == [f"b.yaml:6: pbxs[0].password_file: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [(".5", 0.5), ("+.25", 0.25), ("5.", 5.0), ("0.5e1", 5.0), (".5e1", 5.0)]
+)
+def test_numbers_as_yaml_has_them(tmp_path: Path, written: str, number: float) -> None:
+    """Also without a digit in front of the point."""
+    (tmp_path / "b.yaml").write_text(GOOD + f"  settle_s: {written}\n")
+    assert load(tmp_path / "b.yaml").pbxs[0].settle_s == number
 
 
 def test_credentials_of_systemd_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
