@@ -20,7 +20,9 @@ _UNKNOWN = "\ufffd"
 _ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "]]>": "]]&gt;"}
 _KNOWN = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
-_ATTRIBUTES = re.compile(r"<([A-Za-z_][\w:.-]*)\s(?![^<>]*xmlns)[^<>]*?(/?)>")
+_QUOTED = r"""(?:[^<>"']|"[^<"]*"|'[^<']*')*?"""
+_ATTRIBUTES = re.compile(rf"<([A-Za-z_][\w:.-]*)\s(?![^<>]*xmlns)(?:{_QUOTED}|[^<>]*?)(/?)>")
+"""Attributes as XML has them, with a > in quotes; else up to the next >, as quotes may be the defect."""
 _RECORD = re.compile(
     r"<(?P<tag>(?:[\w.-]+:)?(?P<name>user|call|item))>(?=\s*<(?:[\w.-]+:)?(?P<first>[A-Za-z_][\w.-]*))"
 )

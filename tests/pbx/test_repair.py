@@ -154,6 +154,17 @@ def test_a_record_that_cannot_be_mended_costs_itself(
     assert said.isprintable()
 
 
+@pytest.mark.parametrize("attribute", ["t='a>b'", 't="a>b"', "t='\">\"'", "t=\"x\" u='/>'", 't="a'])
+def test_an_attribute_of_a_good_record_does_not_get_into_its_text(attribute: str) -> None:
+    """While another record is bad; a > may stand in quotes, and quotes may be the defect."""
+    body = poll(Decoration(xsi_type=False), ["a", "b" + MARK], []).replace(MARK.encode(), b"</b>")
+    assert b"<cn>0 a" in body
+    batch = read(body.replace(b"<cn>0 a", f"<cn {attribute}>0 a".encode()))
+
+    assert [user.name for user in batch.users] == ["0 a"]
+    assert batch.list_complete
+
+
 @settings(max_examples=300, deadline=None)
 @given(how=DRESSES, seed=st.integers(0, 2**32), users=st.integers(1, 5), legs=st.integers(0, 5))
 def test_whatever_is_wrong_with_one_record(how: Decoration, seed: int, users: int, legs: int) -> None:
