@@ -36,6 +36,7 @@ class Follows:
         self._urgent: dict[str, str] = {}
         self._refused: dict[str, _Refusal] = {}
         self._surplus: list[int] = []
+        self._asking = self._given_up = ""
         self._early: list[LegRecord] = []
 
     def want(self, guid: str, name: str, *, urgent: bool) -> bool:
@@ -55,6 +56,8 @@ class Follows:
         self._wanted.pop(guid, None)
         self._urgent.pop(guid, None)
         self._refused.pop(guid, None)
+        if guid == self._asking:
+            self._given_up = guid
         handle = self._handles.pop(guid, None)
         if handle is None:
             return False
@@ -68,21 +71,26 @@ class Follows:
 
     def next_wanted(self, now_s: float) -> tuple[str, str] | None:
         """Guid and name of the user to ask for next, who is no longer noted then."""
+        self._asking = self._given_up = ""
         for waiting in (self._urgent, self._wanted):
             if waiting:
-                guid = next(iter(waiting))
-                return guid, waiting.pop(guid)
+                self._asking = next(iter(waiting))
+                return self._asking, waiting.pop(self._asking)
         for guid, refusal in self._refused.items():
             if refusal.due_s <= now_s:
                 self._refused[guid] = replace(refusal, due_s=math.inf)
+                self._asking = guid
                 return guid, refusal.name
         return None
 
-    def refused(self, guid: str, name: str, now_s: float) -> None:
-        """The PBX does not follow this user: ask again, later each time."""
+    def refused(self, guid: str, name: str, now_s: float) -> bool:
+        """The PBX does not follow this user: ask again, later each time. False: nobody wants it any more."""
+        if guid == self._given_up:
+            return False
         last = self._refused.get(guid)
         delay_s = AGAIN_FIRST_S if last is None else min(last.delay_s * 2, AGAIN_LONGEST_S)
         self._refused[guid] = _Refusal(name, now_s + delay_s, delay_s)
+        return True
 
     def again_s(self) -> float | None:
         """When the next refused user is to be asked for again."""
@@ -93,7 +101,14 @@ class Follows:
         return self._surplus.pop() if self._surplus else None
 
     def followed(self, guid: str, handle: int) -> tuple[LegRecord, ...]:
-        """The PBX follows a user now; returns its legs that were reported before we knew."""
+        """The PBX follows a user now; returns its legs that were reported before we knew.
+
+        Who was given up while the PBX was asked is another user when it is back: the handle goes back.
+        """
+        if guid == self._given_up:
+            self._given_up = ""
+            self._surplus.append(handle)
+            return ()
         self._refused.pop(guid, None)
         self.by_handle[handle] = guid
         self._handles[guid] = handle

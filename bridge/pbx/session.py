@@ -197,8 +197,7 @@ class Session:
         except LinkError as error:
             await self.ping()
             followed, reason = False, error.reason
-        if not followed:
-            self._follows.refused(guid, name, _now())
+        if not followed and self._follows.refused(guid, name, _now()):
             events.not_followed(guid, name, reason)
 
     async def _unfollow(self, handle: int) -> None:
@@ -218,7 +217,7 @@ class Session:
                 early = self._follows.followed(guid, handle) if handle > 0 else ()
             finally:
                 self._follows.forget_early()
-        if handle > 0 and self._events is not None:
+        if self._follows.handle_of(guid) is not None and self._events is not None:
             self._asked.put_nowait((_now() + self._settings.settle_s, guid))
             self._events.followed(guid)
             self._events.reported(Batch(legs=early), self._follows.by_handle)

@@ -77,3 +77,25 @@ def test_handles_are_given_back_and_early_legs_kept() -> None:
     follows.forget_early()
 
     assert follows.followed("b", 8) == ()
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_who_is_given_up_while_the_pbx_is_asked(back: bool) -> None:  # noqa: FBT001  (a parameter of pytest)
+    """Is not asked for again, and its handle goes back; who is back by then is asked for anew."""
+    for handle in (0, 7):
+        follows = Follows()
+        follows.want("a", "A", urgent=False)
+        assert follows.next_wanted(0.0) == ("a", "A")
+        assert not follows.unwant("a")
+        if back:
+            assert follows.want("a", "A", urgent=False)
+        if handle:
+            assert follows.followed("a", handle) == ()
+        else:
+            assert not follows.refused("a", "A", 0.0)
+
+        assert (follows.handle_of("a"), follows.by_handle, follows.again_s()) == (None, {}, None)
+        assert follows.next_surplus() == (handle or None)
+        assert follows.next_wanted(0.0) == (("a", "A") if back else None)
+        follows.followed("a", 8)
+        assert follows.handle_of("a") == 8
