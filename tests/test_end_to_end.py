@@ -258,6 +258,24 @@ async def test_commands_work_and_run_once(broker: Mosquitto, bus: Observer, pbx:
         await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session was opened")
 
 
+async def test_a_resync_takes_no_call_with_it(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """A call dies with a session that ends within a second: the bridge waits, and places none meanwhile."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await online(bus)
+        await settled(bus)
+        command = "innovaphone/hq/command"
+        bus.publish(f"{command}/call", {"id": "c1", "user": "anna", "number": "08001234"})
+        bus.publish(f"{command}/resync", {"id": "r1"})
+        bus.publish(f"{command}/call", {"id": "c2", "user": "bert", "number": "08001234"})
+        await eventually(lambda: len(bus.replies("call")) == 2, "both calls are answered")
+        await settled(bus, 2)
+
+        first, second = bus.replies("call")
+        assert [call["id"] for call in bus.now(ANNA)["calls"]] == [first["call"]]
+        assert (second["code"], second["retryable"]) == ("pbx_offline", True)
+        assert len(pbx.requests("UserCall")) == 1
+
+
 async def test_refused_commands_do_nothing(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """Retained, garbage, unknown and forbidden: a reply each, no request to the PBX."""
     retained = "innovaphone/hq/command/call"

@@ -112,6 +112,10 @@ class Session:
         if not handle:
             raise CommandError("refused", f"the PBX gives no control over '{record.name}'")
         async with self._placing:
+            if self._stop.is_set():
+                raise CommandError(
+                    "pbx_offline", "a new session with the PBX is being opened", retryable=True
+                )
             leg = await self._client.call(handle, wanted, in_time)
             if leg <= 0:
                 raise CommandError("refused", "the PBX placed no call")
@@ -241,7 +245,11 @@ class Session:
                     raise
 
     async def _await_resync(self) -> None:
+        """No call is placed from then on, and the last one is let live."""
         await self._stop.wait()
+        async with self._placing:
+            pass  # the one that is being placed
+        await self.rest()
         raise SessionLost("a new session was asked for")
 
 
