@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from bridge.core.effect import Effect
-from bridge.core.message import Incoming, Message, Subscription
+from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.core.model import Instant
 from bridge.core.outbox import SET_ASIDE_S
 from bridge.core.progress import OUTBOX, Progress
@@ -30,6 +30,8 @@ from bridge.supervise import Up
 
 CORRECTION_S = 0.5
 RECALL_AGAIN_S = 1.0
+SMALL_BYTES = 1024
+"""A message of this size is not too large for a broker: if it ends sessions, its topic is forbidden."""
 Arrived = Callable[[Incoming, bool], None]
 
 
@@ -77,6 +79,8 @@ class BrokerSide:
         self._effect: Effect | None = None
         self._largest_taken = 0
         self._learned: tuple[int, float] | None = None
+        self._announced = BrokerLimits()
+        self._aside: frozenset[str] = frozenset()
         self._correction: asyncio.TimerHandle | None = None
         self._heard = b""
 
@@ -94,6 +98,7 @@ class BrokerSide:
         """Judge once a second whether what we publish takes effect, and try again what was refused."""
         if self._connection is not None:
             self._count_inbound(self._connection)
+            self._end_of_rest(self._connection)
         if self._effect is not None:
             again = self._effect.look(self._clock().monotonic_s)
             if again:
@@ -220,14 +225,26 @@ class BrokerSide:
         self._connection = connection
         self._effect = Effect(self._publisher.topics.state, settings.place, settings.connect_timeout_s)
         now_s = self._clock().monotonic_s
+        self._announced = connection.limits
         if self._learned is not None and now_s < self._learned[1]:
             connection.limits = connection.limits.lowered(self._learned[0])
         self._open.set()
-        for topic in self._publisher.outbox.aside(now_s):
+        self._aside = frozenset(self._publisher.outbox.aside(now_s))
+        for topic in self._aside:
             self._effect.refuse(
                 topic, f"the broker ends the connection when it gets {topic}", now_s, again=False
             )
         return BrokerSession(connection, self._publisher.outbox, clock=self._clock, events=self)
+
+    def _end_of_rest(self, connection: Connection) -> None:
+        """What was set aside may be sent again: tell everything, nothing else would before it changes."""
+        now_s = self._clock().monotonic_s
+        over = not self._aside <= {*self._publisher.outbox.aside(now_s)}
+        if self._learned is not None and now_s >= self._learned[1]:
+            self._learned, connection.limits, over = None, self._announced, True
+        if over:
+            self._aside = frozenset(self._publisher.outbox.aside(now_s))
+            self._publisher.republish()
 
     def _count_inbound(self, connection: Connection) -> None:
         if connection.oversized:
@@ -241,7 +258,7 @@ class BrokerSide:
         Larger than all that it has taken: that is why, for all messages of this size. Else the topic.
         """
         now_s, size = self._clock().monotonic_s, packet_size(culprit, encode(culprit))
-        too_large = size > self._largest_taken
+        too_large = size > max(self._largest_taken, SMALL_BYTES)
         if too_large:
             self._learned = size - 1, now_s + SET_ASIDE_S
         else:

@@ -37,6 +37,11 @@ def state(user: str) -> str:
     return f"innovaphone/hq/user/{user}/state"
 
 
+def sessions(peer: Peer) -> int:
+    """How many there were; to look for another bridge takes none."""
+    return sum("probe" not in each.client_id for each in peer.connects)
+
+
 @pytest.mark.broker
 async def test_states_too_large_for_a_mosquitto(tmp_path: Path) -> None:
     """MQTT 3.1.1 tells no limit: the broker ends the session. All others are told, the large ones named."""
@@ -85,6 +90,43 @@ async def test_topics_at_which_the_broker_closes(pbx: SimPbx, topics: set[str]) 
     assert {each["topic"] for each in log if each["event"] == "message set aside"} <= topics
     assert set(peer.poisoned) <= topics
     assert max(peer.poisoned.count(topic) for topic in topics) <= 1 + TIMES
+
+
+async def test_a_forbidden_topic_is_no_limit_of_size(pbx: SimPbx) -> None:
+    """It comes before anything larger was taken, but it is small: everything that is larger goes on."""
+    async with Peer(Habits(closes_at=frozenset({INFO}))) as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = "3.1.1"
+        async with bridge(settings):
+            await eventually(lambda: peer.payloads(state("anna")), "users are told", PATIENCE_S)
+            pbx.ring("Anna Müller", "0123").hang_up()
+            await eventually(
+                lambda: b'"missed"' in b"".join(peer.payloads("innovaphone/hq/user/anna/event")),
+                "events come",
+                PATIENCE_S,
+            )
+
+
+@pytest.mark.parametrize(
+    "closes", [Habits(closes_at=frozenset({state("long")})), Habits(closes_above_bytes=1400)]
+)
+async def test_when_the_hour_is_over(closes: Habits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was set aside is told again in the same session, though nothing has changed."""
+    monkeypatch.setattr("bridge.broker_side.SET_ASIDE_S", 8.0)
+    monkeypatch.setattr("bridge.core.outbox.SET_ASIDE_S", 8.0)
+    async with Peer(closes) as peer, SimPbx((*STAFF, LONG), FAST) as pbx:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = "3.1.1"
+        with structlog.testing.capture_logs() as log:
+            async with bridge(settings):
+                await eventually(
+                    lambda: any(each["event"] == "message set aside" for each in log), "set aside", PATIENCE_S
+                )
+                peer.habits, before = Habits(), sessions(peer)
+                await eventually(lambda: sessions(peer) > before, "a new session", PATIENCE_S)
+                assert not peer.payloads(state("long"))
+                await eventually(lambda: peer.payloads(state("long")), "it is told again", PATIENCE_S)
+                assert sessions(peer) == before + 1
 
 
 async def test_an_event_that_ends_sessions(pbx: SimPbx) -> None:
