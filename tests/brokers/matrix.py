@@ -60,6 +60,13 @@ class Row:
         return self.cells.get(f"{promise} {protocol}") or self.cells.get(promise, YES)
 
 
+RABBITMQ: Mapping[str, Cell] = {
+    "wildcard": EXACT_ONLY,
+    "stale command": EXACT_ONLY,
+    "crash": Holds("state_dir"),
+    "names": Holds("mqtt.encode_dots"),
+}
+DOTS = ("it turns dots into slashes",)
 ROWS = (
     Row("Mosquitto", servers.Mosquitto),
     Row(
@@ -87,17 +94,8 @@ ROWS = (
     Row("Mosquitto, dynamic security", servers.DynamicSecurity),
     Row("amqtt", servers.Amqtt),
     Row("aedes", servers.Aedes),
-    Row(
-        "RabbitMQ",
-        servers.RabbitMq,
-        {
-            "wildcard": EXACT_ONLY,
-            "stale command": EXACT_ONLY,
-            "crash": Holds("state_dir"),
-            "names": Holds("mqtt.encode_dots"),
-        },
-        ("it turns dots into slashes",),
-    ),
+    Row("RabbitMQ before 3.13", servers.RabbitMqBefore, RABBITMQ, DOTS),
+    Row("RabbitMQ 3.13 and newer", servers.RabbitMq, RABBITMQ, DOTS),
 )
 
 
