@@ -30,6 +30,8 @@ from bridge.supervise import Up
 
 CORRECTION_S = 0.5
 RECALL_AGAIN_S = 1.0
+DOT_ASKS = 2
+"""How many sessions are risked to learn what becomes of dots: a broker may close where a right is missing."""
 SMALL_BYTES = 1024
 """A message of this size is not too large for a broker: if it ends sessions, its topic is forbidden."""
 Arrived = Callable[[Incoming, bool], None]
@@ -79,6 +81,7 @@ class BrokerSide:
         self._effect: Effect | None = None
         self._largest_taken = 0
         self._learned: tuple[int, float] | None = None
+        self._dot_asks = 0
         self._announced = BrokerLimits()
         self._aside: frozenset[str] = frozenset()
         self._correction: asyncio.TimerHandle | None = None
@@ -177,7 +180,8 @@ class BrokerSide:
     async def _look_for_dots(self, connection: Connection) -> None:
         """Some brokers turn dots into slashes: publish one and look how it comes back."""
         topic = self._publisher.topics.dotted
-        if not self._publisher.scope.encode_dots:
+        if not self._publisher.scope.encode_dots and self._dot_asks < DOT_ASKS:
+            self._dot_asks += 1
             with contextlib.suppress(Rejected, Unreachable):  # a missing right is not ours to judge here
                 await connection.subscribe([Subscription(topic, qos=0)])
                 connection.publish(Message(topic, None, qos=0))
@@ -187,6 +191,7 @@ class BrokerSide:
         asked = self._publisher.topics.dotted
         if topic not in {asked, asked.replace(".", "/")}:
             return False
+        self._dot_asks = 0
         if topic != asked:
             reason = "it turns dots into slashes: topics of users with a dot in their names are wrong"
             self._observer.limited(reason, hint="set mqtt.encode_dots: true")

@@ -3,6 +3,7 @@
 import pytest
 import structlog
 
+from bridge.broker_side import DOT_ASKS
 from bridge.config import Config
 from bridge.core import topics
 from bridge.sim.model import SimUser
@@ -35,6 +36,17 @@ async def test_a_broker_that_turns_dots_into_slashes(pbx: SimPbx, protocol: str,
                         peer.break_packet()
         said = [each["hint"] for each in log if each["event"] == "broker is limited"]
     assert said == (["set mqtt.encode_dots: true"] if slashes else [])
+
+
+async def test_a_broker_that_closes_at_the_dot(pbx: SimPbx) -> None:
+    """A right that is missing there is not worth a session: after two it is not asked any more."""
+    dotted = "innovaphone/hq/dot.check"
+    async with Peer(Habits(closes_at=frozenset({dotted}))) as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = "3.1.1"
+        async with bridge(settings):
+            await eventually(lambda: peer.payloads(STATE)[-1:] == [b"online"], "it is online", 30.0)
+    assert peer.poisoned == [dotted] * DOT_ASKS
 
 
 @pytest.mark.broker
