@@ -82,6 +82,8 @@ class Session:
         except Rejected as error:
             # A 401 of a session that was up is the PBX's trouble, not a wrong password.
             raise SessionLost(error.reason) from error
+        finally:
+            self._stop.set()
 
     async def end(self) -> None:
         """Close the SOAP session, within a third of a second; the PBX does it by itself when this fails."""
@@ -105,6 +107,7 @@ class Session:
 
     async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
         """Place a call for a user, who is followed first if need be."""
+        self._require_up()
         record = wanted.user.record
         handle = self._follows.handle_of(record.guid)
         if handle is None:
@@ -121,6 +124,11 @@ class Session:
                 raise CommandError("refused", "the PBX placed no call")
             self._last_call_s = _now()
             placed(leg)
+
+    def _require_up(self) -> None:
+        """A session that ends takes the calls of its last second with it (wire reference 12)."""
+        if self._stop.is_set():
+            raise CommandError("pbx_offline", "a new session with the PBX is being opened", retryable=True)
 
     async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
         """End a leg."""
@@ -141,7 +149,7 @@ class Session:
         self._stop.set()
 
     async def rest(self) -> None:
-        """A session that ends right after UserCall takes the call with it (wire reference 12)."""
+        """Let the last call that was placed live: see `_require_up`."""
         if self._last_call_s is not None:
             await asyncio.sleep(max(0.0, self._last_call_s + CALL_GUARD_S - _now()))
 

@@ -1,6 +1,18 @@
-"""What a session decides by itself, without a PBX."""
+"""What a session decides by itself, and what it still does when it is over."""
 
-from bridge.pbx.session import DOUBT_LONGEST_S, doubt_s
+import pytest
+
+from bridge.core.model import User
+from bridge.core.reports import UserRecord
+from bridge.core.verbs import PlaceCall
+from bridge.errors import CommandError, SessionLost
+from bridge.pbx.client import Client
+from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.session import DOUBT_LONGEST_S, SessionSettings, doubt_s, session
+from bridge.ports import at_any_time
+from bridge.sim.faults import Fault
+from bridge.sim.pbx import SimPbx
+from tests.pbx.attempt import SOAP, Witness
 
 
 def test_a_pbx_that_answers_polls_with_nothing_for_days() -> None:
@@ -9,3 +21,19 @@ def test_a_pbx_that_answers_polls_with_nothing_for_days() -> None:
 
     assert pauses == sorted(pauses)
     assert pauses[0] < pauses[1] < DOUBT_LONGEST_S == pauses[-1]
+
+
+async def test_a_session_that_broke_places_no_call(pbx: SimPbx) -> None:
+    """It is about to be ended, and would take the call with it; the requester may try again."""
+    pbx.faults.add(Fault("fault", "Poll"))
+    record = UserRecord("g", "Anna M\u00fcller")
+    wanted = PlaceCall(User(record, since_ms=0, changed_ms=0), number="08001234")
+    client = Client(SOAP, Endpoint(pbx.soap_url, "admin", "secret"), poll_s=5, request_s=5)
+    async with client, session(client, SessionSettings("API")) as opened:
+        with pytest.raises(SessionLost):
+            await opened.serve(Witness(opened))
+        with pytest.raises(CommandError) as refusal:
+            await opened.call(wanted, lambda _: None, at_any_time)
+
+    assert (refusal.value.code, refusal.value.retryable) == ("pbx_offline", True)
+    assert not pbx.requests("UserCall")
