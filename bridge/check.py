@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 
 from bridge.build import Builder
 from bridge.config import Config, Pbx
@@ -40,7 +41,8 @@ async def _check_pbx(builder: Builder, pbx: Pbx) -> tuple[bool, str]:
             try:
                 seen = await _see(client, ticket, pbx.session_user)
             finally:
-                await client.end(ticket)
+                with suppress(LinkError):  # the PBX ends the session by itself, too
+                    await client.end(ticket)
     except LinkError as error:
         return False, f"{pbx.name}: PBX: {error.reason}"
     except TimeoutError:

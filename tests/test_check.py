@@ -62,3 +62,14 @@ async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:
     pbx.faults.add(Fault("html", "Initialize"))
     good, line = (await said(port, pbx))[0]
     assert (good, "hq: PBX: " in line) == (False, True)
+
+
+@pytest.mark.parametrize("poll", [None, "html"])
+async def test_an_end_that_fails_is_not_the_result(pbx: SimPbx, poll: str | None) -> None:
+    """The PBX ends the session by itself then; what went wrong before is what counts."""
+    pbx.faults.add(Fault("http", "End", value=503))
+    if poll:
+        pbx.faults.add(Fault(poll, "Poll"))
+    good, line = (await said(free_port(), pbx))[0]
+    assert good == (poll is None)
+    assert ("is a web page" if poll else "may follow and control their calls") in line
