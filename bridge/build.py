@@ -44,7 +44,7 @@ class Builder:
         self._contexts = {_tls_settings(pbx): _pbx_tls(pbx) for pbx in config.pbxs}
 
     def renewed(self, config: Config) -> Self:
-        """A builder for another configuration; certificates are read anew. Raises ConfigError."""
+        """A builder for another configuration; certificates are read again. Raises ConfigError."""
         return type(self)(config, self._soap)
 
     def link(self, pbx: Pbx, observer: Observer, journal: Journal) -> Link:

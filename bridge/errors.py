@@ -4,7 +4,7 @@ BridgeError
 ├─ ConfigError             exit 78, every problem listed, nothing started
 ├─ LinkError               one end of a link broke; supervise() decides by `heals`
 │  ├─ Unreachable          heals: back off (refused, reset, timed out, name not found)
-│  ├─ SessionLost          heals: start again (session gone, connection cut, list must be read anew)
+│  ├─ SessionLost          heals: start again (session gone, connection cut, list must be read again)
 │  ├─ ProtocolError        heals: the other side said what we cannot read; counted, session restarted
 │  ├─ TakenOver            another bridge uses our MQTT client id: back off long
 │  ├─ Rejected             a human must act (password, right, unknown user): longest delay

@@ -79,7 +79,7 @@ class PbxSession(Protocol):
     async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
         """Place a call; `placed` gets the leg's handle before any event of the leg is reported.
 
-        Raises CommandError(refused) where the PBX says no.
+        Raises CommandError: refused where the PBX says no, pbx_offline once the session is to end.
         """
         ...
 
@@ -96,7 +96,7 @@ class PbxSession(Protocol):
         ...
 
     def resync(self) -> None:
-        """Let `serve` end, so that a new session reads everything anew."""
+        """Let `serve` end, so that a new session reads everything again."""
         ...
 
     async def rest(self) -> None:

@@ -149,9 +149,9 @@ class Draft:
         self._settle_topics(wanted)
 
     def _settle_topics(self, wanted: str, claimed_by: str | None = None) -> None:
-        """Who alone wants a topic id gets it; where several do, each goes by its guid.
+        """A user who alone wants a topic id gets it; where several want it, each goes by its guid.
 
-        Of more than two all but the one that comes go by their guid already.
+        With more than two, only the newcomer changes: the others go by their guids already.
         """
         guids = self._claims.get(wanted, frozenset())
         for guid in guids if len(guids) <= CONTEST else guids & {claimed_by}:

@@ -156,7 +156,7 @@ def _lose_unconfirmed(draft: Draft, guid: str) -> None:
 
 
 def _complete(draft: Draft) -> None:
-    """Who is not in the list is gone, unless a record of it could not be read: then nobody can tell."""
+    """Users missing from the list are gone, unless a record of it was unreadable: it may be theirs."""
     for guid in sorted(draft.unseen or ()):
         if draft.torn:
             draft.unsettled.discard(guid)

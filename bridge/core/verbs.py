@@ -54,7 +54,7 @@ class SetPresence:
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """Open a new PBX session and read everything anew."""
+    """Open a new PBX session and read everything again."""
 
 
 @dataclass(frozen=True, slots=True)
