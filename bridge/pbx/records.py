@@ -86,7 +86,7 @@ def leg_record(element: etree._Element) -> LegRecord:
 
 
 def _released_by(state: int, message: str) -> Side | None:
-    """The side that let go first: a disconnect has a direction, else the message tells (wire reference 10.4)."""
+    """The side that let go first: a disconnect has a direction, else the message tells (reference 10.4)."""
     if state == _DISC_RECEIVED or message in {"x-rel", "x-disc"}:
         return Side.USER
     if state == _DISC_SENT or message in {"r-rel", "r-disc"}:
