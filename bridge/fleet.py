@@ -16,7 +16,7 @@ from bridge.bugs import OWNER, REASON, Bugs, Owner
 from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.core.backoff import delays
-from bridge.core.journal import Journal, MemoryJournal
+from bridge.core.journal import Journal, MemoryJournal, hand_over
 from bridge.errors import Crashed
 from bridge.link import Link
 from bridge.ops.health import LinkStatus
@@ -115,7 +115,7 @@ class Fleet:
 
     @property
     def keepers(self) -> Mapping[str, Keeper]:
-        """Who keeps each link running, by the name of its PBX."""
+        """The keeper of each link, by the name of its PBX."""
         return {name: keeper for name, (keeper, _) in self._running.items()}
 
     async def apply(self, config: Config, pbxs: Sequence[Pbx], builder: Builder) -> None:
@@ -160,7 +160,12 @@ class Fleet:
         self._running[pbx.name] = keeper, task
 
     def _journal(self, pbx: Pbx, builder: Builder, observer: Observer) -> Journal:
-        return builder.store(pbx, observer) or self._memories.setdefault(pbx.name, MemoryJournal())
+        """A reload may give a state directory: what waited in memory goes there."""
+        store = builder.store(pbx, observer)
+        if store is None:
+            return self._memories.setdefault(pbx.name, MemoryJournal())
+        hand_over(self._memories.pop(pbx.name, MemoryJournal()).kept(), store)
+        return store
 
     async def _end(self, name: str, *, clear: bool) -> None:
         keeper, task = self._running.pop(name)

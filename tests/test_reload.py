@@ -152,10 +152,13 @@ async def test_a_new_secret_in_a_file_is_read(broker: Mosquitto, bus: Observer, 
     assert "new" not in [line.get("password") for line in map(json.loads, log.splitlines())]
 
 
+@pytest.mark.parametrize("durable", [False, True])
 async def test_nothing_that_waits_is_lost_by_a_reload(
-    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path, *, durable: bool
 ) -> None:
-    """The broker is away, the link is replaced, without a state directory: the events come all the same.
+    """The broker is away, the link is replaced: the events come all the same.
+
+    There was no state directory before, and there is one behind the reload or not.
 
     The bridge is let in after the observer: events that nobody hears are gone.
     """
@@ -170,7 +173,8 @@ async def test_nothing_that_waits_is_lost_by_a_reload(
         await broker.kill()
         pbx.ring("Anna M\u00fcller", "0123")
         await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
-        await program.reload(configuration(proxy.port, pbx_section(pbx, settle_s=0.2)))
+        more = {"state_dir": str(tmp_path / "state")} if durable else {}
+        await program.reload(configuration(proxy.port, pbx_section(pbx, settle_s=0.2), **more))
         await eventually(lambda: pbx.requests("End"), "the old link has ended")
         await broker.start()
         async with Observer(broker.port) as fresh:

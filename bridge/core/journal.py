@@ -5,7 +5,7 @@ said since the last `commit` is kept together or not at all.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bridge.core.message import Json, Message
@@ -75,6 +75,18 @@ class Journal(Protocol):
     def close(self) -> None:
         """Keep what is left and let go of the file; what is said after that is not kept."""
         ...
+
+
+def hand_over(kept: Kept, journal: Journal) -> None:
+    """Add what one journal kept to another one, behind what that one has kept."""
+    last = max((event.number for event in journal.kept().events), default=0)
+    for number, event in enumerate(kept.events, last + 1):
+        journal.event(replace(event, number=number))
+    for command in kept.commands:
+        journal.command(command)
+    for topic_id, payload in kept.users.items():
+        journal.user(topic_id, payload if isinstance(payload, dict) else None)
+    journal.commit()
 
 
 class MemoryJournal:

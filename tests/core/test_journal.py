@@ -1,6 +1,6 @@
 """What survives a reload in memory, and what is taken over from an earlier run."""
 
-from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, MemoryJournal
+from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, MemoryJournal, hand_over
 from bridge.core.ledger import Ledger
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
@@ -24,6 +24,24 @@ def test_memory_keeps_what_waits_and_the_newest_ids() -> None:
     kept = journal.kept()
     assert kept.events == (second,)
     assert (kept.users, len(kept.commands), kept.commands[0].id) == ({}, COMMANDS_AT_MOST, "1")
+
+
+def test_what_one_journal_kept_goes_behind_what_another_has() -> None:
+    """Events get numbers of the other one, in order; a newer state replaces its own."""
+    memory, other = MemoryJournal(), MemoryJournal()
+    for journal, word in ((memory, "later"), (other, "earlier")):
+        journal.event(KeptEvent(1, Message("t", {"word": word}), 0))
+    command = KeptCommand("c-1", "call", 0, None)
+    memory.command(command)
+    memory.left("anna", {"missed": 1})
+    other.left("anna", {"missed": 0})
+    hand_over(memory.kept(), other)
+    kept = other.kept()
+    assert [(event.number, event.message.payload) for event in kept.events] == [
+        (1, {"word": "earlier"}),
+        (2, {"word": "later"}),
+    ]
+    assert (kept.commands, kept.users) == ((command,), {})
 
 
 def test_events_of_an_earlier_run_go_first_and_keep_their_numbers() -> None:
