@@ -40,7 +40,7 @@ async def run(
 ) -> None:
     """Serve some PBXs of a configuration until SIGTERM, SIGINT or `stop`; a second signal kills.
 
-    At SIGHUP `reload` reads the configuration anew; without it the signal keeps its usual effect.
+    At SIGHUP `reload` reads the configuration again; without it the signal keeps its usual effect.
     Raises ConfigError when a certificate cannot be used.
     """
     loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ class Process:
             self._log.error("configuration not reloaded", problem=problem)
 
     def reload_soon(self) -> None:
-        """Read the configuration anew; systemd hears of it at once, so that it waits for the end of it."""
+        """Read the configuration again; systemd hears of it at once, so that it waits for the end of it."""
         self.hang_up.set()
         self.notifier.reloading()
 

@@ -114,7 +114,7 @@ class BrokerSide:
             self._session.wake()
 
     async def flush(self, within_s: float) -> None:
-        """Wait until the broker has acknowledged the last word, so many seconds at most."""
+        """Wait until the broker has acknowledged the last word, but not longer than `within_s`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 if self._session is not None:
@@ -260,7 +260,8 @@ class BrokerSide:
     def _set_aside(self, culprit: Message) -> None:
         """The broker ends our sessions at this message: never mind why, the rest must go on.
 
-        Larger than all that it has taken: that is why, for all messages of this size. Else the topic.
+        One that is not small, and larger than all that it has taken, is too large: so is each of this size.
+        Else its topic is forbidden.
         """
         now_s, size = self._clock().monotonic_s, packet_size(culprit, encode(culprit))
         too_large = size > max(self._largest_taken, SMALL_BYTES)

@@ -71,7 +71,7 @@ class SessionEvents(Protocol):
         ...
 
     def acknowledged(self, topic: str, seconds: float) -> None:
-        """The broker has a message, after so many seconds of waiting."""
+        """The broker has a message, which waited for these seconds."""
         ...
 
     def refused(self, message: Message, error: LinkError) -> None:

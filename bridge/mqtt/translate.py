@@ -136,7 +136,7 @@ def connect_blocking(client: Client, settings: BrokerSettings, protocol: str, ab
 
 
 class Handover:
-    """Who closes a socket that was opened for somebody: its receiver, or the opener if that one left."""
+    """Decides who closes a socket that was opened for another: its receiver, or the opener if that left."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

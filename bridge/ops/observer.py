@@ -278,7 +278,7 @@ class Observer:
             self.log.warning("broker is limited", reason=reason, **hint)
 
     def refused_topics(self, reason: str, count: int) -> None:
-        """The broker refuses what must be retained on so many topics."""
+        """The broker refuses `count` topics; `reason` names the first."""
         self._metrics.refused_topics.labels(self._pbx).set(count)
         self._refused_topics = reason
 

@@ -101,7 +101,7 @@ class Web:
 
 
 class _Server(ThreadingMixIn, TCPServer):
-    """A thread for each connection; at most so many at once, for so long."""
+    """A thread for each connection; at most AT_ONCE of them, each for REQUEST_S."""
 
     allow_reuse_address = True
     daemon_threads = True
