@@ -95,6 +95,8 @@ class Commander:
         """Know the ids of an earlier run; what was not answered then may be done already: no repetition."""
         now = self._clock()
         for command in kept.commands:
+            if (command.reply or {}).get("retryable"):
+                continue
             unknown = Refusal(Address("", command.verb), command.id, "timeout", CRASHED)
             reply = command.reply or commands.refused(unknown, now.unix_ms)
             self._ledger.put_back(command.id, now.seconds_at(command.unix_ms), reply)
@@ -236,7 +238,10 @@ class Commander:
             raise
 
     def _remember(self, request: Request, payload: Json, since: Instant) -> None:
-        """The reply of an id, for duplicates: those that wait for it already, and those to come."""
+        """The reply of an id, for duplicates: those that wait for it already, and those to come.
+
+        A refusal that asks to be retried is for those that wait only: the retry runs.
+        """
         if request.id is not None:
             self._note(request, self._clock().unix_ms, payload)
             for address in self._ledger.close(request.id, payload):

@@ -14,6 +14,7 @@ from bridge.bugs import Bugs
 from bridge.commander import ECHOES_AT_MOST, Commander, CommandSettings
 from bridge.core.commands import Address
 from bridge.core.draft import Scope
+from bridge.core.journal import Kept, KeptCommand
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
@@ -224,6 +225,25 @@ async def test_nothing_is_sent_late_by_a_process_that_stood_still(
     slow.ask("late", "away", seconds=expires_s)
     assert await slow.codes(1) == [code]
     assert slow.box.done == []
+
+
+async def test_a_refusal_that_may_be_retried_is_not_kept(slow: Bench) -> None:
+    """The retry runs under its id, also after a restart; then it is a duplicate as any other."""
+
+    def stands() -> None:
+        slow.now[0] = Instant(slow.now[0].unix_ms + 11_000, slow.now[0].monotonic_s + 11)
+        slow.box.stands = lambda: None
+
+    slow.box.stands = stands
+    slow.box.let.set()
+    for code in ("timeout", "ok", "duplicate"):
+        slow.ask("again", "away")
+        assert await slow.codes(1) == [code]
+    refused = {"status": "error", "code": "pbx_offline", "retryable": True}
+    slow.commander.restore(Kept(commands=(KeptCommand("earlier", "presence", slow.now[0].unix_ms, refused),)))
+    slow.ask("earlier", "busy")
+    assert await slow.codes(1) == ["ok"]
+    assert slow.box.done == ["away", "busy"]
 
 
 async def test_only_the_echo_of_a_clearing_is_passed_over(slow: Bench) -> None:

@@ -42,12 +42,17 @@ class Ledger:
         self._entries[request_id] = Entry(at_s, reply)
 
     def close(self, request_id: str, reply: Json) -> tuple[Address, ...]:
-        """Store the reply of an id; return the addresses of the duplicates that wait for it."""
+        """Store the reply of an id, or forget the id if the reply asks to try again.
+
+        Return the addresses of the duplicates that wait for it.
+        """
         entry = self._entries.get(request_id)
         if entry is None:
             return ()
         waiting, entry.waiting = tuple(entry.waiting), []
         entry.reply = reply
+        if reply.get("retryable"):
+            del self._entries[request_id]
         return waiting
 
     def _forget(self, now_s: float) -> None:
