@@ -159,6 +159,10 @@ class Connection:
         """The broker, or the network, has ended the connection, and not by silence or for another client."""
         return self.lost.done() and not self.silent and not isinstance(self.lost.result(), TakenOver)
 
+    def needs_no_will(self) -> None:
+        """The goodbye may discard the will, whatever the topic of it says: for who only looks."""
+        self._will_said = True
+
     async def close(self) -> None:
         """Say goodbye, for a fifth of a second at most, and close.
 

@@ -27,6 +27,7 @@ async def try_out(settings: BrokerSettings, topics: Topics) -> str:
     """
     will = Message(topics.state, "offline", retain=True)
     async with connect(settings.with_client_id(f"{settings.client_id}-check"), will) as connection:
+        connection.needs_no_will()  # a bridge that runs goes on
         notes = await _Trial(connection, topics).run()
     return "; ".join([f"MQTT {connection.protocol}, may publish and hear commands", *notes])
 
