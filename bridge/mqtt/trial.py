@@ -25,19 +25,46 @@ async def try_out(settings: BrokerSettings, topics: Topics) -> str:
 
     Under a client id of its own: a bridge that runs must not be thrown out.
     """
+    mine = settings.with_client_id(f"{settings.client_id}-check")
+    readable = await _readable(mine, topics)
     will = Message(topics.state, "offline", retain=True)
-    async with connect(settings.with_client_id(f"{settings.client_id}-check"), will) as connection:
+    async with connect(mine, will) as connection:
         connection.needs_no_will()  # a bridge that runs goes on
-        notes = await _Trial(connection, topics).run()
+        notes = await _Trial(connection, topics, readable).run()
     return "; ".join([f"MQTT {connection.protocol}, may publish and hear commands", *notes])
+
+
+def _optional(topics: Topics) -> tuple[str, ...]:
+    """Topics that the bridge writes and need not read, so that swallowing there may stay unseen."""
+    return topics.user_event(USER), topics.response("check"), topics.dotted
+
+
+async def _readable(settings: BrokerSettings, topics: Topics) -> Sequence[str]:
+    """Those of them that may be read.
+
+    RabbitMQ ends the connection when it refuses a subscription: with each refusal another one begins. It
+    also publishes the will, which therefore says nothing of the PBX here.
+    """
+    asked = iter(_optional(topics))
+    readable: list[str] = []
+    topic = next(asked, None)
+    while topic is not None:
+        async with connect(settings, Message(topics.user_state(USER), None)) as connection:
+            with contextlib.suppress(Rejected, SessionLost):
+                while topic is not None:
+                    chosen, topic = topic, next(asked, None)
+                    await connection.subscribe([Subscription(chosen)])
+                    readable.append(chosen)
+    return readable
 
 
 class _Trial:
     """One trial: what was published must be delivered to us."""
 
-    def __init__(self, connection: Connection, topics: Topics) -> None:
+    def __init__(self, connection: Connection, topics: Topics, readable: Sequence[str]) -> None:
         self._connection = connection
         self._topics = topics
+        self._readable = readable
         self._token = f"check-{secrets.token_hex(8)}"
         self._retained_state: bytes | None = None
         self._heard: set[str] = set()
@@ -80,15 +107,8 @@ class _Trial:
         needed = [Subscription(each.topic_filter) for each in command_subscriptions(self._topics)]
         states = Subscription(self._topics.user_states, qos=0, retain_handling=2)
         state = Subscription(own_state(self._topics).topic_filter)
-        await self._connection.subscribe([*needed, state, states])
-        for topic in self._optional:
-            with contextlib.suppress(Rejected):
-                await self._connection.subscribe([Subscription(topic)])
-
-    @property
-    def _optional(self) -> tuple[str, str, str]:
-        """Topics that the bridge writes and need not read, so that swallowing there may stay unseen."""
-        return self._topics.user_event(USER), self._topics.response("check"), self._topics.dotted
+        readable = [Subscription(each) for each in self._readable]
+        await self._connection.subscribe([*needed, state, states, *readable])
 
     @property
     def _command_topics(self) -> tuple[str, str]:
@@ -98,7 +118,7 @@ class _Trial:
     def _messages(self) -> Iterator[Message]:
         payload = {"id": self._token, "expires_at": LONG_AGO}
         yield Message(self._topics.user_state(USER), payload, retain=True)
-        for topic in (*self._optional, *self._command_topics):
+        for topic in (*_optional(self._topics), *self._command_topics):
             yield Message(topic, payload)
 
     async def _publish(self, message: Message) -> None:
@@ -146,6 +166,6 @@ class _Trial:
         notes = list(limits.lacks)
         if self._topics.dotted.replace(".", "/") in self._heard:
             notes.append("it turns dots into slashes: set mqtt.encode_dots: true")
-        elif not set(self._optional) <= self._heard:
+        elif not set(_optional(self._topics)) <= self._heard:
             notes.append("whether events and replies arrive is not known: the user may not read them")
         return notes

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import dynsec
+from tests.brokers import dynsec, rabbit
 from tests.bus import free_port, mosquitto_path
 
 HERE = Path(__file__).parent
@@ -277,10 +277,14 @@ class RabbitMq(Server):
             "listeners.tcp = none\n"
             f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             "mqtt.allow_anonymous = true\n"
-            "log.console = true\n"
+            "log.console = true\n" + self.users()
         )
         mapper = ["epmd", "-port", str(self._mapper_port), "-address", "127.0.0.1"]
         return [mapper, [server.replace("/sbin/", "/lib/rabbitmq/bin/")]]
+
+    def users(self) -> str:
+        """Settings that make users."""
+        return ""
 
     def environment(self) -> Mapping[str, str]:
         """Where the node keeps its things; nothing of the machine's own RabbitMQ is read."""
@@ -317,3 +321,15 @@ class RabbitMqBefore(RabbitMq):
     """The same before it knew MQTT 5."""
 
     protocols = (V3,)
+
+
+class TopicPermissions(RabbitMq):
+    """The same with a user that has every right that the bridge needs, and no other."""
+
+    asks_for_password = True
+
+    def users(self) -> str:
+        """They are in a file of definitions."""
+        file = self.folder / "definitions.json"
+        file.write_text(json.dumps(rabbit.definitions(READ, WRITTEN)))
+        return f"load_definitions = {file}\n"

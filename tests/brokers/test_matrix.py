@@ -12,7 +12,7 @@ from bridge.config import Config
 from tests.brokers.matrix import Holds, Row
 from tests.brokers.promises import PROMISES, truth
 from tests.brokers.scene import LARGEST, Scene, stage
-from tests.brokers.servers import V3, V5, CommandsUnread, FilterDenied, Server
+from tests.brokers.servers import V3, V5, CommandsUnread, FilterDenied, Server, TopicPermissions
 from tests.bus import eventually
 
 pytestmark = pytest.mark.broker
@@ -60,6 +60,22 @@ async def test_a_check_names_what_is_denied(
     said = [text for good, text in lines if not good]
     assert len(said) == 1
     assert words in said[0]
+
+
+@pytest.mark.parametrize("protocol", [V5, V3])
+async def test_a_check_is_content_with_what_the_bridge_needs(tmp_path: Path, protocol: str) -> None:
+    """RabbitMQ ends the connection where a right is missing that the bridge does not need."""
+    server = TopicPermissions(tmp_path)
+    server.start()
+    try:
+        async with stage(server, protocol, tmp_path) as made:
+            lines = await check(Config.model_validate(made.configuration()))
+            async with made.bridge():
+                await made.online()
+                await truth(made, "the tree is the PBX's truth")
+    finally:
+        server.kill()
+    assert [text for good, text in lines if not good] == []
 
 
 async def warned(scene: Scene, words: str) -> None:

@@ -20,6 +20,8 @@ class Habits:
     """For the first filters of each SUBSCRIBE; the rest are granted as they are asked for."""
     refuses: frozenset[str] = frozenset()
     """Filters that are refused, whatever else is asked for beside them."""
+    closes_after_refusal: bool = False
+    """A refused subscription is answered and ends the connection, as with RabbitMQ."""
     pingresp: bool = True
     takes_retained_will: bool = True
     takes_qos_of_will: bool = True

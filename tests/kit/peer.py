@@ -246,6 +246,9 @@ class _Client:
         self._filters |= {each.topic_filter: each for each in granted}
         self._peer.subscribed += granted
         self.send(packets.write_suback(self.level, mid, codes))
+        if len(granted) < len(filters) and self._peer.habits.closes_after_refusal:
+            self._writer.close()
+            return
         self._send_kept(granted)
 
     def _send_kept(self, granted: list[Filter]) -> None:

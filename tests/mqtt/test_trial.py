@@ -147,3 +147,17 @@ async def test_dots_and_silence_are_noted(pbx: SimPbx) -> None:
     async with Peer(Habits(dots_become_slashes=True)) as peer:
         good, line = await said(peer.port, pbx)
     assert (good, "set mqtt.encode_dots: true" in line) == (True, True), line
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("missing", [0, 1, 2])
+async def test_a_broker_that_closes_after_a_refusal(pbx: SimPbx, protocol: str, missing: int) -> None:
+    """What the bridge need not read may be refused so, too: the rest is tried all the same."""
+    unread = (f"{ROOT}/response/check", f"{ROOT}/dot.check", f"{MINE}/event")
+    for refused in (frozenset(unread[missing:]), frozenset(unread[: missing + 1])):
+        async with Peer(Habits(refuses=refused, closes_after_refusal=True)) as peer:
+            good, line = await said(peer.port, pbx, protocol=protocol)
+            asked = {each.topic_filter for each in peer.subscribed}
+        assert good, line
+        assert "whether events and replies arrive is not known" in line
+        assert set(unread) - refused <= asked
