@@ -22,7 +22,7 @@ API = STAFF[0]
 WINDOW = 50
 EVERYBODY = (("all", False),)
 CROWD = (API, *(SimUser(f"User {number}", f"u{number}", groups=EVERYBODY) for number in range(2 * WINDOW)))
-LONG = "x" * 2000
+LONG = "x" * 1000
 KEEPALIVE_S = 5
 
 
