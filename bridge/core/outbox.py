@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from bridge.core.message import Message
-from bridge.core.suspects import Suspects
+from bridge.core.suspects import EVENT_TIMES, STATE_TIMES, Suspects
 
 SET_ASIDE_S = 3600.0
 """How long nothing is sent on a topic at which the broker ends our sessions."""
@@ -54,6 +54,7 @@ class Outbox:
         self._flying: dict[int, Parcel] = {}
         self._refused: set[int] = set()
         self._suspects = Suspects()
+        self._proven = False
         self._aside: dict[str, float] = {}
         self._tickets = 0
         self.connected = False
@@ -108,7 +109,7 @@ class Outbox:
         """A new broker session: all our state again, in this order, before whatever else waits."""
         fresh = {message.topic: Parcel(message, now_s) for message in messages}
         self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
-        self.connected = True
+        self.connected, self._proven = True, False
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
         """The next message to send, with a ticket to hand back; states go first.
@@ -137,6 +138,7 @@ class Outbox:
         parcel = self._flying.pop(ticket, None)
         if parcel is None:
             return None
+        self._proven = True
         self._forget(parcel)
         return parcel.since_s
 
@@ -154,8 +156,10 @@ class Outbox:
         self.connected = False
         culprit = None
         if by_broker:
-            unanswered = (each.key for ticket, each in self._flying.items() if ticket not in self._refused)
-            key = self._suspects.session_ended([*unanswered])
+            unanswered = [each for ticket, each in self._flying.items() if ticket not in self._refused]
+            times = STATE_TIMES if all(each.message.retain for each in unanswered) else EVENT_TIMES
+            keys = [each.key for each in unanswered]
+            key = self._suspects.session_ended(keys, times, proven=self._proven)
             if key is not None:  # then it was alone
                 _, parcel = self._flying.popitem()
                 culprit = parcel.message
