@@ -144,7 +144,9 @@ async def clock_jumps(made: Bench) -> None:
     accepted = made.to_broker.accepted
     for turn, jump in enumerate(("+1h", "-1h", "+1d", "-1d", "+0"), start=1):
         made.note(f"clock {jump}")
-        stamp.write_text(jump)
+        fresh = stamp.with_suffix(".new")
+        fresh.write_text(jump)
+        fresh.rename(stamp)  # at once: a look at a file that is empty for a moment would be a jump of its own
         counted = f"innovaphone_mqtt_clock_jumps_total {turn}.0"
         await made.shown(lambda page: counted in page, "the jump is counted")  # noqa: B023  (awaited here)
         await asyncio.sleep(10.0 if made.long else 0.0)
