@@ -139,9 +139,11 @@ class Observer:
         protocol: str = "5",
         credentials: tuple[str, str] | None = None,
         qos: int = 1,
+        keepalive_s: int = 60,
     ) -> None:
         self.base = base
         self._qos = qos
+        self._keepalive_s = keepalive_s
         self._messages: list[Seen] = []
         self._lock = threading.Lock()
         self.tree: dict[str, bytes] = {}
@@ -159,7 +161,7 @@ class Observer:
         self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]  # it only waits so long
 
     async def __aenter__(self) -> Self:
-        self._client.connect("127.0.0.1", self._port)
+        self._client.connect("127.0.0.1", self._port, self._keepalive_s)
         self._client.loop_start()
         await eventually(self._subscribed.is_set, "the observer is subscribed")
         return self

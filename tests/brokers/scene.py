@@ -24,6 +24,8 @@ STRANGE = (
 LARGEST = SimUser("Large", "large", "26", "Large", groups=LARGE)
 """Its state has some 3 kB."""
 BASES = count(1)
+KEEPALIVE_S = 3
+"""amqtt has been seen to forget a connection that it had just accepted, without closing it."""
 ONLINE_S = 3 * PATIENCE_S
 """A program of its own starts slowly on a busy machine."""
 
@@ -111,7 +113,13 @@ def credentials(server: Server, name: str = "bridge") -> dict[str, str]:
 def _observer(server: Server, protocol: str, base: str, topics: str) -> Observer:
     login = ("observer", "secret") if server.asks_for_password else None
     return Observer(
-        server.port, base=base, topics=topics, protocol=protocol, credentials=login, qos=server.qos
+        server.port,
+        base=base,
+        topics=topics,
+        protocol=protocol,
+        credentials=login,
+        qos=server.qos,
+        keepalive_s=KEEPALIVE_S,
     )
 
 
