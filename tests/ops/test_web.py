@@ -127,7 +127,7 @@ def threads() -> int:
 
 async def test_a_crowd_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more threads than are allowed, and none for longer than allowed, however slowly somebody speaks."""
-    monkeypatch.setattr(web, "REQUEST_S", 3.0)  # the whole crowd must be there before the first is turned away
+    monkeypatch.setattr(web, "REQUEST_S", 3.0)  # all must be there before the first is turned away
     port = free_port()
     async with served("127.0.0.1", port):
         await answers("127.0.0.1", port)
