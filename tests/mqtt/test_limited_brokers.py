@@ -1,6 +1,7 @@
 """Brokers that cannot keep messages, or take QoS 0 only: the will, too, must be within what they can do."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
 from tests.kit.habits import Habits
 from tests.kit.peer import Peer
+from tests.kit.proxy import Proxy
 from tests.running import bridge, configuration, pbx_section
 
 WILL = Message("t/state", {"is": "offline"}, retain=True)
@@ -80,22 +82,28 @@ async def test_a_password_is_asked_for_once() -> None:
 @pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["auto", "5", "3.1.1"])
 async def test_a_mosquitto_that_keeps_nothing(tmp_path: Path, pbx: SimPbx, protocol: str) -> None:
-    """The bridge is online, states and events are heard, and the limit is said once, in plain words."""
+    """The bridge is online, states and events are heard, and the limit is said once, in plain words.
+
+    The bridge is let in after the second observer: such a broker says nothing twice.
+    """
     with structlog.testing.capture_logs() as log:
-        async with (
-            Mosquitto(tmp_path, "retain_available false") as broker,
-            Observer(broker.port) as bus,
-        ):
-            given = configuration(broker.port, pbx_section(pbx))
+        async with Mosquitto(tmp_path, "retain_available false") as broker, Proxy(broker.port) as proxy:
+            given = configuration(proxy.port, pbx_section(pbx))
             given["mqtt"]["protocol"] = protocol
-            async with bridge(given):
-                await eventually(lambda: bus.now("innovaphone/hq/state") == "online", "it is online")
-                await eventually(lambda: bus.now("innovaphone/hq/user/anna/state"), "states are heard")
-                await eventually(lambda: any(each["event"] == "mqtt up" for each in log), "mqtt is up")
-                await broker.kill()
-                await broker.start()
-                await eventually(lambda: bus.now("innovaphone/hq/state") == "online", "it is online again")
-            await eventually(lambda: bus.now("innovaphone/hq/state") == "offline", "the goodbye is heard")
+            async with AsyncExitStack() as observers:
+                bus = await observers.enter_async_context(Observer(broker.port))
+                async with bridge(given):
+                    await eventually(lambda: bus.now("innovaphone/hq/state") == "online", "it is online")
+                    await eventually(lambda: bus.now("innovaphone/hq/user/anna/state"), "states are heard")
+                    await eventually(lambda: any(each["event"] == "mqtt up" for each in log), "mqtt is up")
+                    proxy.refuse()
+                    proxy.reset()
+                    await broker.kill()
+                    await broker.start()
+                    fresh = await observers.enter_async_context(Observer(broker.port))
+                    proxy.listen()
+                    await eventually(lambda: fresh.now("innovaphone/hq/state") == "online", "online again")
+                await eventually(lambda: fresh.now("innovaphone/hq/state") == "offline", "it says goodbye")
     said = [each["reason"] for each in log if each["event"] == "broker is limited"]
     assert len(said) == 1
     assert "retained" in said[0]
