@@ -139,11 +139,13 @@ class Observer:
         protocol: str = "5",
         credentials: tuple[str, str] | None = None,
         qos: int = 1,
-        keepalive_s: int = 60,
+        silence_s: int = 60,
     ) -> None:
+        """`silence_s`: how long a connection may leave us without a word, or without our subscriptions."""
         self.base = base
         self._qos = qos
-        self._keepalive_s = keepalive_s
+        self._silence_s = silence_s
+        self._watch = threading.Timer(0, lambda: None)
         self._messages: list[Seen] = []
         self._lock = threading.Lock()
         self.tree: dict[str, bytes] = {}
@@ -153,20 +155,21 @@ class Observer:
         if credentials is not None:
             self._client.username_pw_set(*credentials)
         filters = [(each, 1) for each in dict.fromkeys((topics, "#" if topics == "#" else f"{FENCES}/#"))]
-        self._client.on_connect = lambda client, *_: client.subscribe(filters)
+        self._client.on_connect = lambda *_: self._on_connect(filters)
         self._client.on_message = self._on_message
         self._subscribed = threading.Event()
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_subscribe = lambda *_: self._on_subscribe()
         self._client.on_disconnect = lambda *_: self._on_disconnect()
         self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]  # it only waits so long
 
     async def __aenter__(self) -> Self:
-        self._client.connect("127.0.0.1", self._port, self._keepalive_s)
+        self._client.connect("127.0.0.1", self._port, self._silence_s)
         self._client.loop_start()
         await eventually(self._subscribed.is_set, "the observer is subscribed")
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._watch.cancel()
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
@@ -238,6 +241,23 @@ class Observer:
     def send_bytes(self, topic: str, payload: bytes) -> Callable[[], bool]:
         """The same for something that is no JSON; what it returns tells whether the broker has it."""
         return self._client.publish(topic, payload, self._qos).is_published
+
+    def _on_connect(self, filters: list[tuple[str, int]]) -> None:
+        self._client.subscribe(filters)
+        self._watch.cancel()
+        self._watch = threading.Timer(self._silence_s, self._leave, [self._client.socket()])
+        self._watch.daemon = True
+        self._watch.start()
+
+    def _on_subscribe(self) -> None:
+        self._watch.cancel()
+        self._subscribed.set()
+
+    def _leave(self, connection: object) -> None:
+        """End a connection that has not subscribed us; paho makes another one."""
+        if isinstance(connection, socket.socket):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _on_disconnect(self) -> None:
         """What is retained is told anew by the next broker, which may have forgotten it."""

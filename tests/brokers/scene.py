@@ -24,8 +24,8 @@ STRANGE = (
 LARGEST = SimUser("Large", "large", "26", "Large", groups=LARGE)
 """Its state has some 3 kB."""
 BASES = count(1)
-KEEPALIVE_S = 3
-"""amqtt has been seen to forget a connection that it had just accepted, without closing it."""
+SILENCE_S = 3
+"""amqtt forgets a connection, without closing it, when another one subscribes as it is accepted."""
 ONLINE_S = 3 * PATIENCE_S
 """A program of its own starts slowly on a busy machine."""
 
@@ -119,7 +119,7 @@ def _observer(server: Server, protocol: str, base: str, topics: str) -> Observer
         protocol=protocol,
         credentials=login,
         qos=server.qos,
-        keepalive_s=KEEPALIVE_S,
+        silence_s=SILENCE_S,
     )
 
 

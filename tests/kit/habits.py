@@ -22,6 +22,7 @@ class Habits:
     """Filters that are refused, whatever else is asked for beside them."""
     closes_after_refusal: bool = False
     """A refused subscription is answered and ends the connection, as with RabbitMQ."""
+    suback: bool = True
     pingresp: bool = True
     takes_retained_will: bool = True
     takes_qos_of_will: bool = True

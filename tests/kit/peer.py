@@ -245,7 +245,7 @@ class _Client:
         granted = [each for each, code in zip(filters, codes, strict=True) if code < packets.REFUSED]
         self._filters |= {each.topic_filter: each for each in granted}
         self._peer.subscribed += granted
-        self.send(packets.write_suback(self.level, mid, codes))
+        self.send(packets.write_suback(self.level, mid, codes) if self._peer.habits.suback else b"")
         if len(granted) < len(filters) and self._peer.habits.closes_after_refusal:
             self._writer.close()
             return
