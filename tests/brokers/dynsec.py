@@ -1,41 +1,48 @@
-"""For tests: the file of Mosquitto's plugin for dynamic security, with a bridge and an observer. No I/O."""
+"""For tests: passwords for a file of Mosquitto's dynamic-security plugin, and an observer in it. No I/O."""
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 ROUNDS = 101
 """The plugin's own default."""
+KINDS = ("publishClientReceive", "subscribePattern", "publishClientSend")
 
 
-def configuration(read: Sequence[str], written: Sequence[str]) -> dict[str, object]:
-    """What the bridge may read and write below its PBX; the observer may everything."""
-    allowed = [_right("publishClientSend", f"+/hq/{each}") for each in written]
-    allowed += [_right("publishClientSend", "+/reply/#")]
-    allowed += [_right(kind, f"+/hq/{each}") for each in read for kind in _READING]
-    everything = [_right(kind, "#") for kind in (*_READING, "publishClientSend")]
-    access = ("publishClientSend", "publishClientReceive", "subscribe", "unsubscribe")
+def usable(example: Mapping[str, Any]) -> dict[str, Any]:
+    """The same rights; each client has the password `secret`, and an observer may do everything."""
+    everything = [{"acltype": kind, "topic": "#", "allow": True} for kind in KINDS]
+    clients = [*example["clients"], {"username": "observer", "roles": [{"rolename": "observer"}]}]
     return {
-        "defaultACLAccess": {kind: kind == "unsubscribe" for kind in access},
-        "clients": [_client("bridge"), _client("observer")],
-        "roles": [{"rolename": "bridge", "acls": allowed}, {"rolename": "observer", "acls": everything}],
+        **example,
+        "clients": [{**each, **_password(each["username"])} for each in clients],
+        "roles": [*example["roles"], {"rolename": "observer", "acls": everything}],
     }
 
 
-_READING = ("publishClientReceive", "subscribePattern")
+def without(rights: Mapping[str, Any], role: str, kinds: tuple[str, ...], topic: str) -> dict[str, Any]:
+    """The same file; the role lacks these kinds of right for one topic."""
+    return {**rights, "roles": list(_without(rights["roles"], role, kinds, topic))}
 
 
-def _right(kind: str, topic: str) -> dict[str, object]:
-    return {"acltype": kind, "topic": topic, "allow": True}
+def _without(
+    roles: list[dict[str, Any]], role: str, kinds: tuple[str, ...], topic: str
+) -> Iterator[dict[str, Any]]:
+    for each in roles:
+        kept = [
+            acl
+            for acl in each["acls"]
+            if each["rolename"] != role or acl["acltype"] not in kinds or not acl["topic"].endswith(topic)
+        ]
+        yield {**each, "acls": kept}
 
 
-def _client(name: str) -> dict[str, object]:
+def _password(name: str) -> dict[str, object]:
     salt = name.encode().ljust(12, b".")
     password = hashlib.pbkdf2_hmac("sha512", b"secret", salt, ROUNDS, 64)
     return {
-        "username": name,
         "salt": base64.b64encode(salt).decode(),
         "password": base64.b64encode(password).decode(),
         "iterations": ROUNDS,
-        "roles": [{"rolename": name}],
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.brokers import servers
+from tests.brokers import examples, servers
 from tests.brokers.promises import PROMISES
 from tests.brokers.servers import V3, Server
 
@@ -85,13 +85,13 @@ ROWS = (
         servers.SmallPayloads,
         {"large": TOO_LARGE, f"large {V3}": SWALLOWED},
     ),
-    Row("Mosquitto, access list", servers.AccessList),
+    Row("Mosquitto, access list", examples.AccessList),
     Row(
         "Mosquitto, access list without commands",
-        servers.CommandsUnread,
+        examples.CommandsUnread,
         dict.fromkeys(("commands", "response topic", "stale command", "names"), COMMANDS_DENIED),
     ),
-    Row("Mosquitto, dynamic security", servers.DynamicSecurity),
+    Row("Mosquitto, dynamic security", examples.DynamicSecurity),
     Row("amqtt", servers.Amqtt),
     Row("aedes", servers.Aedes),
     Row("RabbitMQ before 3.13", servers.RabbitMqBefore, RABBITMQ, DOTS),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import dynsec, rabbit
+from tests.brokers import rabbit
 from tests.bus import free_port, mosquitto_path
 
 HERE = Path(__file__).parent
@@ -112,17 +112,13 @@ class Mosquitto(Server):
     def commands(self) -> Sequence[Sequence[str]]:
         """The broker with its file."""
         path = mosquitto_path()
-        lines = [f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", *self.settings, *self.files()]
-        lines.append(f"allow_anonymous {str(not self.files()).lower()}")
+        lines = [f"listener {self.port} 127.0.0.1", "set_tcp_nodelay true", *self.settings]
+        lines.append("allow_anonymous true")
         if os.geteuid() == 0:
             lines.append("user root")  # else it could not read the files of a test that runs as root
         file = self.folder / "mosquitto.conf"
         file.write_text("\n".join(lines) + "\n")
         return [[path, "-c", str(file)]]
-
-    def files(self) -> Sequence[str]:
-        """Write further files; the settings that name them."""
-        return ()
 
     @staticmethod
     def version() -> str:
@@ -166,59 +162,7 @@ WRITTEN = (
     "response/+",
     "dot.check",
 )
-"""What a bridge must be allowed to do below its base topic and its PBX; README says the same."""
-
-
-class AccessList(Mosquitto):
-    """Mosquitto with an access list that names every right that the bridge needs, and no other."""
-
-    asks_for_password = True
-    read: tuple[str, ...] = READ
-    written: tuple[str, ...] = WRITTEN
-
-    def files(self) -> Sequence[str]:
-        """A file of passwords and one of rights."""
-        passwords, rights = self.folder / "passwords", self.folder / "rights"
-        passwords.write_text("bridge:secret\nobserver:secret\n")
-        subprocess.run(
-            ["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True, timeout=10
-        )
-        passwords.chmod(0o600)
-        lines = ["user bridge", *(f"topic read +/hq/{each}" for each in self.read)]
-        lines += [f"topic write +/hq/{each}" for each in self.written]
-        lines += ["topic write +/reply/#", "user observer", "topic readwrite #"]
-        rights.write_text("\n".join(lines) + "\n")
-        rights.chmod(0o600)
-        return (f"password_file {passwords}", f"acl_file {rights}")
-
-
-class CommandsUnread(AccessList):
-    """The same, but commands are not read: Mosquitto accepts the subscription and delivers nothing."""
-
-    read = tuple(each for each in READ if "command" not in each)
-
-
-class DynamicSecurity(Mosquitto):
-    """Mosquitto with the plugin for dynamic security, and the same rights."""
-
-    asks_for_password = True
-    read: tuple[str, ...] = READ
-    written: tuple[str, ...] = WRITTEN
-
-    def files(self) -> Sequence[str]:
-        """The plugin's own file."""
-        plugin = next(iter(Path("/usr/lib").glob("**/mosquitto_dynamic_security.so")), None)
-        if plugin is None:
-            missing("mosquitto_dynamic_security.so is not installed (it comes with Debian's mosquitto)")
-        file = self.folder / "dynamic-security.json"
-        file.write_text(json.dumps(dynsec.configuration(self.read, self.written)))
-        return ("per_listener_settings false", f"plugin {plugin}", f"plugin_opt_config_file {file}")
-
-
-class FilterDenied(DynamicSecurity):
-    """The same, but the subscription to the commands of users is refused."""
-
-    read = tuple(each for each in READ if each != "user/+/command/+")
+"""What a bridge must be allowed to do below its base topic and its PBX, as config/examples say."""
 
 
 class Amqtt(Server):

@@ -9,10 +9,11 @@ from structlog.testing import capture_logs
 
 from bridge.check import check
 from bridge.config import Config
+from tests.brokers.examples import CommandsUnread, FilterDenied
 from tests.brokers.matrix import Holds, Row
 from tests.brokers.promises import PROMISES, truth
 from tests.brokers.scene import LARGEST, Scene, stage
-from tests.brokers.servers import V3, V5, CommandsUnread, FilterDenied, Server, TopicPermissions
+from tests.brokers.servers import V3, V5, Server, TopicPermissions
 from tests.bus import eventually
 
 pytestmark = pytest.mark.broker

@@ -1,0 +1,162 @@
+"""config/examples: the bridge's rights are those that it needs, and people get no more than is written there.
+
+That the bridge works whole with them is tried in the broker matrix.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bridge.sim.pbx import SimPbx
+from tests.brokers.examples import AccessList, DynamicSecurity, Example
+from tests.brokers.people import Person
+from tests.brokers.scene import Scene
+from tests.brokers.servers import V5
+from tests.bus import Observer, eventually
+from tests.running import FAST, STAFF
+
+pytestmark = pytest.mark.broker
+ROOT = "innovaphone/hq"
+EVERYTHING = ("#", "innovaphone/#", f"{ROOT}/#", f"{ROOT}/command/+", f"{ROOT}/user/+/command/+", "$SYS/#")
+SEEN_BY_CONSUMERS = {"state", "info", "event"}
+
+
+@pytest.fixture(params=[AccessList, DynamicSecurity])
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    """A broker with one of the examples, a bridge that is online, and an observer."""
+    server: Example = request.param(tmp_path, "innovaphone")
+    await asyncio.to_thread(server.start)
+    try:
+        async with (
+            SimPbx(STAFF, FAST) as pbx,
+            Observer(server.port, credentials=("observer", "secret")) as bus,
+        ):
+            made = Scene(server, V5, pbx, bus, tmp_path, {})
+            async with made.bridge():
+                await made.online()
+                yield made
+    finally:
+        server.kill()
+
+
+def person(scene: Scene, name: str, **more: str) -> Person:
+    """A user at the listener for people."""
+    assert isinstance(scene.server, Example)
+    return Person(scene.server.people_port, scene.folder, name, **more)
+
+
+async def everything_is_said(scene: Scene) -> None:
+    """A call, a command of somebody else, its reply on both kinds of topic."""
+    scene.bus.publish(f"{ROOT}/command/ping", {"id": "a"})
+    scene.bus.publish(f"{ROOT}/command/ping", {"id": "b"}, response="innovaphone/reply/somebody")
+    scene.pbx.ring("Bert O'Neil", "0123").hang_up()
+    await eventually(lambda: "missed" in scene.bus.types("bert"), "bert missed a call")
+    await eventually(lambda: scene.bus.replies("ping"), "the one reply came")
+    await eventually(lambda: "innovaphone/reply/somebody" in scene.bus.tree, "the other too")
+    await scene.bus.heard_all()
+
+
+async def test_a_consumer_reads_and_does_nothing_else(scene: Scene) -> None:
+    """It hears states, info and events; no command, no reply; nothing that it writes is taken."""
+    async with person(scene, "dashboard") as consumer:
+        await consumer.subscribe(*EVERYTHING)
+        await consumer.subscribe(*(f"innovaphone/+/{each}" for each in ("state", "info", "user/+/state")))
+        await consumer.subscribe(
+            "innovaphone/+/user/+/event", "innovaphone/reply/#", "innovaphone/+/response/+"
+        )
+        await everything_is_said(scene)
+        await eventually(lambda: f"{ROOT}/user/bert/event" in consumer.heard, "it hears the event")
+        assert consumer.heard[f"{ROOT}/state"] == b"online"
+        assert {f"{ROOT}/info", f"{ROOT}/user/anna/state"} <= consumer.heard.keys()
+        assert {topic.rsplit("/", 1)[-1] for topic in consumer.heard} <= SEEN_BY_CONSUMERS
+        for topic in (
+            f"{ROOT}/state",
+            f"{ROOT}/user/anna/state",
+            f"{ROOT}/user/anna/event",
+            f"{ROOT}/command/call",
+            f"{ROOT}/user/anna/command/call",
+            f"{ROOT}/response/call",
+            "innovaphone/reply/dashboard",
+            "elsewhere",
+        ):
+            assert not await consumer.may_publish(topic, "0123"), topic
+    await nothing_changed(scene)
+
+
+async def test_a_commander_of_one_user(scene: Scene) -> None:
+    """It dials as anna and gets its reply; it commands nobody else, writes no state, reads no one else's."""
+    home = "innovaphone/reply/anna-desk"
+    async with person(scene, "anna-desk") as commander:
+        await commander.subscribe(*EVERYTHING, home, f"{home}/#", "innovaphone/reply/#")
+        await commander.subscribe(
+            *(f"{ROOT}/{each}" for each in ("state", "user/anna/state", "user/+/event"))
+        )
+        await everything_is_said(scene)
+        for topic in (
+            f"{ROOT}/command/call",
+            f"{ROOT}/command/ping",
+            f"{ROOT}/user/bert/command/call",
+            f"{ROOT}/user/bert/command/presence",
+            f"{ROOT}/state",
+            f"{ROOT}/user/anna/state",
+            f"{ROOT}/user/anna/event",
+            "innovaphone/other/user/anna/command/call",
+            "elsewhere",
+        ):
+            assert not await commander.may_publish(topic, {"user": "anna", "number": "0123"}), topic
+        await nothing_changed(scene)
+        dials = f"{ROOT}/user/anna/command/call"
+        assert await commander.may_publish(dials, {"id": "c1", "number": "0123"}, response=home)
+        await eventually(lambda: home in commander.heard, "its reply came")
+        assert json.loads(commander.heard[home])["status"] == "ok"
+        assert len(scene.pbx.requests("UserCall")) == 1
+        mine = {home, f"{ROOT}/state", f"{ROOT}/user/anna/state", f"{ROOT}/user/anna/event"}
+        assert commander.heard.keys() <= mine
+        assert commander.heard[f"{ROOT}/state"] == b"online"
+
+
+async def test_a_commander_of_one_verb(scene: Scene) -> None:
+    """It sets everybody's presence and does nothing else."""
+    home = "innovaphone/reply/presence-bot/1"
+    async with person(scene, "presence-bot") as commander:
+        await commander.subscribe(*EVERYTHING, "innovaphone/reply/presence-bot/#", f"{ROOT}/state")
+        for topic in (
+            f"{ROOT}/user/bert/command/call",
+            f"{ROOT}/command/presence",
+            f"{ROOT}/user/bert/state",
+        ):
+            assert not await commander.may_publish(topic, "0123"), topic
+        await nothing_changed(scene)
+        sets = f"{ROOT}/user/bert/command/presence"
+        assert await commander.may_publish(sets, {"activity": "away"}, response=home)
+        await eventually(lambda: home in commander.heard, "its reply came")
+        await eventually(lambda: scene.state("bert")["presence"]["activity"] == "away", "bert is away")
+        assert commander.heard.keys() <= {home, f"{ROOT}/state"}
+
+
+async def nothing_changed(scene: Scene) -> None:
+    """The bridge was asked for nothing, and its tree is its own."""
+    await scene.bus.heard_all()
+    assert scene.pbx.requests("UserCall") == []
+    assert scene.bus.replies("call") == []
+    assert scene.now("state") == "online"
+    assert scene.state("anna")["name"] == "Anna Müller"
+
+
+async def test_nobody_takes_the_bridges_client_id(scene: Scene) -> None:
+    """Nor does the bridge's own name open the listener for people, or a user without a password."""
+    said = len([each for each in scene.bus.messages if each.topic == f"{ROOT}/state"])
+    for name, client_id, password in (
+        ("dashboard", "innovaphone-mqtt-hq", "secret"),
+        ("anna-desk", "innovaphone-mqtt-hq", "secret"),
+        ("bridge", "innovaphone-mqtt-hq", "guess"),
+        ("admin", "innovaphone-mqtt-hq", ""),
+    ):
+        async with person(scene, name, client_id=client_id, password=password) as other:
+            if other.accepted:
+                assert not await other.may_publish(f"{ROOT}/state", "offline")
+    await scene.bus.heard_all()
+    assert len([each for each in scene.bus.messages if each.topic == f"{ROOT}/state"]) == said
