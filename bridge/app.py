@@ -26,7 +26,7 @@ from bridge.ops.health import Health
 from bridge.ops.metrics import Metrics
 from bridge.ops.notify import Notifier
 from bridge.ops.observer import Observer
-from bridge.ops.pages import Pages
+from bridge.ops.pages import Pages, Probes, Visitors
 from bridge.ops.web import serve
 
 BEAT_S = 1.0
@@ -75,7 +75,7 @@ class Process:
         """Serve until `stop`."""
         config, pbxs = self._chosen
         self._log.info("bridge started", version=__version__, pbxs=len(pbxs))
-        pages = self._side_job("pages", lambda: self._serve_pages(config))
+        doors = self._doors(config)
         try:
             async with asyncio.TaskGroup() as tasks:
                 fleet = Fleet(tasks, self._observer, self.bugs)
@@ -93,16 +93,26 @@ class Process:
                 await _ended(*helpers)
                 fleet.stop()
         finally:
-            await _ended(pages)
+            await _ended(*doors)
             self._log.info("bridge stopped")
 
     def _side_job(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Work beside the links, which never ends them."""
         return asyncio.create_task(self.bugs.side_job(name, work), name=name)
 
-    async def _serve_pages(self, config: Config) -> None:
-        if config.http.address is not None:
-            await serve(config.http.address, Pages(self.registry, self.health), self.bugs)
+    def _doors(self, config: Config) -> list[asyncio.Task[None]]:
+        """The pages, and the probes on an address of their own where one is given."""
+        http = config.http
+        pages = Pages(self.registry, self.health, Visitors(http.hosts, http.pages == "all"))
+        doors = (
+            ("pages", http.address, pages.answer),
+            ("probes", http.probes_address, Probes(self.health).answer),
+        )
+        return [
+            self._side_job(name, partial(serve, name, address, served, self.bugs, self._metrics.turned_away))
+            for name, address, served in doors
+            if address is not None
+        ]
 
     def _observer(self, pbx: str) -> Observer:
         return Observer(pbx, self._metrics, self.bugs)
@@ -137,7 +147,7 @@ class Process:
     async def _take_over(self, fleet: Fleet, chosen: Chosen) -> None:
         config, pbxs = chosen
         if config.http != self._chosen[0].http:
-            self._log.warning("http.listen changes at the next start only")
+            self._log.warning("the section http changes at the next start only")
         self._chosen = chosen
         await fleet.apply(config, pbxs, self._builder)
         self._metrics.reloaded(good=True)

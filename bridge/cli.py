@@ -20,6 +20,7 @@ from bridge.check import check as check_connections
 from bridge.config import Config, Pbx
 from bridge.config_file import load, masked
 from bridge.core.shard import parse_shard
+from bridge.daemon_threads import run as run_loop
 from bridge.errors import ConfigError
 
 EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
@@ -76,7 +77,7 @@ def run(
         raise ConfigError(("--pbx and --shard: give one of them",))
     started = read()
     gc.freeze()  # modules stay to the end: else most of a second goes into looking for garbage at the exit
-    asyncio.run(app.run(*started, reload=read))
+    run_loop(app.run(*started, reload=read))
 
 
 @cli.command()

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from bridge.addresses import listening
+from bridge.addresses import ascii_host, listening
 from bridge.config_types import (
     BROKER_PORTS,
     BrokerUrl,
@@ -255,12 +255,22 @@ class HomeAssistant(Section):
     prefix: Topic = "homeassistant"
 
 
+def _own_name(host: str) -> str:
+    return ascii_host(host).removesuffix(".")
+
+
 class Http(Section):
-    """Where metrics and health are served, or off."""
+    """Where metrics, health and pages are served, or off; and who may read what is not for everybody.
+
+    `probes`: health alone, on an address that no visitor needs to reach. `hosts`: names of this machine.
+    """
 
     listen: Annotated[str, OnOff] = "127.0.0.1:9642"
+    probes: Annotated[str, OnOff] = "off"
+    hosts: tuple[Annotated[str, AfterValidator(_own_name)], ...] = Field((), strict=False)
+    pages: Literal["loopback", "all"] = "loopback"
 
-    @field_validator("listen")
+    @field_validator("listen", "probes")
     @classmethod
     def _usable(cls, listen: str) -> str:
         if listen != "off":
@@ -269,8 +279,13 @@ class Http(Section):
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port, None for off."""
+        """Host and port of the pages, None for off."""
         return None if self.listen == "off" else listening(self.listen)
+
+    @property
+    def probes_address(self) -> tuple[str, int] | None:
+        """Host and port of the probes, None for off."""
+        return None if self.probes == "off" else listening(self.probes)
 
 
 class Log(Section):

@@ -117,6 +117,17 @@ def test_what_the_pages_cannot_listen_on(listen: str) -> None:
     assert refusal(http={"listen": listen}).startswith("http.listen: ")
 
 
+def test_probes_listen_as_pages_do() -> None:
+    """The same forms, the same refusals."""
+    assert refusal(http={"probes": "1.2.3:80"}).startswith("http.probes: ")
+
+
+@pytest.mark.parametrize("host", ["a b", "bridge:80", "http://bridge", "", "1.2.3", "*.example"])
+def test_what_is_no_name_of_a_host(host: str) -> None:
+    """Names alone: no port, no URL, no pattern."""
+    assert refusal(http={"hosts": ["good.example", host]}).startswith("http.hosts.1: ")
+
+
 def test_addresses_are_tidied() -> None:
     """Capitals, slashes at the end and letters outside ASCII; a WebSocket keeps its path and query."""
     config = made(

@@ -37,9 +37,11 @@ LAYERS = {
     "bridge.ops.certificates": {"bridge.config"},
     "bridge.ops.health": {"bridge", "bridge.core", "bridge.publisher"},
     "bridge.ops.notify": {"bridge.ops.health"},
-    "bridge.ops.pages": {"bridge", "bridge.ops.health"},
+    "bridge.ops.pages": {"bridge", "bridge.ops.health", "bridge.ops.request"},
+    "bridge.ops.request": set[str](),
     "bridge.ops.status": {"bridge.ops.health"},
-    "bridge.ops.web": {"bridge.bugs", "bridge.ops.pages"},
+    "bridge.ops.web": {"bridge.bugs", "bridge.daemon_threads", "bridge.ops.pages", "bridge.ops.request"},
+    "bridge.daemon_threads": set[str](),
     "bridge.publisher": {"bridge.core", "bridge.ports", "bridge"},
 }
 """What a part may import of ours; parts that are not named may import what they like but the simulator."""

@@ -469,10 +469,16 @@ def test_addresses_of_broker_and_web() -> None:
             }
         )
 
-    first, second = made("wss://b/x", listen=False), made("mqtt://b", listen="[::1]:80")
-    assert (first.mqtt.address, first.mqtt.websocket_path, first.mqtt.encrypted) == (("b", 443), "/x", True)
+    first, second = made("wss://b/x?token=t0ps3cret", listen=False), made("mqtt://b", listen="[::1]:80")
+    path = "/x?token=t0ps3cret"
+    assert (first.mqtt.address, first.mqtt.websocket_path, first.mqtt.encrypted) == (("b", 443), path, True)
+    assert "t0ps3cret" not in masked(first)
+    assert "wss://b/x?**********" in masked(first)
     assert (second.mqtt.address, second.mqtt.websocket_path) == (("b", 1883), None)
     assert (first.http.address, second.http.address) == (None, ("::1", 80))
+    assert (first.http.probes_address, first.http.pages) == (None, "loopback")
+    full = load(ROOT / "config" / "full.yaml").http
+    assert full.model_copy(update={"hosts": ()}) == type(full)(), "the example shows the defaults"
     assert first.pbxs[0].users[0].to_rule() == Rule(group="g", active=True)
     assert first.pbxs[0].tls.pin == "ab" * 32
 

@@ -126,6 +126,27 @@ async def test_metrics_and_health(broker: Mosquitto, bus: Observer, pbx: SimPbx)
         assert "anna" not in text
 
 
+async def test_the_doors_are_as_configured(tmp_path: Path) -> None:
+    """Probes on their own address; a token in a URL is in no page and in no line, down to debug."""
+    token, port, probes = "t0ps3cret", free_port(), free_port()
+    section = {"name": "hq", "url": f"http://127.0.0.1:{free_port()}", "username": "u", "password": "p"}
+    settings = configuration(1, {**section, "session_user": "A"}, log={"level": "debug"})
+    settings["mqtt"] = {"url": f"ws://127.0.0.1:{free_port()}/mqtt?token={token}"}
+    settings["http"] = {"listen": f"127.0.0.1:{port}", "probes": f"127.0.0.1:{probes}"}
+    run = Program(tmp_path, settings)
+    await run.start()
+    await eventually(lambda: "mqtt down" in run.log, "the broker is not there")
+    await eventually(lambda: get_soon(probes) == 503, "the probes are served")
+    texts = [
+        (await asyncio.to_thread(get, port, path))[1] for path in ("/", "/status", "/config", "/metrics")
+    ]
+    assert (await asyncio.to_thread(get, probes, "/config"))[0] == 404
+    code, log = await run.end(signal.SIGTERM)
+    assert code == 0
+    assert token not in "".join((*texts, log))
+    assert "?**********" in texts[2]
+
+
 def get_soon(port: int) -> int:
     """The status of /readyz, 0 while nobody listens yet; the server has a thread of its own."""
     try:

@@ -22,6 +22,7 @@ RESULTS = ("ok", "error")
 REQUEST = ("operation", "result")
 LINK_STATES = (CONNECTING, SYNCING, ONLINE, UNREACHABLE, REJECTED, STOPPED)
 DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized")
+TURNED_AWAY = ("crowd", "late")
 FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
 """Codes of commands that a person at the bus did not cause."""
 _ERRORS: tuple[type[LinkError], ...] = (Unreachable, SessionLost, ProtocolError, TakenOver, Rejected)
@@ -36,6 +37,7 @@ class Metrics:
         self.registry = registry
         self._of_pbxs: list[MetricWrapperBase] = []
         self._make_process()
+        self._make_doors()
         self._make_gauges()
         self._make_times()
         self._make_counters()
@@ -78,12 +80,27 @@ class Metrics:
         self.reload_good.set(1)
         self.reloaded_at.set(time.time())
 
+    def _make_doors(self) -> None:
+        """What is told of visitors."""
+        self.turned_visitors = Counter(
+            f"{PREFIX}_http_turned_away",
+            "Connections to the pages that got no answer: too many at once (crowd), or too slow (late).",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in TURNED_AWAY:
+            self.turned_visitors.labels(reason)
+
     def reloaded(self, *, good: bool) -> None:
         """The configuration was read anew, and taken over or not."""
         self.reload_good.set(good)
         self.reloads.labels("ok" if good else "error").inc()
         if good:
             self.reloaded_at.set(time.time())
+
+    def turned_away(self, reason: str) -> None:
+        """A connection to the pages got no answer."""
+        self.turned_visitors.labels(reason).inc()
 
     def certificate_ends(self, pbx: str, side: str, unix_s: float | None) -> None:
         """When the certificate of a side ends, if that is known; the broker's is nobody's in particular."""

@@ -1,6 +1,7 @@
-"""What is served over HTTP, as values: a path and its query in, status, type and body out. No socket here."""
+"""What is served over HTTP, as values: a request in, status, type and body out. No socket here."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -12,9 +13,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bridge import __version__
 from bridge.ops.health import Health, LinkStatus
+from bridge.ops.request import Request
 
 JSON, TEXT, HTML = "application/json", "text/plain; charset=utf-8", "text/html; charset=utf-8"
-READY = "/readyz/"
+METRICS, READY = "/metrics", "/readyz/"
+KEPT_S, REST = 1.0, 4.0
+"""A page is kept for a second, and for so many times as long as it took to make."""
 _STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2em;max-width:70em}"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4em .8em .4em 0;"
@@ -33,32 +37,26 @@ class Answer:
     body: bytes
 
 
-class Pages:
-    """All pages of one process."""
+Make = Callable[[], Answer]
+"""Makes an answer that takes a while: not on the event loop, and one at a time."""
 
-    def __init__(self, registry: CollectorRegistry, health: Health) -> None:
-        self._registry = registry
+
+class Probes:
+    """/healthz and /readyz, for everybody and at once. They name PBXs, and nothing else of anybody."""
+
+    def __init__(self, health: Health) -> None:
         self._health = health
-        self._pages: Mapping[str, Callable[[], Answer]] = {
-            "/": self._front,
-            "/status": lambda: _as_json(HTTPStatus.OK, health.told()),
-            "/config": lambda: Answer(HTTPStatus.OK, TEXT, health.config().encode()),
-            "/metrics": lambda: Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)),
-            "/healthz": self._healthz,
-            "/readyz": lambda: self._readyz(""),
-        }
 
-    def answer(self, target: str) -> Answer:
-        """The page for the target of a request."""
-        path, _, query = target.partition("?")
+    def answer(self, request: Request) -> Answer | Make:
+        """The answer to a request."""
+        path, _, query = request.target.partition("?")
+        if path == "/healthz":
+            return self._healthz()
+        if path == "/readyz":
+            return self._readyz(parse_qs(query).get("pbx", [""])[0])
         if path.startswith(READY):
             return self._readyz(unquote(path.removeprefix(READY)))
-        if path == "/readyz" and query:
-            return self._readyz(parse_qs(query).get("pbx", [""])[0])
-        page = self._pages.get(path)
-        if page is None:
-            return Answer(HTTPStatus.NOT_FOUND, TEXT, "\n".join(self._pages).encode() + b"\n")
-        return page()
+        return Answer(HTTPStatus.NOT_FOUND, TEXT, b"/healthz\n/readyz\n")
 
     def _healthz(self) -> Answer:
         health = self._health
@@ -75,6 +73,63 @@ class Pages:
             return _as_json(status, {"ok": False, "links": {}})
         return _verdict({"links": {pbx: links[pbx]}}, good=links[pbx])
 
+
+NOT_OUR_NAME = Answer(
+    HTTPStatus.MISDIRECTED_REQUEST,
+    TEXT,
+    b"this page is served under an IP address, localhost, or a name in http.hosts only\n",
+)
+NOT_FROM_HERE = Answer(
+    HTTPStatus.FORBIDDEN,
+    TEXT,
+    b"this page is served to visitors on this machine only; http.pages: all serves it to everybody\n",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitors:
+    """Who may read the pages for people: `hosts` are names of this machine, `all`: not only from here."""
+
+    hosts: tuple[str, ...] = ()
+    all: bool = False
+
+    def refusal(self, request: Request) -> Answer | None:
+        """Why a request gets no page; None if it does."""
+        if not request.names(self.hosts):
+            return NOT_OUR_NAME
+        return None if self.all or request.local else NOT_FROM_HERE
+
+
+class Pages:
+    """All pages of one process.
+
+    Probes and metrics are for everybody: they hold no name of a person, no number, no address, no account.
+    The pages for people name accounts and files: they are for visitors of this machine only, by default.
+    """
+
+    def __init__(self, registry: CollectorRegistry, health: Health, visitors: Visitors | None = None) -> None:
+        self._health = health
+        self._visitors = visitors or Visitors()
+        self._probes = Probes(health)
+        self._pages = {
+            METRICS: _Kept(lambda: Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))),
+            "/status": _Kept(lambda: _as_json(HTTPStatus.OK, health.told())),
+            "/config": _Kept(lambda: Answer(HTTPStatus.OK, TEXT, health.config().encode())),
+            "/": _Kept(self._front),
+        }
+
+    def answer(self, request: Request) -> Answer | Make:
+        """The answer to a request, or what makes it."""
+        path = request.target.partition("?")[0]
+        page = self._pages.get(path)
+        if page is not None:
+            refusal = None if path == METRICS else self._visitors.refusal(request)
+            return refusal or page
+        answer = self._probes.answer(request)
+        if isinstance(answer, Answer) and answer.status == HTTPStatus.NOT_FOUND and answer.kind == TEXT:
+            return Answer(answer.status, TEXT, "\n".join((*self._pages, "")).encode() + answer.body)
+        return answer
+
     def _front(self) -> Answer:
         health = self._health
         rows = "".join(map(_row, health.statuses))
@@ -82,7 +137,9 @@ class Pages:
         notes = "" if health.turning else "<p class=down>The event loop does not turn.</p>"
         if not health.config_good:
             notes += "<p class=degraded>The configuration file has a problem and was not taken over.</p>"
-        links = " · ".join(f"<a href={path[1:]}>{path}</a>" for path in self._pages if path != "/")
+        links = " · ".join(
+            f"<a href={path[1:]}>{path}</a>" for path in (*self._pages, "/healthz", "/readyz") if path != "/"
+        )
         body = (
             f"<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=10>"
             f"<title>innovaphone-mqtt: {health.level}</title><style>{_STYLE}</style>"
@@ -91,6 +148,25 @@ class Pages:
             f"{notes}<table><tr>{head}</tr>{rows}</table><p>{links}</p></html>\n"
         )
         return Answer(HTTPStatus.OK, HTML, body.encode())
+
+
+class _Kept:
+    """A page that is made again when it is old; until then whoever asks gets the same."""
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self._until_s = 0.0
+        self._answer: Answer | None = None
+
+    def __call__(self) -> Answer:
+        """The page. In one thread only."""
+        start_s = time.monotonic()
+        if self._answer is None or start_s >= self._until_s:
+            self._answer = None  # two of the largest need not be there at once
+            self._answer = self._make()
+            end_s = time.monotonic()
+            self._until_s = end_s + max(KEPT_S, REST * (end_s - start_s))
+        return self._answer
 
 
 def _row(status: LinkStatus) -> str:

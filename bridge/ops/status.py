@@ -15,6 +15,8 @@ from bridge.ops.health import DEGRADED, DOWN, OK, STALE_S
 EXIT_CODES = {OK: 0, DEGRADED: 1, DOWN: 2}
 STYLES = {OK: "green", DEGRADED: "yellow", DOWN: "bold red"}
 PATIENCE_S = 5.0
+REFUSED = {http.client.FORBIDDEN, http.client.MISDIRECTED_REQUEST}
+LONGEST_REFUSAL = 200
 LONGEST_BODY = 8 * 1024 * 1024
 Facts = Mapping[str, Any]
 
@@ -30,6 +32,8 @@ def fetch(url: str) -> Facts:
         if parts.scheme != "http" or not parts.hostname:
             raise NoStatusError(f"{url}: expected a URL like http://127.0.0.1:9642")
         status, body = _get(parts.hostname, parts.port or 80, parts.path.rstrip("/") + "/status")
+        if status in REFUSED:
+            raise NoStatusError(f"{url}: {_clean(body[:LONGEST_REFUSAL].decode(errors='replace').strip())}")
         facts = _ours(json.loads(body)) if status == http.client.OK else None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

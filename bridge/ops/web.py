@@ -1,221 +1,278 @@
-"""Serves the pages over HTTP from threads of its own: they answer when the loop does not.
+"""Serves pages over HTTP from a thread and an event loop of its own: it answers when the other loop is stuck.
 
 A side job: a port that is taken, a crowd of connections or a bug in a page costs pages, never a link.
-Bounded: connections, the size of a request, and the time that one may take.
+Bounded: threads, connections, the size of a request, and the time that one may take.
 """
 
 import asyncio
-import contextlib
 import socket
-import sys
 import threading
-import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from io import BufferedIOBase
-from socketserver import TCPServer, ThreadingMixIn
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 
 from bridge.bugs import REASON, Bugs
-from bridge.ops.pages import TEXT, Answer, Pages
+from bridge.daemon_threads import DaemonExecutor
+from bridge.ops.pages import TEXT, Answer, Make
+from bridge.ops.request import END, Request, read
 
 AGAIN_S = 2.0
-AT_ONCE = 16
-REQUEST_S = 5.0
+AT_ONCE = 32
+REQUEST_S, ANSWER_S = 5.0, 10.0
 HEAD_BYTES = 4096
-LOOK_S = 0.25
-POOR_S = 0.1
+PIECE = 65_536
+BACKLOG = 128
+CROWD, LATE = "crowd", "late"
+Served = Callable[[Request], Answer | Make]
+TurnedAway = Callable[[str], None]
 TOO_LONG = Answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TEXT, b"too long\n")
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-}
+UNREADABLE = Answer(HTTPStatus.BAD_REQUEST, TEXT, b"not a request that can be read\n")
+ONLY_GET = Answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only GET\n")
+FAILED = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, REASON.encode())
+_HEADERS = (
+    "Allow: GET",
+    "Cache-Control: no-store",
+    "Connection: close",
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy: same-origin",
+    "X-Content-Type-Options: nosniff",
+)
 
 
-async def serve(address: tuple[str, int], pages: Pages, bugs: Bugs) -> None:
+async def serve(
+    name: str, address: tuple[str, int], served: Served, bugs: Bugs, turned_away: TurnedAway
+) -> None:
     """Serve until cancelled. An address that cannot be had now is tried again, after one warning."""
     log, said = structlog.get_logger(), False
     host, port = address
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     while True:
         try:
-            web = Web(await _resolved(address), pages, bugs)
+            with Web(await _resolved(address), served, bugs, turned_away):
+                log.info("pages served", kind=name, url=f"http://{listen}")
+                await asyncio.Event().wait()
         except OSError as error:
             if not said:
                 reason = error.strerror or str(error)
-                log.warning(
-                    "pages not served", listen=listen, reason=reason, hint="tried again until it works"
-                )
+                log.warning("pages not served", kind=name, listen=listen, reason=reason, hint="tried again")
             said = True
             await asyncio.sleep(AGAIN_S)
-            continue
-        with web:
-            log.info("pages served", url=f"http://{listen}")
-            await asyncio.Event().wait()
 
 
 class Web:
     """The HTTP server on one address of the system; a context manager. Raises OSError."""
 
-    def __init__(self, address: tuple[socket.AddressFamily, Any], pages: Pages, bugs: Bugs) -> None:
-        self._server = _Server(address, _handler(pages, bugs), bugs)
+    def __init__(
+        self,
+        address: tuple[socket.AddressFamily, Any],
+        served: Served,
+        bugs: Bugs,
+        turned_away: TurnedAway,
+    ) -> None:
         self._bugs = bugs
-        self._closing = False
+        self._socket = _listening(*address)
+        try:
+            self._loop = asyncio.new_event_loop()
+        except OSError:
+            self._socket.close()
+            raise
+        self._over = asyncio.Event()
+        self._loop.set_exception_handler(self._failed)
+        self._house = _House(self._loop, served, bugs, turned_away)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        port: int = self._server.server_address[1]
+        port: int = self._socket.getsockname()[1]
         return port
 
     def _run(self) -> None:
-        """Serve at least once, however late the thread begins: `shutdown` waits for an end of serving."""
-        while True:
-            try:
-                self._server.serve_forever(LOOK_S)
-            except Exception as bug:  # noqa: BLE001  (the pages come back)
-                self._bugs.report(bug, "web")
-                time.sleep(POOR_S)
-            if self._closing:
-                return
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        visit = partial(_Visit, self._house)
+        serving = await self._loop.create_server(visit, sock=self._socket, backlog=BACKLOG)
+        await self._over.wait()
+        serving.close()
+        self._house.close()
+        await asyncio.sleep(0)  # all connections are closed then
 
     def __enter__(self) -> Self:
         try:
             self._thread.start()
         except RuntimeError as error:
-            self._server.server_close()
+            self._socket.close()
+            self._loop.close()
             raise OSError(str(error)) from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing = True
-        self._server.shutdown()
-        self._server.server_close()
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def _failed(self, _loop: asyncio.AbstractEventLoop, failed: Mapping[str, Any]) -> None:
+        """A connection that cannot be accepted is nothing to log; the rest is a bug."""
+        bug = failed.get("exception")
+        if not isinstance(bug, OSError):
+            self._bugs.report(bug or RuntimeError(failed.get("message")), "web")
 
 
-class _Server(ThreadingMixIn, TCPServer):
-    """A thread for each connection; at most AT_ONCE of them, each for REQUEST_S."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class _House:
+    """The visits that go on, AT_ONCE at most."""
 
     def __init__(
-        self,
-        address: tuple[socket.AddressFamily, Any],
-        handler: type[BaseHTTPRequestHandler],
-        bugs: Bugs,
+        self, loop: asyncio.AbstractEventLoop, served: Served, bugs: Bugs, turned_away: TurnedAway
     ) -> None:
-        self.address_family, where = address
+        self.loop = loop
+        self.maker: Executor = DaemonExecutor(threads=1, names=0)
+        self._served = served
         self._bugs = bugs
-        self._lock = threading.Lock()
-        self._open: dict[socket.socket, float] = {}
-        super().__init__(where, handler)
+        self._turned_away = turned_away
+        self._visits: dict[_Visit, None] = {}
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept. Without a descriptor to spare the connection stays in the queue: do not spin meanwhile."""
-        try:
-            return super().get_request()
-        except OSError:
-            time.sleep(POOR_S)
-            raise
+    def enter(self, visit: "_Visit") -> None:
+        """One more. Where there are too many, the oldest of the address with the most of them must go."""
+        self._visits[visit] = None
+        if len(self._visits) > AT_ONCE:
+            count = Counter(each.peer for each in self._visits)
+            most = max(count.values())
+            self.turn_away(next(each for each in self._visits if count[each.peer] == most), CROWD)
 
-    def verify_request(self, request: Any, _address: Any) -> bool:
-        """Take it, unless there are too many."""
-        with self._lock:
-            room = len(self._open) < AT_ONCE
-            if room:
-                self._open[request] = time.monotonic()
-        return room
+    def leave(self, visit: "_Visit") -> None:
+        """One less."""
+        self._visits.pop(visit, None)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer it in a thread; where none can be made, close it."""
-        try:
-            super().process_request(request, client_address)
-        except RuntimeError:
-            self.shutdown_request(request)
-
-    def service_actions(self) -> None:
-        """End what takes too long, whatever it is waiting for."""
-        with self._lock:
-            late = [each for each, since in self._open.items() if time.monotonic() - since > REQUEST_S]
-        for each in late:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close a connection."""
-        with self._lock:
-            self._open.pop(request, None)
-        super().shutdown_request(request)
-
-    def handle_error(self, _request: Any, _address: Any) -> None:
-        """A client that resets or is silent is nothing to log; the rest is a bug."""
-        bug = sys.exc_info()[1]
-        if bug is not None and not isinstance(bug, OSError):
-            self._bugs.report(bug, "web")
-
-
-class _Head:
-    """The reading end of a connection, as far as a request may be long."""
-
-    def __init__(self, source: BufferedIOBase) -> None:
-        self._source = source
-        self._left = HEAD_BYTES
-
-    @property
-    def cut(self) -> bool:
-        """The request was longer than it may be."""
-        return self._left == 0
-
-    def readline(self, size: int = -1) -> bytes:
-        """A line, cut at the end of what may be read; then nothing."""
-        line = self._source.readline(self._left if size < 0 else min(size, self._left))
-        self._left -= len(line)
-        return line
+    def turn_away(self, visit: "_Visit", why: str) -> None:
+        """End a visit without an answer."""
+        self.leave(visit)
+        self._turned_away(why)
+        visit.end()
 
     def close(self) -> None:
-        """Close it."""
-        self._source.close()
+        """End all visits."""
+        self.maker.shutdown(wait=False)
+        for visit in tuple(self._visits):
+            visit.end()
+
+    def answer(self, head: bytes, peer: str) -> Answer | Make:
+        """The answer to what somebody sent, or what makes it."""
+        if len(head) > HEAD_BYTES:
+            return TOO_LONG
+        request = read(head, peer)
+        if request is None:
+            return UNREADABLE
+        return self._served(request) if request.method == "GET" else ONLY_GET
+
+    def failed(self, bug: Exception) -> Answer:
+        """A bug costs this answer."""
+        self._bugs.report(bug, "web")
+        return FAILED
 
 
-def _handler(pages: Pages, bugs: Bugs) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = REQUEST_S
-        server_version, sys_version = "innovaphone-mqtt", ""
+class _Visit(asyncio.Protocol):
+    """A connection: one request, one answer, and its end."""
 
-        def setup(self) -> None:
-            """Read no more than a request may be long."""
-            super().setup()
-            self.rfile: Any = _Head(self.rfile)
+    def __init__(self, house: _House) -> None:
+        self._house = house
+        self._head = b""
+        self._left = memoryview(b"")
+        self._full = False
+        self._made: asyncio.Future[Answer] | None = None
+        self.peer = ""
 
-        def do_GET(self) -> None:
-            """Answer one of the pages."""
-            try:
-                answer = TOO_LONG if self.rfile.cut else pages.answer(self.path)
-            except Exception as bug:  # noqa: BLE001  (it costs this answer)
-                bugs.report(bug, "web")
-                answer = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, REASON.encode())
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.kind)
-            self.send_header("Content-Length", str(len(answer.body)))
-            for name, value in _HEADERS.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer.body)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody is there (asyncio.Protocol)."""
+        self._transport: Any = transport
+        self.peer = (transport.get_extra_info("peername") or ("",))[0]
+        self._hurry = self._house.loop.call_later(REQUEST_S, self._house.turn_away, self, LATE)
+        self._house.enter(self)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the library's name)
-            """Requests are not logged."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
+        """They have left, for whatever reason (asyncio.Protocol)."""
+        self._hurry.cancel()
+        self._house.leave(self)
+        if self._made is not None:
+            self._made.cancel()
 
-    return Handler
+    def end(self) -> None:
+        """Close the connection now."""
+        self._hurry.cancel()
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of the request (asyncio.Protocol)."""
+        self._head += data
+        end = END.search(self._head)
+        if end is None and len(self._head) <= HEAD_BYTES:
+            return
+        self._transport.pause_reading()
+        head = self._head[: end.start()] if end else self._head
+        try:
+            answer = self._house.answer(head, self.peer)
+        except Exception as bug:  # noqa: BLE001  (it costs this answer)
+            answer = self._house.failed(bug)
+        if isinstance(answer, Answer):
+            self._send(answer)
+        else:
+            self._hurry.cancel()
+            self._hurry = self._house.loop.call_later(ANSWER_S, self._house.turn_away, self, LATE)
+            self._made = self._house.loop.run_in_executor(self._house.maker, answer)
+            self._made.add_done_callback(self._is_made)
+
+    def _is_made(self, made: asyncio.Future[Answer]) -> None:
+        if made.cancelled() or self._transport.is_closing():
+            return
+        bug = made.exception()
+        if isinstance(bug, OSError):
+            self.end()
+        else:
+            self._send(self._house.failed(bug) if isinstance(bug, Exception) else made.result())
+
+    def _send(self, answer: Answer) -> None:
+        lines = (
+            f"HTTP/1.1 {answer.status} {answer.status.phrase}",
+            f"Content-Type: {answer.kind}",
+            f"Content-Length: {len(answer.body)}",
+            *_HEADERS,
+        )
+        self._transport.write("\r\n".join((*lines, "", "")).encode())
+        self._left = memoryview(answer.body)
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        """They read slowly (asyncio.Protocol)."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """There is room for more (asyncio.Protocol). A page is never copied for one who reads slowly."""
+        self._full = False
+        while self._left and not self._full and not self._transport.is_closing():
+            piece, self._left = self._left[:PIECE], self._left[PIECE:]
+            self._transport.write(piece)
+        if not self._left:
+            self._transport.close()
+
+
+def _listening(family: socket.AddressFamily, where: Any) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 async def _resolved(address: tuple[str, int]) -> tuple[socket.AddressFamily, Any]:

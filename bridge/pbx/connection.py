@@ -11,6 +11,7 @@ import select
 import socket
 import ssl
 import struct
+from typing import Any
 
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
 from bridge.pbx.endpoint import Target
@@ -170,11 +171,10 @@ class Connection(asyncio.Protocol):
 
 async def _tcp(target: Target, place: str) -> socket.socket:
     """A connected socket. The addresses of a name share the time, so that a dead one does not use it up."""
-    loop = asyncio.get_running_loop()
     problem = f"no connection within {CONNECT_S:g} s"
     try:
         async with asyncio.timeout(CONNECT_S):
-            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            found = await _addresses(target)
             for family, kind, protocol, _, address in found:
                 try:
                     async with asyncio.timeout(CONNECT_S / len(found)):
@@ -188,6 +188,17 @@ async def _tcp(target: Target, place: str) -> socket.socket:
     except (OSError, ValueError, RuntimeError) as error:
         problem = why(error)
     raise Unreachable(f"{place} cannot be reached: {problem}")
+
+
+async def _addresses(target: Target) -> list[Any]:
+    """Look a name up. An address needs no thread: they may all be waiting for a silent name server."""
+    try:
+        return socket.getaddrinfo(
+            target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+    except socket.gaierror:
+        loop = asyncio.get_running_loop()
+        return await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
 
 
 async def _tcp_to(

@@ -19,9 +19,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from bridge.ops import health
+from bridge.ops import health, pages
 from bridge.ops.health import DEGRADED, DOWN, OK, Health, LinkStatus, Side
-from bridge.ops.pages import Pages
+from bridge.ops.pages import Answer, Pages
+from bridge.ops.request import Request
 from bridge.ops.status import NoStatusError, fetch, show
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, eventually, free_port
@@ -60,7 +61,8 @@ def told(*links: LinkStatus, config_good: bool = True) -> Health:
 
 def page(of: Health, target: str) -> tuple[int, str]:
     """Status and body of a page."""
-    answer = Pages(CollectorRegistry(), of).answer(target)
+    answer = Pages(CollectorRegistry(), of).answer(Request("GET", target, "localhost", "127.0.0.1"))
+    answer = answer if isinstance(answer, Answer) else answer()
     return answer.status, answer.body.decode()
 
 
@@ -220,6 +222,13 @@ def test_a_stranger_is_no_bridge(body: bytes) -> None:
     with answering(body) as url, pytest.raises(NoStatusError, match="is not a bridge"):
         fetch(url)
     with answering(b"{}", 500) as url, pytest.raises(NoStatusError, match="is not a bridge"):
+        fetch(url)
+
+
+@pytest.mark.parametrize("refusal", [pages.NOT_OUR_NAME, pages.NOT_FROM_HERE])
+def test_a_refusal_says_what_to_set(refusal: Answer) -> None:
+    """A bridge that is asked from elsewhere, or by a name that is not its own."""
+    with answering(refusal.body, refusal.status) as url, pytest.raises(NoStatusError, match=r"http\.\w+"):
         fetch(url)
 
 

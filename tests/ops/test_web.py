@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import resource
 import socket
 import struct
 import threading
@@ -15,9 +16,10 @@ from prometheus_client import CollectorRegistry
 
 from bridge.bugs import Bugs
 from bridge.config import Config
-from bridge.ops import web
+from bridge.ops import pages, web
 from bridge.ops.health import Health
-from bridge.ops.pages import Pages
+from bridge.ops.pages import Pages, Probes, Visitors
+from bridge.ops.request import Request
 from tests.bus import eventually, free_port
 
 LOOPBACKS = ["127.0.0.1", "::1"]
@@ -34,15 +36,22 @@ def no_ipv6() -> bool:
     return False
 
 
-def ignored(_pbx: str) -> None:
-    """Bugs are counted by the fixture of all tests."""
+def ignored(_word: str) -> None:
+    """Bugs are counted by the fixture of all tests; who is turned away, by the tests of that."""
+
+
+def some_pages(health: Health | None = None) -> Pages:
+    """Pages of a process without links."""
+    return Pages(CollectorRegistry(), health or Health())
 
 
 @asynccontextmanager
-async def served(host: str, port: int, health: Health | None = None) -> AsyncIterator[None]:
+async def served(
+    host: str, port: int, answers: web.Served | None = None, turned_away: web.TurnedAway = ignored
+) -> AsyncIterator[None]:
     """The pages, until the end of the context."""
-    pages = Pages(CollectorRegistry(), health or Health())
-    task = asyncio.create_task(web.serve((host, port), pages, Bugs(ignored)))
+    answers = answers or some_pages().answer
+    task = asyncio.create_task(web.serve("pages", (host, port), answers, Bugs(ignored), turned_away))
     try:
         yield
     finally:
@@ -110,40 +119,96 @@ async def test_an_address_that_is_not_ours(host: str) -> None:
 
 
 @asynccontextmanager
-async def crowd(port: int, count: int) -> AsyncIterator[list[socket.socket]]:
-    """Connections that say nothing."""
+async def crowd(port: int, count: int, first: bytes = b"") -> AsyncIterator[list[socket.socket]]:
+    """Connections that say this and nothing more."""
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
     try:
+        for each in sockets:
+            each.send(first)
         yield sockets
     finally:
         for each in sockets:
             each.close()
 
 
-def threads() -> int:
-    """Threads that answer requests."""
-    return sum("process_request_thread" in each.name for each in threading.enumerate())
+def is_open(sock: socket.socket) -> bool:
+    """The other end has not closed this connection."""
+    sock.settimeout(0)
+    try:
+        return bool(sock.recv(1))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def speaks(sock: socket.socket) -> None:
+    """Send one more byte, if somebody takes it."""
+    try:
+        sock.send(b"G")
+    except OSError:
+        return
 
 
 async def test_a_crowd_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more threads than are allowed, and none for longer than allowed, however slowly somebody speaks."""
+    """No more connections than are allowed, none for longer, no thread for any, and who asks is answered."""
     monkeypatch.setattr(web, "REQUEST_S", 3.0)  # all must be there before the first is turned away
+    turned: list[str] = []
     port = free_port()
-    async with served("127.0.0.1", port):
+    async with served("127.0.0.1", port, turned_away=turned.append):
         await answers("127.0.0.1", port)
+        threads = threading.active_count()
         async with crowd(port, 150) as sockets:
-            await eventually(lambda: threads() == web.AT_ONCE, "as many threads as are allowed")
+            await eventually(lambda: sum(map(is_open, sockets)) == web.AT_ONCE, "those that may stay")
+            assert await asyncio.to_thread(status, "127.0.0.1", port) == 200
+            assert threading.active_count() <= threads + 1  # one of `to_thread`
             start = time.monotonic()
-            while threads():
-                assert time.monotonic() - start < 10, "threads wait for slow clients"
-                assert threads() <= web.AT_ONCE
+            while any(map(is_open, sockets)):
+                assert time.monotonic() - start < 10, "slow clients hold their connections"
                 for each in sockets:
-                    try:
-                        each.send(b"G")
-                    except OSError:
-                        continue
+                    speaks(each)
                 await asyncio.sleep(0.1)
         await answers("127.0.0.1", port)
+    assert len(turned) == 150
+    assert set(turned) == {web.CROWD, web.LATE}
+
+
+async def test_a_neighbour_does_not_keep_others_out() -> None:
+    """Who has the most connections loses them: one that waits at another address stays."""
+    port, health = free_port(), Health()
+    health.beat({}, {})
+    async with served("127.0.0.1", port, Probes(health).answer):
+        await answers("127.0.0.1", port)
+        with socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)) as guest:
+            guest.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+            async with crowd(port, 150, b"GET /healthz HTTP/1.1\r\nHost: x\r\n") as sockets:
+                await eventually(lambda: sum(map(is_open, sockets)) < web.AT_ONCE, "most are turned away")
+                guest.send(b"\r\n")
+                guest.settimeout(5)
+                assert (await asyncio.to_thread(guest.recv, 100)).startswith(b"HTTP/1.1 200")
+
+
+async def test_who_does_not_read_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large page is not copied for each of them, and they get so much time and no more."""
+    monkeypatch.setattr(web, "ANSWER_S", 1.0)
+    body = b"x" * 20_000_000
+    turned: list[str] = []
+    large = pages.Answer(web.FAILED.status, "text/plain", body)
+    port = free_port()
+    async with served("127.0.0.1", port, lambda _: lambda: large, turned.append):
+        await eventually(lambda: not _refused(port), "it is served")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        async with crowd(port, web.AT_ONCE, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+            await eventually(lambda: turned.count(web.LATE) >= web.AT_ONCE, "their time is over")
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2 * len(body) / 1024
+
+
+def _refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return True
+    return False
 
 
 def reset(port: int) -> None:
@@ -151,6 +216,13 @@ def reset(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_WITH_RST)
         client.send(b"GET /metrics HTTP/1.1\r\n")
+
+
+def reset_before_the_answer(port: int) -> None:
+    """Go away when the request is complete."""
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_WITH_RST)
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
 def half(port: int) -> None:
@@ -165,7 +237,7 @@ def garbage(port: int) -> None:
         client.send(b"\x16\x03\x01\x00\xff" * 100 + b"\r\n\r\n")
 
 
-@pytest.mark.parametrize("rude", [reset, half, garbage])
+@pytest.mark.parametrize("rude", [reset, reset_before_the_answer, half, garbage])
 async def test_rude_clients_print_nothing(
     capfd: pytest.CaptureFixture[str], rude: Callable[[int], None]
 ) -> None:
@@ -174,9 +246,8 @@ async def test_rude_clients_print_nothing(
     async with served("127.0.0.1", port):
         await answers("127.0.0.1", port)
         capfd.readouterr()
-        for _ in range(50):
+        for _ in range(200):
             await asyncio.to_thread(rude, port)
-        await eventually(lambda: not threads(), "all are gone")
         await answers("127.0.0.1", port)
     assert capfd.readouterr().err == ""
 
@@ -191,12 +262,181 @@ async def test_rude_clients_print_nothing(
     ids=["path", "header", "headers"],
 )
 async def test_long_requests_are_refused(path: str, headers: dict[str, str]) -> None:
-    """A path, one header, or many headers. A path that is cut reads as HTTP/0.9, which has no status."""
+    """A path, one header, or many headers."""
     port = free_port()
     async with served("127.0.0.1", port):
         await answers("127.0.0.1", port)
         code = await asyncio.to_thread(lambda: status("127.0.0.1", port, path, **headers))
-    assert code in {0, 400, 431}
+    assert code == 431
+
+
+async def raw(port: int, request: bytes) -> tuple[bytes, list[bytes]]:
+    """The first line and the headers of an answer to some bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    first, *headers = (await reader.readuntil(b"\r\n\r\n")).splitlines()
+    writer.close()
+    return first, headers
+
+
+@pytest.mark.parametrize(
+    ("request_", "status_"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"200 OK"),
+        (b"GET /healthz HTTP/1.0\n\n", b"200 OK"),
+        (b"POST /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"405 Method Not Allowed"),
+        (b"GET /healthz\r\n\r\n", b"400 Bad Request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", b"400 Bad Request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a b:c\r\n\r\n", b"400 Bad Request"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400 Bad Request"),
+        (b"\r\n\r\n", b"400 Bad Request"),
+    ],
+)
+async def test_what_is_sent_is_judged(request_: bytes, status_: bytes) -> None:
+    """One method, one host, HTTP; and the answer says nothing of the program but the page."""
+    port = free_port()
+    health = Health()
+    health.beat({}, {})
+    async with served("127.0.0.1", port, some_pages(health).answer):
+        await answers("127.0.0.1", port)
+        first, headers = await raw(port, request_)
+    assert first == b"HTTP/1.1 " + status_
+    names = {line.partition(b":")[0] for line in headers if line}
+    assert names == {
+        *(b"Content-Type", b"Content-Length", b"Allow", b"Cache-Control", b"Connection"),
+        *(b"Content-Security-Policy", b"Cross-Origin-Resource-Policy", b"X-Content-Type-Options"),
+    }
+    assert b"frame-ancestors 'none'" in b"".join(headers)
+
+
+PEOPLE, EVERYBODY = ("/", "/status", "/config"), ("/metrics", "/healthz", "/readyz")
+
+
+@pytest.mark.parametrize("path", [*PEOPLE, *EVERYBODY])
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        *((name, True) for name in ("localhost", "LOCALHOST:9642", "127.0.0.1", "[::1]:9642", "192.0.2.1")),
+        *((name, True) for name in ("bridge.example", "Bridge.Example.:80")),
+        *(
+            (name, False)
+            for name in ("evil.example", "localhost.evil.example", "x.bridge.example", "", "127.1")
+        ),
+    ],
+)
+async def test_a_foreign_name_gets_no_page(path: str, host: str, allowed: bool) -> None:  # noqa: FBT001  (a parameter of the test)
+    """A web page that makes its own name lead here reads nothing of an account or a file."""
+    port = free_port()
+    visitors = Visitors(("bridge.example",))
+    async with served("127.0.0.1", port, Pages(CollectorRegistry(), Health(), visitors).answer):
+        await answers("127.0.0.1", port)
+        code = await asyncio.to_thread(lambda: status("127.0.0.1", port, path, Host=host))
+    assert (code != 421) == (allowed or path in EVERYBODY)
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback; empty without one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
+
+
+@pytest.mark.parametrize("to_all", [False, True])
+async def test_pages_for_people_stay_on_the_machine(to_all: bool) -> None:  # noqa: FBT001  (same)
+    """Unless they are for all; metrics and health may be read from elsewhere."""
+    host = own_address()
+    if not host:
+        pytest.skip("this machine has no address but loopback")
+    port = free_port()
+    pages_ = Pages(CollectorRegistry(), Health(), Visitors(all=to_all))
+    async with served("0.0.0.0", port, pages_.answer):  # noqa: S104  (to be reached by either address)
+        await answers("127.0.0.1", port)
+        ask = {
+            at: [await asyncio.to_thread(status, at, port, path) for path in PEOPLE]
+            for at in (host, "127.0.0.1")
+        }
+        metrics = await asyncio.to_thread(status, host, port, "/metrics")
+    assert ask == {host: [200 if to_all else 403] * 3, "127.0.0.1": [200] * 3}
+    assert metrics == 200
+
+
+@pytest.mark.parametrize(
+    "peer", ["::1", "127.9.9.9", "::ffff:127.0.0.1", "10.0.0.1", "::ffff:10.0.0.1", "", "/x"]
+)
+def test_loopback_has_several_forms(peer: str) -> None:
+    """IPv4 inside of IPv6 too; what is no address is not this machine."""
+    refusal = Visitors().refusal(Request("GET", "/", "localhost", peer))
+    assert (refusal is None) == ("127" in peer or peer == "::1")
+
+
+async def test_probes_have_a_door_of_their_own() -> None:
+    """On it there are health and readiness, and nothing else."""
+    port, health = free_port(), Health()
+    health.beat({"hq": True}, {})
+    async with served("127.0.0.1", port, Probes(health).answer):
+        await answers("127.0.0.1", port)
+        codes = [
+            await asyncio.to_thread(status, "127.0.0.1", port, path)
+            for path in (
+                "/healthz",
+                "/readyz",
+                "/readyz/hq",
+                "/readyz?pbx=hq",
+                "/metrics",
+                "/",
+                "/config",
+                "/status",
+            )
+        ]
+    assert codes == [200, 200, 200, 200, 404, 404, 404, 404]
+
+
+async def test_a_page_is_made_once_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at a time, kept for a while; and health is told while it is being made."""
+    made, begun, go_on = [], threading.Event(), threading.Event()
+
+    def slow(_health: Health) -> dict[str, object]:
+        made.append(threading.current_thread().name)
+        begun.set()
+        go_on.wait(10)
+        return {}
+
+    monkeypatch.setattr(Health, "told", slow)
+    monkeypatch.setattr(pages, "KEPT_S", 30.0)
+    port = free_port()
+    async with served("127.0.0.1", port):
+        await answers("127.0.0.1", port)
+        asked = [
+            asyncio.create_task(asyncio.to_thread(status, "127.0.0.1", port, "/status")) for _ in range(5)
+        ]
+        await asyncio.to_thread(begun.wait, 10)
+        assert await asyncio.to_thread(status, "127.0.0.1", port, "/healthz") == 200
+        go_on.set()
+        assert await asyncio.gather(*asked) == [200] * 5
+        assert await asyncio.to_thread(status, "127.0.0.1", port, "/status") == 200
+    assert len(made) == 1
+
+
+async def test_an_old_page_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was kept for long enough is forgotten."""
+    made = []
+
+    def told(_health: Health) -> dict[str, object]:
+        made.append(1)
+        return {}
+
+    monkeypatch.setattr(Health, "told", told)
+    monkeypatch.setattr(pages, "KEPT_S", 0.0)
+    monkeypatch.setattr(pages, "REST", 0.0)
+    port = free_port()
+    async with served("127.0.0.1", port):
+        await answers("127.0.0.1", port)
+        for _ in range(3):
+            assert await asyncio.to_thread(status, "127.0.0.1", port, "/status") == 200
+    assert len(made) == 3
 
 
 async def test_a_bug_in_a_page_costs_the_page(
@@ -207,51 +447,45 @@ async def test_a_bug_in_a_page_costs_the_page(
     def buggy(_health: Health) -> dict[str, object]:
         raise LookupError("planted")
 
+    def buggier(_probes: Probes) -> None:
+        raise LookupError("planted too")
+
     monkeypatch.setattr(Health, "told", buggy)
+    monkeypatch.setattr(Probes, "_readyz", buggier)
     port = free_port()
     async with served("127.0.0.1", port):
         await answers("127.0.0.1", port)
         assert await asyncio.to_thread(status, "127.0.0.1", port, "/status") == 500
+        assert await asyncio.to_thread(status, "127.0.0.1", port, "/readyz") == 500
         assert await asyncio.to_thread(status, "127.0.0.1", port, "/healthz") == 200
-    assert [str(bug) for bug in bugs] == ["planted"]
+    assert len(bugs) == 2
     bugs.clear()
 
 
-async def test_no_thread_to_spare_costs_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is closed; when there are threads again, pages are served again."""
-    port = free_port()
-    start = threading.Thread.start
+async def test_no_thread_to_spare_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages need two, which they have from the start; a crowd needs none."""
+    monkeypatch.setattr(web, "AGAIN_S", 0.05)
+    port, start = free_port(), threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if "process_request_thread" in thread.name:
+        if thread.name == "web":
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    async with served("127.0.0.1", port):
-        await answers("127.0.0.1", port)
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refuse)
-            assert await asyncio.to_thread(status, "127.0.0.1", port) == 0
-        await answers("127.0.0.1", port)
+    with structlog.testing.capture_logs() as log, monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        async with served("127.0.0.1", port):
+            await eventually(lambda: log, "it is said")
+            patch.undo()
+            await answers("127.0.0.1", port)
+    assert [line["event"] for line in log] == ["pages not served", "pages served"]
 
 
-def test_a_thread_that_begins_late_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaving at once does not wait for ever for a thread that the system has not run yet."""
-    begins, left = threading.Event(), threading.Event()
-    run = web.Web._run
-
-    def late(self: web.Web) -> None:
-        begins.wait()
-        run(self)
-
-    monkeypatch.setattr(web.Web, "_run", late)
-
-    def enter_and_leave() -> None:
-        pages = Pages(CollectorRegistry(), Health())
-        with web.Web((socket.AF_INET, ("127.0.0.1", 0)), pages, Bugs(ignored)) as served:
-            served._closing = True
-            begins.set()
-        left.set()
-
-    threading.Thread(target=enter_and_leave, daemon=True).start()
-    assert left.wait(5)
+def test_leaving_at_once_holds_nobody() -> None:
+    """Whether or not the thread has begun."""
+    for _ in range(20):
+        with web.Web(
+            (socket.AF_INET, ("127.0.0.1", 0)), some_pages().answer, Bugs(ignored), ignored
+        ) as running:
+            port = running.port
+        assert _refused(port)
