@@ -124,9 +124,7 @@ class Builder:
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(
-                permissions=Permissions(
-                    frozenset(commands.allow), commands.numbers.allow, commands.numbers.deny
-                ),
+                permissions=Permissions(frozenset(commands.allow), commands.to_rules()),
                 per_minute=commands.rate_per_minute,
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from bridge.core import commands
+from bridge.core import commands, verbs
 from bridge.core.commands import Address, Permissions, Refusal, Request
 from bridge.core.journal import Journal, Kept, KeptCommand, MemoryJournal
 from bridge.core.ledger import Allowance, Ledger
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
-from bridge.core.verbs import VERBS, Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
+from bridge.core.verbs import Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
 from bridge.errors import CommandError, LinkError, Unreachable
 from bridge.ports import InTime, PbxSession
 from bridge.publisher import Publisher
@@ -141,7 +141,7 @@ class Commander:
         late = commands.expired(request, now.unix_ms)
         if late is not None:
             return late
-        forbidden = commands.forbidden(request, settings.permissions)
+        forbidden = commands.forbidden(request, settings.permissions, self._publisher.state)
         if forbidden is not None:
             return forbidden
         if self._too_many(request, now) or self._waiting.full():
@@ -165,8 +165,9 @@ class Commander:
     async def _answer(self, request: Request, since: Instant) -> tuple[Json, str]:
         try:
             left_s = self._left_s(request, since)
-            plan = VERBS[request.address.verb].plan
-            action = plan(self._publisher.state, self._publisher.topics.pbx, request.fields)
+            state, pbx = self._publisher.state, self._publisher.topics.pbx
+            rules = self._settings.permissions.dialling
+            action = verbs.plan(request.address.verb, state, pbx, request.fields, rules)
             async with asyncio.timeout(left_s):
                 result = await self._perform(action, request, partial(self._left_s, request, since))
         except CommandError as error:

@@ -32,6 +32,7 @@ from bridge.config_types import (
     shaped,
     text_of_number,
 )
+from bridge.core.dialling import EMERGENCY, LONGEST, OUTSIDE_LINE, PHONES, DialRules
 from bridge.core.numbers import pattern
 from bridge.core.rules import Rule
 from bridge.core.topics import REPLY
@@ -221,6 +222,7 @@ def _not_yet(value: object) -> object:
 
 
 NumberPattern = Annotated[str, AfterValidator(pattern)]
+ShortNumber = Annotated[str, shaped("[0-9]{1,6}", "one to six digits, in quotes")]
 VerbOrSet = Annotated[str, AfterValidator(_known_verb)]
 
 
@@ -232,10 +234,16 @@ class Events(Section):
 
 
 class Numbers(Section):
-    """Which numbers may be called by command: patterns over a normal form, see core/numbers.py."""
+    """What may be called by command, by number or as a user: see core/numbers.py and core/dialling.py.
+
+    `emergency` adds to the numbers that are known; `outside_line` is what the PBX wants dialled before one.
+    """
 
     allow: tuple[NumberPattern, ...] = Field((), strict=False)
     deny: tuple[NumberPattern, ...] = Field((), strict=False)
+    emergency: tuple[ShortNumber, ...] = Field((), strict=False)
+    outside_line: tuple[ShortNumber, ...] = Field(OUTSIDE_LINE, strict=False)
+    longest: int = Field(LONGEST, ge=3, le=64)
 
 
 class Commands(Section):
@@ -243,9 +251,25 @@ class Commands(Section):
 
     allow: Annotated[tuple[VerbOrSet, ...], AfterValidator(_verbs)] = Field(SETS["basic"], strict=False)
     numbers: Numbers = Numbers()
+    from_numbers: tuple[NumberPattern, ...] = Field((), strict=False)
+    facilities: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field((), strict=False)
+    types: tuple[Annotated[str, Field(max_length=64)], ...] = Field(tuple(PHONES), strict=False)
     rate_per_minute: int = Field(60, ge=1, le=6000)
     calls_per_user_per_minute: int = Field(10, ge=1, le=6000)
     clear_cause: int = Field(26, ge=1, le=127)
+
+    def to_rules(self) -> DialRules:
+        """What may be dialled, as the core knows it."""
+        return DialRules(
+            allow=self.numbers.allow,
+            deny=self.numbers.deny,
+            from_numbers=self.from_numbers,
+            facilities=frozenset(self.facilities),
+            types=frozenset(self.types),
+            emergency=EMERGENCY | frozenset(self.numbers.emergency),
+            outside_line=self.numbers.outside_line,
+            longest=self.numbers.longest,
+        )
 
 
 class HomeAssistant(Section):

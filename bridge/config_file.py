@@ -8,13 +8,17 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from bridge.config import Config, Mqtt, Pbx
+from bridge.config import Commands, Config, Mqtt, Pbx
 from bridge.config_problems import line_of, problems, shown
 from bridge.config_types import FileSecret
 from bridge.errors import ConfigError
 from bridge.yaml_file import Document, Place, Problem, UnreadableError, YamlError, parse, read_text
 
 CUT = "what follows ' #' is a comment: if it belongs to the password, put all of it in quotes"
+NUMBERS = (
+    "now holds for to_user and name too, by the callee's number, and emergency numbers must stand in it digit"
+    " by digit: complete it, then write commands.types: [ep]"
+)
 UNVERIFIED = "false: nobody knows who answers; trust a CA with ca_file"
 UNPINNED = "false: nobody knows who answers; set ca_file or sha256"
 
@@ -77,6 +81,7 @@ def _cut(document: Document) -> Iterator[Problem]:
 def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     """What can be used and should not be left as it is."""
     yield from _cut(document)
+    yield from _dialling(config.commands, document)
     sections: list[tuple[Place, Mqtt | Pbx, str]] = [(("mqtt",), config.mqtt, UNVERIFIED)]
     sections += ((("pbxs", index), pbx, UNPINNED) for index, pbx in enumerate(config.pbxs))
     for place, section, unverified in sections:
@@ -87,3 +92,10 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
         if not section.tls.verify:
             inner = (*place, "tls", "verify")
             yield Problem(line_of(inner, document), inner, unverified)
+
+
+def _dialling(commands: Commands, document: Document) -> Iterator[Problem]:
+    """The list of numbers means more than in 0.1.0, in which none of these keys could stand beside it."""
+    if commands.numbers.allow and not {"types", "from_numbers", "facilities"} & commands.model_fields_set:
+        place: Place = ("commands", "numbers", "allow")
+        yield Problem(line_of(place, document), place, NUMBERS)

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from bridge.bugs import Bugs
 from bridge.commander import ECHOES_AT_MOST, Commander, CommandSettings
-from bridge.core.commands import Address
+from bridge.core.commands import Address, Permissions
+from bridge.core.dialling import DialRules
 from bridge.core.draft import Scope
 from bridge.core.journal import Kept, KeptCommand
 from bridge.core.message import Incoming, Message
@@ -74,6 +75,7 @@ class Bench:
     """A commander, its PBX, the time, and the replies that were given."""
 
     commander: Commander
+    publisher: Publisher
     box: "SlowPbx"
     now: list[Instant]
     told: asyncio.Queue[tuple[str | None, str]]
@@ -175,14 +177,14 @@ async def slow() -> AsyncIterator[Bench]:
     told: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
     commander = Commander(
         publisher,
-        CommandSettings(),
+        CommandSettings(Permissions(dialling=DialRules(allow=("2?",)))),
         session=lambda: box,
         clock=lambda: now[0],
         told=lambda _address, request_id, code, _reason, _seconds: told.put_nowait((request_id, code)),
         crashed=lambda _: None,
     )
     worker = asyncio.create_task(commander.run())
-    yield Bench(commander, box, now, told)
+    yield Bench(commander, publisher, box, now, told)
     worker.cancel()
 
 
@@ -225,6 +227,20 @@ async def test_nothing_is_sent_late_by_a_process_that_stood_still(
     slow.ask("late", "away", seconds=expires_s)
     assert await slow.codes(1) == [code]
     assert slow.box.done == []
+
+
+async def test_what_is_dialled_is_judged_again_when_its_turn_comes(slow: Bench) -> None:
+    """The callee has a costly number by then, or is a trunk: nothing reaches the PBX."""
+    call = {"user": "anna", "to_user": "bert"}
+    for number, record in enumerate((replace(PEOPLE[1], number="0900"), replace(PEOPLE[1], type="gw"))):
+        slow.box.let.clear()
+        slow.publisher.reported(Batch(users=PEOPLE), {})
+        slow.ask(f"first {number}", "away")
+        payload = json.dumps({"id": f"call {number}", **call}).encode()
+        slow.commander.offer(Incoming("innovaphone/hq/command/call", payload), hears_itself=False)
+        slow.publisher.reported(Batch(users=(record,)), {})
+        slow.box.let.set()
+        assert await slow.codes(2) == ["ok", ("number_not_allowed", "not_permitted")[number]]
 
 
 async def test_a_refusal_that_may_be_retried_is_not_kept(slow: Bench) -> None:

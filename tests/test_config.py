@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from bridge.config import Config
-from bridge.config_file import CUT, UNPINNED, UNVERIFIED, load, masked
+from bridge.config_file import CUT, NUMBERS, UNPINNED, UNVERIFIED, load, masked
+from bridge.core.dialling import EMERGENCY, DialRules
 from bridge.core.rules import Rule
 from bridge.errors import ConfigError
 
@@ -18,6 +19,8 @@ CANARY = "hunter2-canary"
 PBX = "pbxs:\n- name: hq\n  url: https://pbx.example\n  username: u\n  session_user: API\n"
 GOOD = PBX + f"  password: {CANARY}\n"
 MANY = "; ".join
+NO_TEXT = "expected text: put numbers and words like yes in quotes"
+NO_PATTERN = "expected digits, * and ? for digits (three * at most), [*] for the star key, #"
 NO_FILE = "there is no such file, or no right to see it: relative paths start at this folder"
 
 
@@ -51,6 +54,20 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "very unknown": (
         GOOD + "zzz: {}\n",
         ["b.yaml:7: unknown key; known here: " + ", ".join(Config.model_fields)],
+    ),
+    "what may be dialled": (
+        GOOD
+        + 'commands:\n  facilities: [1000, "21"]\n  from_numbers: [anna]\n  types: gw\n'
+        + '  numbers:\n    emergency: ["112*"]\n    outside_line: [0]\n    longest: 65\n',
+        [
+            "b.yaml:12: commands.numbers.emergency[0]: expected one to six digits, in quotes",
+            f"b.yaml:13: commands.numbers.outside_line[0]: {NO_TEXT}",
+            "b.yaml:14: commands.numbers.longest: must be at most 64",
+            f"b.yaml:9: commands.from_numbers[0]: {NO_PATTERN}",
+            "b.yaml:8: commands.facilities[0]: must be at most 999",
+            "b.yaml:8: commands.facilities[1]: expected a whole number",
+            "b.yaml:10: commands.types: expected a list: [a, b]",
+        ],
     ),
     "unknown inside": (
         GOOD + "mqtt:\n  protocl: auto\n",
@@ -534,6 +551,56 @@ def test_sets_of_verbs_are_shown_as_verbs(allow: list[str] | None, verbs: tuple[
 
     assert config.commands.allow == verbs
     assert yaml.safe_load(masked(config))["commands"]["allow"] == list(verbs)
+
+
+def test_a_list_of_numbers_of_an_older_version_is_named(tmp_path: Path) -> None:
+    """It means more now; whoever wrote one of the keys that came with this has seen it."""
+    file, heard = tmp_path / "b.yaml", list[str]()
+    for more, count in (
+        ("", 1),
+        ("  types: [ep]\n", 0),
+        ("  from_numbers: []\n", 0),
+        ("  facilities: [0]\n", 0),
+    ):
+        heard.clear()
+        file.write_text(GOOD + 'commands:\n  numbers:\n    allow: ["2?"]\n' + more)
+        load(file, heard.append)
+        assert heard == [f"{file}:9: commands.numbers.allow: {NUMBERS}"] * count
+    file.write_text(GOOD + 'commands: {numbers: {deny: ["0900*"]}}\n')
+    load(file, heard.append)
+    assert heard == []
+
+
+def test_what_may_be_dialled() -> None:
+    """Nothing of it by default but calls between phones; emergency numbers are added to, never taken away."""
+    basics = {"name": "hq", "url": "http://a", "username": "u", "password": "p", "session_user": "API"}
+    given = {
+        "numbers": {
+            "allow": ["+49 *"],
+            "deny": ["1"],
+            "emergency": ["144"],
+            "outside_line": ["9"],
+            "longest": 12,
+        },
+        "from_numbers": ["2?"],
+        "facilities": [21],
+        "types": ["ep", "gw", ""],
+    }
+    plain = Config.model_validate({"pbxs": [basics]}).commands.to_rules()
+    full = Config.model_validate({"pbxs": [basics], "commands": given}).commands.to_rules()
+
+    assert plain == DialRules()
+    assert (sorted(plain.types), sorted(plain.facilities), plain.from_numbers) == (["ep"], [], ())
+    assert full == DialRules(
+        allow=("0049*",),
+        deny=("1",),
+        from_numbers=("2?",),
+        facilities=frozenset({21}),
+        types=frozenset({"ep", "gw", ""}),
+        emergency=EMERGENCY | {"144"},
+        outside_line=("9",),
+        longest=12,
+    )
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1", "auto", 5])

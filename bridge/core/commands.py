@@ -7,15 +7,17 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from typing import NoReturn
 
-from bridge.core import numbers, render
+from bridge.core import render, verbs
+from bridge.core.dialling import DialRules
 from bridge.core.message import Incoming, Json, Message
-from bridge.core.topics import Topics, decode
-from bridge.core.verbs import VERBS, Fields
+from bridge.core.model import PbxState
+from bridge.core.naming import closest
+from bridge.core.topics import TopicId, Topics, decode
+from bridge.core.verbs import SETS, VERBS, Fields
 
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
@@ -62,11 +64,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the configuration lets the bus do. Patterns as `numbers.pattern` makes them."""
+    """What the configuration lets the bus do."""
 
-    allow: frozenset[str] = frozenset(VERBS)
-    numbers_allow: tuple[str, ...] = ()
-    numbers_deny: tuple[str, ...] = ()
+    allow: frozenset[str] = frozenset(SETS["basic"])
+    dialling: DialRules = field(default_factory=DialRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +113,19 @@ def expired(request: Request, now_ms: int) -> Refusal | None:
     return Refusal(request.address, request.id, "expired", f"came {late:.1f} s after its time")
 
 
-def forbidden(request: Request, permissions: Permissions) -> Refusal | None:
-    """Refuse what the configuration does not permit: the verb, then the number."""
+def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Refusal | None:
+    """Refuse what the configuration does not permit: the verb, then what it dials.
+
+    That a user is not there comes later in the order of codes, when the request has its turn.
+    """
     verb = request.address.verb
     if verb not in permissions.allow:
         sentence = f"'{verb}' is not in commands.allow of the bridge"
         return Refusal(request.address, request.id, "not_permitted", sentence)
-    number = str(request.fields.get("number") or "")
-    allow, deny = permissions.numbers_allow, permissions.numbers_deny
-    problem = numbers.refusal(number, allow, deny) if number else None
-    return None if problem is None else Refusal(request.address, request.id, "number_not_allowed", problem)
+    denial = verbs.denied(verb, state, request.fields, permissions.dialling)
+    if denial is None or denial.code == "unknown_user":
+        return None
+    return Refusal(request.address, request.id, denial.code, denial.message)
 
 
 def accepted(request: Request, result: Json, now_ms: int) -> Json:
@@ -198,8 +202,8 @@ def _require_address(problem: str | None) -> None:
 
 def _require_verb(verb: str) -> None:
     if verb not in VERBS:
-        close = get_close_matches(verb[:LONGEST_ID], VERBS, n=1)
-        hint = f" (did you mean '{close[0]}'?)" if close else f"; known: {', '.join(VERBS)}"
+        close = closest(verb, VERBS)
+        hint = f" (did you mean '{close}'?)" if close else f"; known: {', '.join(VERBS)}"
         raise _Bad("unknown_verb", f"no verb '{verb[:LONGEST_ID]}'{hint}")
 
 
@@ -283,8 +287,9 @@ def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
         if problem:
             raise _Bad("invalid", f"'{name[:LONGEST_ID]}' {problem}")
     if user is not None and "user" in spec.fields:
-        if fields.setdefault("user", user) not in {user, decode(user)}:
+        if fields.get("user", user) not in {user, decode(user)}:
             raise _Bad("invalid", "'user' contradicts the topic")
+        fields["user"] = TopicId(user)
     elif user is not None:
         raise _Bad("invalid", f"'{verb}' is not a command of a user")
     if sentence := spec.check(fields):
@@ -293,8 +298,8 @@ def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
 
 
 def _unknown(name: str, known: Sequence[str] | Fields) -> str:
-    close = get_close_matches(name[:LONGEST_ID], list(known), n=1)
-    return f"is not a field of it (did you mean '{close[0]}'?)" if close else "is not a field of it"
+    close = closest(name, known)
+    return f"is not a field of it (did you mean '{close}'?)" if close else "is not a field of it"
 
 
 def _expiry(body: Mapping[str, object], incoming: Incoming, now_ms: int) -> int | None:

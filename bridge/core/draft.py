@@ -134,14 +134,14 @@ class Draft:
     def _claim(self, user: User) -> None:
         wanted = self.scope.topic_id(user.record)
         self._claims[wanted] = self._claims.get(wanted, frozenset()) | {user.guid}
-        for key in _names(user.record.short_name, user.record.number):
+        for key in _keys(user.record):
             self._names[key] = self._names.get(key, frozenset()) | {user.guid}
         self._settle_topics(wanted, user.guid)
 
     def _unclaim(self, user: User | None) -> None:
         if user is None:
             return
-        for key in _names(user.record.short_name, user.record.number):
+        for key in _keys(user.record):
             _discard(self._names, key, user.guid)
         wanted = self.scope.topic_id(user.record)
         _discard(self._claims, wanted, user.guid)
@@ -166,6 +166,11 @@ class Draft:
 
 def _identity(record: UserRecord) -> tuple[str, str, str]:
     return record.short_name, record.number, record.name
+
+
+def _keys(record: UserRecord) -> tuple[tuple[str, str], ...]:
+    """What a user can be found by."""
+    return (*_names(record.short_name, record.number), ("name", record.name))
 
 
 def _names(short_name: str, number: str) -> tuple[tuple[str, str], ...]:

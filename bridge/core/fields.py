@@ -1,9 +1,21 @@
 """The kinds of fields a request may have, and what is wrong with a value. Pure and total."""
 
+import enum
 import re
 from dataclasses import dataclass
 
 _NOT_IN_XML = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+class Dials(enum.Enum):
+    """What a field does to a telephone. Each field that makes one ring has a part; see dialling.py."""
+
+    CALLER = enum.auto()
+    NUMBER = enum.auto()
+    USER = enum.auto()
+    NAME = enum.auto()
+    FROM_NUMBER = enum.auto()
+    FACILITY = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +24,7 @@ class Text:
 
     longest: int = 128
     words: tuple[str, ...] = ()
+    dials: Dials | None = None
 
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value, if anything."""
@@ -28,6 +41,8 @@ class Text:
 class Flag:
     """A field that is true or false."""
 
+    dials: Dials | None = None
+
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value, if anything."""
         return None if isinstance(value, bool) else "must be true or false"
@@ -39,6 +54,7 @@ class Number:
 
     least: int
     most: int
+    dials: Dials | None = None
 
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value, if anything."""

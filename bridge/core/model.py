@@ -157,7 +157,7 @@ class PbxState:
     """All we know of one PBX. Mappings are never changed in place.
 
     users: by guid. topics: the topic id of each user, by guid. claims: which guids want a topic id.
-    names: which guids go by a short name or number. calls: the legs that run, oldest first, by guid.
+    names: which guids go by a short name, a number or a long name. calls: the legs that run, oldest first.
     placed: (guid, leg handle) -> (call id, command id) of calls we placed and have not seen yet.
     unseen: guids the first list has not confirmed yet; None once that list is complete.
     torn: a record was left out of that list, so that who is missing there may still exist.

@@ -14,6 +14,8 @@ _TOKENS = re.compile(r"\[(?:[*#]|[0-9](?:-[0-9])?)+\]|[0-9#*?]")
 _WILD = {"*": "[0-9]*", "?": "[0-9]"}
 _WIDE = {"*": "[0-9*#]*", "?": "[0-9*#]"}
 _MOST_STARS = 3
+_KEYS = {"[*]": "*", "[#]": "#"}
+_PLAIN = frozenset("0123456789#")
 
 
 def dialable(number: str) -> str | None:
@@ -54,11 +56,24 @@ def refusal(number: str, allow: Sequence[str], deny: Sequence[str]) -> str | Non
     wanted = normal(number)
     if any(re.fullmatch(_expression(each, _WIDE), wanted) for each in deny):
         return "commands.numbers.deny of the bridge has this number"
-    if any(re.fullmatch(_expression(each, _WILD), wanted) for each in allow):
+    if fits(number, allow):
         return None
     if {"*", "#"} & set(wanted):
         return "a number with * or # in it must be written in commands.numbers.allow of the bridge, as [*]21#"
     return "commands.numbers.allow of the bridge does not have this number" if allow else None
+
+
+def fits(number: str, patterns: Sequence[str]) -> bool:
+    """Tell whether one of the patterns has this number."""
+    wanted = normal(number)
+    return bool(wanted) and any(re.fullmatch(_expression(each, _WILD), wanted) for each in patterns)
+
+
+def literal(patterns: Sequence[str]) -> frozenset[str]:
+    """The numbers that patterns name digit by digit, without a wildcard or a range."""
+    spelled = (_TOKENS.findall(each) for each in patterns)
+    plain = (tokens for tokens in spelled if all(token in _KEYS or token in _PLAIN for token in tokens))
+    return frozenset("".join(_KEYS.get(token, token) for token in tokens) for tokens in plain)
 
 
 def _expression(wanted: str, wild: Mapping[str, str]) -> str:

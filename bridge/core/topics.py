@@ -9,6 +9,12 @@ REPLY = "reply"
 USER_IDS = ("h323", "e164", "cn", "guid")
 
 
+class TopicId(str):
+    """The level of a topic that names a user: this user, and no other who could be written so."""
+
+    __slots__ = ()
+
+
 def topic_id(record: UserRecord, user_id: str, *, dots: bool = False) -> str:
     """The topic level a user wants: the chosen name percent-encoded, or the guid where that is empty."""
     names = {"h323": record.short_name, "e164": record.number, "cn": record.name, "guid": record.guid}

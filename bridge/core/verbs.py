@@ -6,17 +6,16 @@ A plan is a value (an Action); whoever has a PBX session carries it out.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
-from bridge.core import topics
-from bridge.core.fields import FieldKind, Flag, Number, Text
+from bridge.core.dialling import Denial, DialRules, may_dial, target_of
+from bridge.core.fields import Dials, FieldKind, Flag, Number, Text
 from bridge.core.model import Call, PbxState, User
-from bridge.core.numbers import dialable
+from bridge.core.naming import find_user
+from bridge.core.numbers import dialable, normal
 from bridge.errors import CommandError
 
 Fields = Mapping[str, object]
 _ACTIVITY = re.compile(r"[a-z][a-z-]{0,39}|")
-GUESSED_AMONG = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,40 +78,30 @@ class Verb:
     group: str = "basic"
 
 
-def find_user(state: PbxState, pbx: str, name: str) -> User:
-    """The user with this topic id or, written plainly, this name. Raises CommandError(unknown_user)."""
-    levels = (name, topics.encode(name), topics.encode(name, dots=True))
-    user = next((user for level in levels if (user := state.user_of(level))), None)
-    if user is None:
-        close = _called(state, name) or get_close_matches(name, _alike(state, name)[:GUESSED_AMONG], n=1)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
-        raise CommandError("unknown_user", f"no user '{name}' on {pbx}{hint}")
-    return user
+def plan(verb: str, state: PbxState, pbx: str, fields: Fields, rules: DialRules) -> Action:
+    """What to do for a request, if the rules let it be dialled. Raises CommandError."""
+    action = VERBS[verb].plan(state, pbx, fields)
+    denial = denied(verb, state, fields, rules)
+    if denial is not None:
+        raise CommandError(denial.code, denial.message)
+    return action
 
 
-def _called(state: PbxState, name: str) -> list[str]:
-    """The topic ids of users whose long or display name this is."""
-    wanted = name.casefold()
-    return [
-        state.topics[guid]
-        for guid, user in state.users.items()
-        if wanted in {user.record.name.casefold(), user.record.display_name.casefold()}
-    ]
-
-
-def _alike(state: PbxState, name: str) -> list[str]:
-    return [topic for topic in state.topics.values() if topic[:1].lower() == name[:1].lower()]
+def denied(verb: str, state: PbxState, fields: Fields, rules: DialRules) -> Denial | None:
+    """Why a request may not be dialled, if so; it is never asked for a verb that makes nothing ring."""
+    wanted = target_of(VERBS[verb].fields, fields, state)
+    return None if wanted is None else may_dial(wanted, rules)
 
 
 def _plan_call(state: PbxState, pbx: str, fields: Fields) -> Action:
-    target = fields.get("to_user")
-    callee = find_user(state, pbx, str(target)).record if target is not None else None
+    to_user = _text(fields, "to_user")
+    callee = find_user(state, pbx, to_user).record if to_user else None
     return PlaceCall(
-        user=find_user(state, pbx, str(fields["user"])),
-        number=dialable(str(fields.get("number", ""))) or "",
+        user=find_user(state, pbx, _text(fields, "user")),
+        number=dialable(_text(fields, "number")) or "",
         short_name=callee.short_name if callee else "",
-        name=str(fields.get("name", "")) or (callee.name if callee and not callee.short_name else ""),
-        from_number=str(fields.get("from_number", "")),
+        name=_text(fields, "name") or (callee.name if callee and not callee.short_name else ""),
+        from_number=normal(_text(fields, "from_number")),
         anonymous=fields.get("anonymous") is True,
         facility=_whole(fields, "facility") or 0,
     )
@@ -136,7 +125,7 @@ def _plan_clear(state: PbxState, pbx: str, fields: Fields) -> Action:
 
 def _find_call(state: PbxState, pbx: str, fields: Fields) -> Call:
     """The call that is named or, without a name, the only one of the user."""
-    user = find_user(state, pbx, str(fields["user"])) if "user" in fields else None
+    user = find_user(state, pbx, _text(fields, "user")) if "user" in fields else None
     if "call" in fields:
         call = state.call(str(fields["call"]))
         if call is None or (user is not None and call.user != user.guid):
@@ -153,7 +142,7 @@ def _plan_presence(state: PbxState, pbx: str, fields: Fields) -> Action:
     activity = str(fields.get("activity", ""))
     status = fields.get("status")
     return SetPresence(
-        user=find_user(state, pbx, str(fields["user"])),
+        user=find_user(state, pbx, _text(fields, "user")),
         activity="" if activity == "available" else activity,
         note=str(fields.get("note", "")),
         status=None if status is None else str(status),
@@ -170,6 +159,12 @@ def _check_presence(fields: Fields) -> str | None:
     return None
 
 
+def _text(fields: Fields, name: str) -> str:
+    """A text as it came: the user of a topic is a TopicId."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
 def _whole(fields: Fields, name: str) -> int | None:
     value = fields.get(name)
     return value if isinstance(value, int) else None
@@ -179,13 +174,13 @@ VERBS: Mapping[str, Verb] = {
     "call": Verb(
         plan=_plan_call,
         fields={
-            "user": Text(),
-            "number": Text(64),
-            "to_user": Text(),
-            "name": Text(),
-            "from_number": Text(64),
+            "user": Text(dials=Dials.CALLER),
+            "number": Text(64, dials=Dials.NUMBER),
+            "to_user": Text(dials=Dials.USER),
+            "name": Text(dials=Dials.NAME),
+            "from_number": Text(64, dials=Dials.FROM_NUMBER),
             "anonymous": Flag(),
-            "facility": Number(0, 999),
+            "facility": Number(0, 999, dials=Dials.FACILITY),
         },
         bare="number",
         check=_check_call,

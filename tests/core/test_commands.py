@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 
 from bridge.core import commands
 from bridge.core.commands import Permissions, Refusal, Request
+from bridge.core.dialling import DialRules
+from bridge.core.draft import Scope
 from bridge.core.message import Incoming
+from bridge.core.naming import find_user
 from bridge.core.numbers import dialable
-from bridge.core.topics import Topics
+from bridge.core.topics import TopicId, Topics
 from bridge.core.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, PEOPLE, History, leg, user
@@ -134,10 +138,10 @@ def test_a_response_topic_cannot_reach_our_own(topic: str) -> None:
 
 
 def test_a_user_may_be_named_as_in_the_topic_or_plainly() -> None:
-    """Both are the same user."""
+    """The body may repeat the user in either form; the topic decides."""
     for name in ("a%2Fb", "a/b"):
         payload = json.dumps({"user": name, "number": "1"}).encode()
-        assert fields(of_user("call", payload, "a%2Fb"))["user"] == name
+        assert fields(of_user("call", payload, "a%2Fb"))["user"] == TopicId("a%2Fb")
 
 
 @pytest.mark.parametrize(
@@ -177,18 +181,20 @@ def test_expiry_is_the_earlier_of_both() -> None:
 
 
 def test_permissions() -> None:
-    """The verb first, then the number; deny wins, an empty allow list allows."""
+    """The verb first, then what it dials; without any rule an ordinary call goes."""
     parsed = request("call", {"user": "anna", "number": "0900 1"})
-    plain = request("call", {"user": "anna", "to_user": "bert"})
+    nobody = request("call", {"user": "zoe", "number": "0900 1"})
+    state = History().start().state
     assert isinstance(parsed, Request)
-    assert isinstance(plain, Request)
+    assert isinstance(nobody, Request)
 
-    assert code(commands.forbidden(parsed, Permissions(frozenset({"ping"})))) == "not_permitted"
-    assert code(commands.forbidden(parsed, Permissions(numbers_deny=("0900*",)))) == "number_not_allowed"
-    assert code(commands.forbidden(parsed, Permissions(numbers_allow=("21",)))) == "number_not_allowed"
-    assert commands.forbidden(parsed, Permissions(numbers_allow=("09*",))) is None
-    assert commands.forbidden(parsed, Permissions()) is None
-    assert commands.forbidden(plain, Permissions(numbers_allow=("21",))) is None
+    def verdict(permissions: Permissions, wanted: Request = parsed) -> Refusal | None:
+        return commands.forbidden(wanted, permissions, state)
+
+    assert code(verdict(Permissions(frozenset({"ping"})))) == "not_permitted"
+    assert code(verdict(Permissions(dialling=DialRules(deny=("0900*",))))) == "number_not_allowed"
+    assert verdict(Permissions()) is None
+    assert verdict(Permissions(), nobody) is None, "that nobody is there is found out in its turn"
 
 
 def test_payloads_of_replies() -> None:
@@ -245,6 +251,27 @@ def test_users_and_calls_that_are_not_there(verb: str, given_fields: Any, wanted
         VERBS[verb].plan(state, "hq", given_fields)
 
     assert refusal.value.code == wanted
+
+
+@pytest.mark.parametrize("verb", [verb for verb, its in VERBS.items() if "user" in its.fields])
+@pytest.mark.parametrize("dots", [False, True])
+def test_on_the_topic_of_a_user_the_topic_decides(verb: str, dots: bool) -> None:  # noqa: FBT001  (a case)
+    """A right on the topic of one user reaches no other, however names are written, in topic and body."""
+    names = ("a/b", "a%2Fb", "a%252Fb", "c.d", "c%2Ed", "%", "%25", "e f")
+    people = [user(f"g-{at}", f"N{at}", short_name=name, number="") for at, name in enumerate(names)]
+    bare = json.dumps({"call": {"number": "1"}, "clear": {}, "presence": {}}[verb])
+    everybody = History(Scope(encode_dots=dots)).start(*people).state
+    for guid, topic in everybody.topics.items():
+        others = History(Scope(encode_dots=dots)).start(*(each for each in people if each.guid != guid)).state
+        for name in ("", topic, unquote(topic), *names):
+            payload = json.dumps({"user": name} | json.loads(bare)) if name else bare
+            parsed = of_user(verb, payload.encode(), topic)
+            if isinstance(parsed, Request):
+                assert find_user(everybody, "hq", fields(parsed)["user"]).guid == guid
+                with pytest.raises(CommandError, match="no user"):
+                    VERBS[verb].plan(others, "hq", parsed.fields)
+            else:
+                assert (parsed.code, parsed.message) == ("invalid", "'user' contradicts the topic")
 
 
 @settings(max_examples=200, deadline=None)

@@ -6,11 +6,14 @@ import pytest
 
 from bridge.core import commands
 from bridge.core.commands import LONGEST_ID, LONGEST_PAYLOAD, LONGEST_READ, Permissions, Refusal, Request
+from bridge.core.dialling import DialRules
 from bridge.core.message import Incoming
 from bridge.core.topics import Topics
 from bridge.core.verbs import VERBS
+from tests.core.builders import History
 
 TOPICS = Topics("b", "hq")
+STATE = History().start().state
 NOW = 1_795_000_000_000
 PAST = b'"expires_at":"2020-01-01T00:00:00Z"'
 
@@ -19,13 +22,13 @@ def verdict(verb: str, payload: bytes, permissions: Permissions, *, retain: bool
     """The code of the first check that fails, in the order in which they are made."""
     parsed = commands.parse(Incoming(f"b/hq/command/{verb}", payload, retain=retain), TOPICS, NOW)
     if isinstance(parsed, Request):
-        refusal = commands.expired(parsed, NOW) or commands.forbidden(parsed, permissions)
+        refusal = commands.expired(parsed, NOW) or commands.forbidden(parsed, permissions, STATE)
         return refusal.code if refusal else "ok"
     return parsed.code
 
 
 NOTHING = Permissions(allow=frozenset())
-NO_NUMBER = Permissions(numbers_deny=("*",))
+NO_NUMBER = Permissions(dialling=DialRules(deny=("*",)))
 CALL = b'{"user":"anna","number":"1"}'
 LATE_CALL = b'{"user":"anna","number":"1",' + PAST + b"}"
 
@@ -38,7 +41,7 @@ LATE_CALL = b'{"user":"anna","number":"1",' + PAST + b"}"
         ("zzz", b'{"id":5,' + PAST + b"}", NOTHING, False, "unknown_verb"),
         ("call", b'{"number":"1",' + PAST + b"}", NOTHING, False, "invalid"),
         ("call", LATE_CALL, NOTHING, False, "expired"),
-        ("call", CALL, Permissions(frozenset(), numbers_deny=("*",)), False, "not_permitted"),
+        ("call", CALL, Permissions(frozenset(), DialRules(deny=("*",))), False, "not_permitted"),
         ("call", CALL, NO_NUMBER, False, "number_not_allowed"),
         ("call", CALL, Permissions(), False, "ok"),
     ],
@@ -111,7 +114,7 @@ def test_every_refusal_names_the_request(
     incoming = Incoming(f"b/hq/command/{verb}", payload, **options)
     answer = commands.parse(incoming, TOPICS, NOW)
     if isinstance(answer, Request):
-        refusal = commands.expired(answer, NOW) or commands.forbidden(answer, Permissions(allow))
+        refusal = commands.expired(answer, NOW) or commands.forbidden(answer, Permissions(allow), STATE)
         assert refusal is not None
         answer = refusal
 

@@ -9,8 +9,9 @@ from lxml import etree
 
 from bridge.core.fields import Flag, Number, Text
 from bridge.core.model import PbxState
+from bridge.core.naming import GUESSED_AMONG, LONGEST_GUESS, closest, find_user
 from bridge.core.numbers import dialable
-from bridge.core.verbs import VERBS, SetPresence, find_user
+from bridge.core.verbs import VERBS, SetPresence
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, History, leg, user
 
@@ -121,6 +122,25 @@ def test_who_is_called_by_a_name_for_people_is_guessed(name: str) -> None:
     with pytest.raises(CommandError) as refused:
         find_user(here, "hq", name)
     assert refused.value.message == f"no user '{name}' on hq (did you mean 'r1'?)"
+
+
+def test_a_guess_takes_bounded_time() -> None:
+    """A stranger chooses the name, the PBX how many are alike: neither may hold the bridge up for long."""
+    crowd = [user(f"g-{at}", f"N{at}", short_name=f"u{at:03d}x") for at in range(2 * GUESSED_AMONG)]
+    here = History().start(*crowd).state
+
+    def guess(name: str) -> str:
+        with pytest.raises(CommandError) as refused:
+            find_user(here, "hq", name)
+        return refused.value.message.partition("did you mean ")[2]
+
+    assert guess("u042y") == "'u042x'?)"
+    assert guess("u042yyyy") == "", "more than a slip of typing"
+    found = [at for at in range(2 * GUESSED_AMONG) if guess(f"u{at:03d}") == f"'u{at:03d}x'?)"]
+    assert found == list(range(GUESSED_AMONG))
+    longest = "u" * LONGEST_GUESS
+    assert closest(longest[1:], [longest]) == closest(longest, [longest]) == longest
+    assert closest(longest + "u", [longest]) is None
 
 
 def test_a_call_that_cannot_be_told_is_named() -> None:
