@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from bridge.core.effect import Effect
+from bridge.core.line import ANSWERS
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.core.model import Instant
 from bridge.core.outbox import SET_ASIDE_S
@@ -137,6 +138,8 @@ class BrokerSide:
                 await session.serve(topics)
             except LinkError as error:
                 self._note_end(error)
+                if isinstance(error, Rejected) and self._publisher.outbox.answers_in_flight:
+                    raise SessionLost(f"{error.reason} (at an answer to a request)") from None
                 raise
             finally:
                 self._leave(connection)
@@ -217,9 +220,12 @@ class BrokerSide:
         self._open.clear()
         self._count_inbound(connection)
         self._largest_taken = max(self._largest_taken, connection.largest_taken)
-        culprit = self._publisher.outbox.disconnected(by_broker=connection.ended_by_broker)
-        if culprit is not None:
-            self._set_aside(culprit)
+        now_s, by_broker = self._clock().monotonic_s, connection.ended_by_broker
+        culprit = self._publisher.outbox.disconnected(now_s, by_broker=by_broker)
+        if culprit is not None and culprit.kind in ANSWERS:
+            self._observer.answers_rest(culprit.message.topic, culprit.kind)
+        elif culprit is not None:
+            self._set_aside(culprit.message)
         self._observer.left("mqtt")
         if self._correction is not None:
             self._correction.cancel()
@@ -297,11 +303,12 @@ class BrokerSide:
     def refused(self, message: Message, error: LinkError) -> None:
         """The broker does not take a message (SessionEvents).
 
-        A topic of ours counts as refused until the broker takes something there. Replies go to topics that
-        others choose, and an event that is too large is one event only.
+        A topic of ours counts as refused until the broker takes something there. Others choose where replies
+        go and what is cleared from command topics, and an event that is too large is one event only.
         """
         self._observer.refused(message.topic, error)
-        if self._effect is None or isinstance(error, Unreachable):
+        not_ours = self._publisher.topics.command_in(message.topic) is not None
+        if self._effect is None or not_ours or isinstance(error, Unreachable):
             return
         denied = isinstance(error, Rejected)
         if message.retain or (denied and message.topic.endswith("/event")):

@@ -15,6 +15,7 @@ from bridge.core.outbox import Outbox
 from bridge.core.reports import Batch
 from bridge.core.restore import restore
 from bridge.core.topics import Topics
+from bridge.core.verbs import VERBS
 from bridge.ports import About
 
 ONLINE, CONNECTING, SYNCING = "online", "connecting", "syncing"
@@ -62,6 +63,7 @@ class Publisher:
         self._wake = wake
         self._journal = journal or MemoryJournal()
         self._cleared: set[str] = set()
+        self._own_replies = frozenset(map(topics.response, VERBS))
         self.status = Status(CONNECTING, "", clock().unix_ms)
         self._told = self._counts()
 
@@ -187,12 +189,13 @@ class Publisher:
 
     def reply(self, message: Message) -> None:
         """Send a reply."""
-        self.outbox.put_reply(message, self._clock().monotonic_s)
+        chosen = message.topic not in self._own_replies
+        self.outbox.put_reply(message, self._clock().monotonic_s, chosen=chosen)
         self._wake()
 
     def clear_retained(self, topic: str) -> None:
-        """Take a message off the broker that must not be there."""
-        self._put_state(Message(topic, None, retain=True), self._clock())
+        """Delete a retained message from a command topic."""
+        self.outbox.put_clearing(topic, self._clock().monotonic_s)
         self._wake()
 
     def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:

@@ -36,7 +36,6 @@ class Address:
 
     topic: str
     verb: str
-    qos: int = 1
     correlation: bytes | None = None
     user: str | None = None
 
@@ -155,13 +154,13 @@ def refused(refusal: Refusal, now_ms: int) -> Json:
 
 
 def reply(address: Address, payload: Json) -> Message:
-    """The message that carries a reply."""
-    return Message(address.topic, payload, qos=address.qos, correlation=address.correlation)
+    """The message that carries a reply: QoS 1, so that it counts until the broker has answered it."""
+    return Message(address.topic, payload, correlation=address.correlation)
 
 
 def _address(incoming: Incoming, topics: Topics, verb: str, user: str | None) -> tuple[Address, str | None]:
     """Where the reply goes, and why not to where the request wants it, if so."""
-    default = Address(topics.response(verb), verb, incoming.qos, user=user)
+    default = Address(topics.response(verb), verb, user=user)
     wanted = incoming.response_topic
     if wanted is None:
         return default, None
@@ -169,7 +168,7 @@ def _address(incoming: Incoming, topics: Topics, verb: str, user: str | None) ->
         return default, f"the response topic cannot be used: name one below {topics.base}/reply/"
     if len(incoming.correlation or b"") > LONGEST_CORRELATION:
         return default, f"the correlation data is larger than {LONGEST_CORRELATION} bytes"
-    return Address(wanted, verb, incoming.qos, incoming.correlation, user), None
+    return Address(wanted, verb, incoming.correlation, user), None
 
 
 def _may_reply_to(topic: str, topics: Topics) -> bool:

@@ -1,14 +1,16 @@
 """What waits between our state and the broker. Plain data: whoever waits for it owns the waiting.
 
-State coalesces: one pending message per retained topic, the newest. The rest queues: replies and
-events keep their order, are bounded in number and age, and what is dropped is counted.
+State coalesces: one pending message per retained topic, the newest. Events wait in one line and answers to
+requests in another, each in order and within limits of its own: neither pushes the other out nor starves it.
+What is dropped is counted.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
 
+from bridge.core.caused import Caused
+from bridge.core.line import ANSWERS, Kind, Line, Parcel, size_of
 from bridge.core.message import Message
 from bridge.core.suspects import EVENT_TIMES, STATE_TIMES, Suspects
 
@@ -18,25 +20,20 @@ SET_ASIDE_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many queued messages wait at most, and how old an event may become, in seconds."""
+    """How many events wait at most and for how many seconds; how many answers wait, and their bytes."""
 
     most: int = 100_000
     event_age_s: float = 300.0
+    answers: int = 1000
+    answer_bytes: int = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """A message on its way. Events have a `number`: late ones say so. `queued`: it waited for a broker."""
+class Culprit:
+    """The message at which the broker ended the session."""
 
     message: Message
-    since_s: float
-    number: int | None = None
-    queued: bool = False
-
-    @property
-    def key(self) -> str | int | None:
-        """What it is known by in the next session: topic of a state, number of an event; a reply has none."""
-        return self.message.topic if self.message.retain else self.number
+    kind: Kind
 
 
 class Outbox:
@@ -48,12 +45,15 @@ class Outbox:
     def __init__(self, limits: Limits, event_done: Callable[[int], None] = lambda _: None) -> None:
         self._limits = limits
         self._event_done = event_done
-        self._events = 0
+        self._numbered = 0
         self._states: dict[str, Parcel] = {}
-        self._line: deque[Parcel] = deque()
+        self._events = Line(limits.most)
+        self._answers = Line(limits.answers, limits.answer_bytes)
+        self._answer_is_next = False
         self._flying: dict[int, Parcel] = {}
         self._refused: set[int] = set()
         self._suspects = Suspects()
+        self._caused = {kind: Caused() for kind in ANSWERS}
         self._proven = False
         self._aside: dict[str, float] = {}
         self._tickets = 0
@@ -61,7 +61,7 @@ class Outbox:
         self.dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._states) + len(self._line) + len(self._flying)
+        return len(self._states) + len(self._events) + len(self._answers) + len(self._flying)
 
     @property
     def idle(self) -> bool:
@@ -71,8 +71,9 @@ class Outbox:
     @property
     def oldest_s(self) -> float | None:
         """Since when the oldest message waits for the broker, in monotonic seconds."""
-        waiting = (*self._states.values(), *islice(self._line, 1), *self._flying.values())
-        return min((parcel.since_s for parcel in waiting), default=None)
+        heads = (line.head for line in (self._events, self._answers))
+        waiting = (*self._states.values(), *heads, *self._flying.values())
+        return min((parcel.since_s for parcel in waiting if parcel is not None), default=None)
 
     @property
     def in_flight(self) -> int:
@@ -80,34 +81,45 @@ class Outbox:
         return len(self._flying) - len(self._refused)
 
     @property
+    def answers_in_flight(self) -> bool:
+        """The broker has not answered something that a request caused."""
+        return any(parcel.kind in ANSWERS for parcel in self._flying.values())
+
+    @property
     def states(self) -> tuple[Message, ...]:
         """The retained messages that the broker does not have, oldest first."""
-        flying = (parcel for parcel in self._flying.values() if parcel.message.retain)
+        flying = (parcel for parcel in self._flying.values() if parcel.kind is Kind.STATE)
         return tuple(parcel.message for parcel in (*flying, *self._states.values()))
 
     def put_state(self, message: Message, now_s: float) -> None:
         """Let a retained message wait; it takes the place of an older one of its topic, and its age."""
         older = self._states.get(message.topic)
-        self._states[message.topic] = Parcel(message, now_s if older is None else older.since_s)
+        since_s = now_s if older is None else older.since_s
+        self._states[message.topic] = Parcel(message, since_s, Kind.STATE)
 
     def put_event(self, message: Message, now_s: float) -> int:
         """Let an event wait its turn, and number it; the oldest one in line goes when there are too many."""
-        self._events += 1
-        self._queue(Parcel(message, now_s, self._events, queued=not self.connected))
-        return self._events
+        self._numbered += 1
+        queued = not self.connected
+        self._queue_event(Parcel(message, now_s, Kind.EVENT, self._numbered, queued=queued), now_s)
+        return self._numbered
 
     def put_back(self, number: int, message: Message, since_s: float) -> None:
         """Let an event of an earlier run wait, under its number; before all new ones."""
-        self._events = max(self._events, number)
-        self._queue(Parcel(message, since_s, number, queued=True))
+        self._numbered = max(self._numbered, number)
+        self._queue_event(Parcel(message, since_s, Kind.EVENT, number, queued=True), since_s)
 
-    def put_reply(self, message: Message, now_s: float) -> None:
-        """Let a reply wait its turn."""
-        self._queue(Parcel(message, now_s))
+    def put_reply(self, message: Message, now_s: float, *, chosen: bool = False) -> None:
+        """Let a reply wait its turn. `chosen`: the request chose the topic."""
+        self._queue_answer(message, Kind.CHOSEN_REPLY if chosen else Kind.REPLY, now_s)
+
+    def put_clearing(self, topic: str, now_s: float) -> None:
+        """Have a retained message deleted from a command topic."""
+        self._queue_answer(Message(topic, None, retain=True), Kind.CLEARING, now_s)
 
     def refresh(self, messages: Iterable[Message], now_s: float) -> None:
         """A new broker session: all our state again, in this order, before whatever else waits."""
-        fresh = {message.topic: Parcel(message, now_s) for message in messages}
+        fresh = {message.topic: Parcel(message, now_s, Kind.STATE) for message in messages}
         self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
         self.connected, self._proven = True, False
 
@@ -122,23 +134,33 @@ class Outbox:
                 return None
             self._take_back()
         parcel = self._head(now_s)
-        if parcel is None or (self._flying and self._is_alone(parcel)):
+        if parcel is None or (self._flying and self._one_goes_alone(parcel, now_s)):
             return None
-        self._remove_head()
+        self._remove(parcel)
         self._tickets += 1
         self._flying[self._tickets] = parcel
         return self._tickets, _dated(parcel, now_s)
 
-    def _is_alone(self, parcel: Parcel) -> bool:
+    def _one_goes_alone(self, parcel: Parcel, now_s: float) -> bool:
         """Whether a suspect is next, or on its way: it travels alone, so that its effect is clear."""
-        return parcel.key in self._suspects or next(iter(self._flying.values())).key in self._suspects
+        return any(self._is_suspect(each, now_s) for each in (parcel, next(iter(self._flying.values()))))
 
-    def done(self, ticket: int) -> float | None:
-        """The broker has it: forget it and tell since when it waited."""
+    def _is_suspect(self, parcel: Parcel, now_s: float) -> bool:
+        if parcel.kind in ANSWERS:
+            return self._caused[parcel.kind].goes_alone(parcel.message.topic, now_s)
+        return parcel.key in self._suspects
+
+    def done(self, ticket: int, *, answered: bool = True) -> float | None:
+        """The broker has it: forget it and tell since when it waited.
+
+        `answered`: the broker said so. With QoS 0 it was only written to the socket, which proves nothing.
+        """
         parcel = self._flying.pop(ticket, None)
         if parcel is None:
             return None
-        self._proven = True
+        self._proven = self._proven or answered
+        if parcel.kind in ANSWERS and answered:
+            self._caused[parcel.kind].taken(parcel.message.topic)
         self._forget(parcel)
         return parcel.since_s
 
@@ -147,29 +169,37 @@ class Outbox:
         if ticket in self._flying:
             self._refused.add(ticket)
 
-    def disconnected(self, *, by_broker: bool = False) -> Message | None:
+    def disconnected(self, now_s: float, *, by_broker: bool = False) -> Culprit | None:
         """The broker session is gone: what it did not acknowledge waits again, in its old order.
 
-        A reply does not: it is sent once. Where the broker ended the session, the message that made it do so
-        is returned when that is clear, and is not sent again.
+        An answer does not: it is sent once. Where the broker ended the session, the message that made it do
+        so is returned when that is clear, and is not sent again.
         """
         self.connected = False
-        culprit = None
-        if by_broker:
-            unanswered = [each for ticket, each in self._flying.items() if ticket not in self._refused]
-            times = STATE_TIMES if all(each.message.retain for each in unanswered) else EVENT_TIMES
-            keys = [each.key for each in unanswered]
-            key = self._suspects.session_ended(keys, times, proven=self._proven)
-            if key is not None:  # then it was alone
-                _, parcel = self._flying.popitem()
-                culprit = parcel.message
-                self._drop(parcel, "poison")
+        culprit = self._judge(now_s) if by_broker else None
         for ticket, parcel in list(self._flying.items()):
-            if parcel.key is None:
+            if parcel.kind in ANSWERS:
                 del self._flying[ticket]
                 self._drop(parcel, "reply")
         self._take_back()
         return culprit
+
+    def _judge(self, now_s: float) -> Culprit | None:
+        """Find out whether the broker ended the session because of one message."""
+        unanswered = [each for ticket, each in self._flying.items() if ticket not in self._refused]
+        alone = self._proven and len(unanswered) == 1
+        for kind, caused in self._caused.items():
+            topics = [each.message.topic for each in unanswered if each.kind is kind]
+            if caused.session_ended(topics, now_s, alone=alone):
+                return Culprit(unanswered[0].message, kind)
+        times = STATE_TIMES if all(each.kind is Kind.STATE for each in unanswered) else EVENT_TIMES
+        keys = [each.key for each in unanswered]
+        key = self._suspects.session_ended(keys, times, proven=self._proven)
+        if key is None:
+            return None
+        _, parcel = self._flying.popitem()  # it was alone
+        self._drop(parcel, "poison")
+        return Culprit(parcel.message, parcel.kind)
 
     def set_aside(self, topic: str, now_s: float) -> None:
         """Send nothing on this topic for an hour."""
@@ -182,17 +212,28 @@ class Outbox:
 
     def _take_back(self) -> None:
         for parcel in reversed(self._flying.values()):
-            if parcel.message.retain:
+            if parcel.kind is Kind.STATE:
                 self._states.setdefault(parcel.message.topic, parcel)
+            elif parcel.kind is Kind.EVENT:
+                self._events.put_back(replace(parcel, queued=True))
             else:
-                self._line.appendleft(replace(parcel, queued=True))
+                self._answers.put_back(parcel)
         self._flying.clear()
         self._refused.clear()
 
-    def _queue(self, parcel: Parcel) -> None:
-        self._line.append(parcel)
-        if len(self._line) > self._limits.most:
-            self._drop(self._line.popleft(), "overflow")
+    def _queue_event(self, parcel: Parcel, now_s: float) -> None:
+        """What is too old would not be sent any more: it need not wait until a broker is there."""
+        while (head := self._events.head) is not None and self._is_too_old(head, now_s):
+            self._drop(self._events.pop(), "age")
+        for gone in self._events.push(parcel):
+            self._drop(gone, "overflow")
+
+    def _queue_answer(self, message: Message, kind: Kind, now_s: float) -> None:
+        for gone in self._answers.push(Parcel(message, now_s, kind, size=size_of(message))):
+            self._drop(gone, "reply")
+
+    def _is_too_old(self, event: Parcel, now_s: float) -> bool:
+        return now_s - event.since_s > self._limits.event_age_s
 
     def _head(self, now_s: float) -> Parcel | None:
         """What is to be sent next; what is too old, or must not be sent, is dropped on the way."""
@@ -201,21 +242,37 @@ class Outbox:
             if now_s >= self._aside.get(topic, 0.0):
                 return self._states[topic]
             del self._states[topic]
-        while self._line:
-            parcel = self._line[0]
-            if now_s < self._aside.get(parcel.message.topic, 0.0):
-                self._drop(self._line.popleft(), "poison")
-            elif parcel.number is not None and now_s - parcel.since_s > self._limits.event_age_s:
-                self._drop(self._line.popleft(), "age")
-            else:
-                return parcel
-        return None
+        event, answer = self._next_event(now_s), self._next_answer(now_s)
+        if event is None or answer is None:
+            self._answer_is_next = False
+            return event or answer
+        return answer if self._answer_is_next else event
 
-    def _remove_head(self) -> None:
-        if self._states:
-            del self._states[next(iter(self._states))]
-        else:
-            self._line.popleft()
+    def _next_event(self, now_s: float) -> Parcel | None:
+        while (head := self._events.head) is not None:
+            if now_s < self._aside.get(head.message.topic, 0.0):
+                self._drop(self._events.pop(), "poison")
+            elif self._is_too_old(head, now_s):
+                self._drop(self._events.pop(), "age")
+            else:
+                break
+        return head
+
+    def _next_answer(self, now_s: float) -> Parcel | None:
+        while (head := self._answers.head) is not None:
+            if self._caused[head.kind].may_send(head.message.topic, now_s):
+                break
+            self._drop(self._answers.pop(), "poison")
+        return head
+
+    def _remove(self, parcel: Parcel) -> None:
+        """Events and answers take turns while both wait."""
+        if parcel.kind is Kind.STATE:
+            del self._states[parcel.message.topic]
+            return
+        is_event = parcel.kind is Kind.EVENT
+        (self._events if is_event else self._answers).pop()
+        self._answer_is_next = is_event
 
     def _drop(self, parcel: Parcel, reason: str) -> None:
         self._forget(parcel)

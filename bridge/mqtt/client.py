@@ -210,6 +210,7 @@ class Connection:
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send; the future is done when the broker has it, and fails with a LinkError if it will not.
 
+        With QoS 0 it is done when the last byte is written: until then paho holds it, and it must count.
         A caller need not look at it: such a failure is no bug.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -229,8 +230,6 @@ class Connection:
         info = self._client.publish(message.topic, payload, qos, retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             future.set_exception(SessionLost(f"the connection to the broker {self.settings.place} ended"))
-        elif qos == 0:
-            future.set_result(None)
         else:
             self._publishing[info.mid] = Waiting((message.topic,), future, size)
         return future

@@ -12,7 +12,7 @@ from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.model import Instant
 from bridge.core.outbox import Outbox
 from bridge.core.topics import Topics
-from bridge.errors import LinkError, SessionLost, Unreachable
+from bridge.errors import LinkError, ProtocolError, SessionLost, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.settings import MQTT_5
 
@@ -176,7 +176,8 @@ class BrokerSession:
             self._rest_until_s = self._clock().monotonic_s + REST_S
             self._outbox.again(ticket)
         else:
-            since = self._outbox.done(ticket)
+            asked = min(message.qos, self._connection.limits.maximum_qos) > 0
+            since = self._outbox.done(ticket, answered=asked and not isinstance(error, ProtocolError))
             if error is None and since is not None:
                 self._events.acknowledged(message.topic, self._clock().monotonic_s - since)
         if isinstance(error, LinkError):

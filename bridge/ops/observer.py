@@ -9,6 +9,7 @@ import structlog
 
 from bridge.bugs import Bugs
 from bridge.core.commands import Address
+from bridge.core.line import Kind
 from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.progress import Pace
@@ -260,6 +261,17 @@ class Observer:
         why = "larger than all that it has taken: its limit?" if too_large else "is the topic forbidden?"
         reason = f"the broker closed the connection twice when it got this ({why})"
         self.log.warning("message set aside", topic=topic, bytes=size, reason=reason)
+
+    def answers_rest(self, topic: str, kind: Kind) -> None:
+        """The broker ends our sessions at one kind of answers to requests."""
+        self.log.warning(
+            "answers held back",
+            kind=kind.value,
+            topic=topic,
+            reason="the broker closed the connection twice when it got one: for an hour they go only "
+            "where it has taken one before",
+            hint="grant the right to write <base>/reply/#, response/# and command topics",
+        )
 
     def oversized(self, topic: str) -> None:
         """A message larger than any of ours was read past; the first is loud."""

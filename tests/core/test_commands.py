@@ -162,7 +162,7 @@ def test_a_reply_goes_where_the_request_wants_it() -> None:
     given = request("ping", b"", response_topic=deepest, correlation=b"x" * 256)
     heavy = request("ping", b'{"id":"h"}', response_topic=deepest, correlation=b"x" * 257)
 
-    assert (reply.topic, reply.correlation, reply.qos, reply.retain) == ("home/r", b"7", 0, False)
+    assert (reply.topic, reply.correlation, reply.qos, reply.retain) == ("home/r", b"7", 1, False)
     assert own.address.topic == f"{ROOT}/response/mine"
     assert (given.address.topic, given.address.correlation) == (deepest, b"x" * 256)
     assert (code(heavy), heavy.id, heavy.address.correlation) == ("invalid", "h", None)

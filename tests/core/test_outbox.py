@@ -1,12 +1,17 @@
 """State coalesces, events queue, nothing is lost between outbox and broker; the small memories too."""
 
+from collections.abc import Callable
 from itertools import islice
 
+import pytest
+
 from bridge.core.backoff import delays
+from bridge.core.caused import PROVEN_AT_MOST, REST_S, Caused
 from bridge.core.commands import Address
 from bridge.core.ledger import REMEMBERED_AT_MOST, REMEMBERED_S, Allowance, Ledger
+from bridge.core.line import Kind
 from bridge.core.message import Message
-from bridge.core.outbox import Limits, Outbox
+from bridge.core.outbox import Culprit, Limits, Outbox
 
 
 def state(topic: str, payload: str | None = "x") -> Message:
@@ -77,7 +82,7 @@ def test_what_was_not_acknowledged_comes_again_in_order() -> None:
     assert outbox.done(tickets[0][0]) == 0
     assert outbox.done(999) is None
     outbox.put_state(state("b", "2"), 1)
-    outbox.disconnected()
+    outbox.disconnected(0.0)
     outbox.refresh([state("a", "3")], 2)
 
     taken = drain(outbox, 2)
@@ -132,13 +137,203 @@ def test_a_reply_is_sent_once() -> None:
     outbox.put_reply(Message("r", "first"), 0)
     outbox.put_event(Message("e", {}), 0)
     sent = [outbox.take(0), outbox.take(0)]
-    assert [item is not None and item[1].topic for item in sent] == ["r", "e"]
+    assert {item is not None and item[1].topic for item in sent} == {"r", "e"}
     outbox.put_reply(Message("r", "second"), 0)
-    assert outbox.disconnected() is None
+    assert outbox.disconnected(0.0) is None
     outbox.refresh((), 0)
 
     assert [message.payload for message in drain(outbox) if message.topic == "r"] == ["second"]
     assert outbox.dropped == {"reply": 1}
+
+
+def answers(outbox: Outbox) -> list[object]:
+    """What the payloads of the messages that wait are, in the order in which they go."""
+    outbox.refresh((), 0)
+    return [message.payload for message in drain(outbox)]
+
+
+def test_replies_push_no_event_out() -> None:
+    """Nor do events push out replies: each line has its own limits, and the oldest of it goes."""
+    outbox = Outbox(Limits(most=2, answers=3))
+    outbox.put_event(event(1), 0)
+    for number in range(5):
+        outbox.put_reply(Message("r", str(number)), 0)
+    outbox.put_event(event(2), 0)
+    outbox.put_event(event(3), 0)
+
+    assert outbox.dropped == {"reply": 2, "overflow": 1}
+    assert len(outbox) == 5
+    payloads = answers(outbox)
+    assert [each for each in payloads if isinstance(each, str)] == ["2", "3", "4"]
+    assert [each["seq"] for each in payloads if isinstance(each, dict)] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        Message("r", {"message": "x" * 1000}),
+        Message("r", "ä" * 500),
+        Message("r" * 1000, None),
+        Message("r", "", correlation=b"x" * 1000),
+    ],
+)
+def test_replies_are_limited_in_bytes(large: Message) -> None:
+    """Payload, topic and correlation data count, in bytes; what has left the line does not."""
+    outbox = Outbox(Limits(answer_bytes=2500))
+    outbox.refresh((), 0)
+    for _ in range(3):
+        outbox.put_reply(large, 0)
+    assert (len(outbox), outbox.dropped) == (2, {"reply": 1})
+    drain(outbox)
+    for _ in range(2):
+        outbox.put_reply(large, 0)
+    assert (len(outbox), outbox.dropped) == (2, {"reply": 1})
+
+
+def test_one_reply_larger_than_the_limit_goes() -> None:
+    """It does not stand in the way of the next."""
+    outbox = Outbox(Limits(answer_bytes=500))
+    outbox.put_reply(Message("r", "x" * 1000), 0)
+    outbox.put_reply(Message("r", "y"), 0)
+    assert answers(outbox) == ["y"]
+
+
+def test_deletions_on_command_topics_are_limited_too() -> None:
+    """Strangers cause them, on topics of any length: they count as replies do."""
+    outbox = Outbox(Limits(answer_bytes=100_000))
+    for number in range(100):
+        outbox.put_clearing(f"{number}{'x' * 30_000}", 0)
+    assert (len(outbox), outbox.dropped) == (3, {"reply": 97})
+    outbox.refresh((), 0)
+    assert [(each.payload, each.retain) for each in drain(outbox)] == [(None, True)] * 3
+
+
+def test_replies_and_events_take_turns() -> None:
+    """A flood of one kind does not hold up the other."""
+    outbox = Outbox(Limits())
+    for number in range(4):
+        outbox.put_reply(Message("r", str(number)), 0)
+    for number in range(2):
+        outbox.put_event(Message("e", None), number)
+    outbox.refresh([state("s")], 0)
+    assert [message.topic for message in drain(outbox)] == ["s", "e", "r", "e", "r", "r", "r"]
+
+
+def test_a_reply_that_was_not_taken_for_the_moment_keeps_its_place() -> None:
+    """It is sent again in the same session, before later ones."""
+    outbox = Outbox(Limits())
+    outbox.refresh((), 0)
+    for number in range(3):
+        outbox.put_reply(Message("r", str(number)), 0)
+    first = outbox.take(0)
+    assert first is not None
+    outbox.again(first[0])
+    assert [message.payload for message in drain(outbox)] == ["0", "1", "2"]
+
+
+def test_events_grow_too_old_while_no_broker_is_there() -> None:
+    """They do not fill the memory until one comes."""
+    done: list[int] = []
+    outbox = Outbox(Limits(event_age_s=10), done.append)
+    for second in range(100):
+        outbox.put_event(event(second), float(second))
+    assert (len(outbox), outbox.dropped["age"], done[-1]) == (11, 89, 89)
+
+
+def session(outbox: Outbox, now_s: float, bad: Callable[[str], bool]) -> tuple[list[str], Culprit | None]:
+    """One session with a broker that ends it at a bad topic: what it took, and what is blamed."""
+    outbox.refresh([state("state")], now_s)
+    taken: list[str] = []
+    while (item := outbox.take(now_s)) is not None:
+        if bad(item[1].topic):
+            return taken, outbox.disconnected(now_s, by_broker=True)
+        outbox.done(item[0])
+        taken.append(item[1].topic)
+    return taken, None
+
+
+def deep(topic: str) -> bool:
+    """What a broker with few levels does not take."""
+    return topic.count("/") > 4
+
+
+@pytest.mark.parametrize("kind", [Kind.REPLY, Kind.CHOSEN_REPLY, Kind.CLEARING])
+def test_a_stranger_ends_two_sessions_an_hour(kind: Kind) -> None:
+    """At a broker that ends them at an answer, whatever other topics there are; those it took go on."""
+    outbox = Outbox(Limits())
+
+    def ask(topic: str, now_s: float) -> None:
+        if kind is Kind.CLEARING:
+            outbox.put_clearing(topic, now_s)
+        else:
+            outbox.put_reply(Message(topic, "x"), now_s, chosen=kind is Kind.CHOSEN_REPLY)
+
+    ask("good", 0.0)
+    assert session(outbox, 0.0, deep) == (["state", "good"], None)
+    ends, culprits = 0, []
+    for number in range(100):
+        ask(f"a/b/c/d/e/f{number}", number)
+        ask("good", number)
+        ask(f"good/{number}", number)
+        taken, culprit = session(outbox, number, deep)
+        ends += not outbox.connected
+        culprits += [culprit] if culprit is not None else []
+        if outbox.connected:
+            assert set(taken) == {"state", "good"}
+    assert ends == 2
+    assert [(culprit.kind, deep(culprit.message.topic)) for culprit in culprits] == [(kind, True)]
+    ask("good/new", 2 * REST_S)
+    assert session(outbox, 2 * REST_S, deep) == (["state", "good/new"], None)
+
+
+def test_a_right_that_is_taken_away_is_noticed() -> None:
+    """A topic that the broker took before, and at which it now ends sessions, is trusted no more."""
+    outbox = Outbox(Limits())
+    ends = 0
+    for number in range(10):
+        outbox.put_reply(Message("a/b/c/d/e/f", "x"), number, chosen=True)
+        session(outbox, number, deep if number else lambda _: False)
+        ends += not outbox.connected
+    assert ends == 2
+
+
+def test_a_network_that_breaks_beside_a_reply_is_not_blamed_on_it() -> None:
+    """Not when something else was on its way, nor when the broker took nothing in that session."""
+    outbox = Outbox(Limits())
+    for _ in range(10):
+        outbox.put_reply(Message("r/1", "x"), 0.0, chosen=True)
+        outbox.refresh((), 0.0)
+        assert outbox.take(0.0) is not None
+        assert outbox.disconnected(0.0, by_broker=True) is None
+    outbox.put_reply(Message("r/2", "x"), 0.0, chosen=True)
+    assert session(outbox, 0.0, deep) == (["state", "r/2"], None)
+
+
+def test_memory_of_topics_is_bounded() -> None:
+    """The broker may take any number of topics that strangers name; the latest are known."""
+    caused = Caused()
+    for number in range(PROVEN_AT_MOST + 10):
+        caused.taken(str(number))
+    caused.session_ended(["bad"], 0.0, alone=True)
+    caused.session_ended(["bad"], 0.0, alone=True)
+    assert [caused.may_send(str(number), 1.0) for number in (9, 10, PROVEN_AT_MOST)] == [False, True, True]
+    assert caused.may_send("9", REST_S)
+
+
+def test_what_was_only_written_proves_nothing() -> None:
+    """With QoS 0 nobody says that the broker took it: a topic that it ends sessions at is not trusted."""
+    outbox = Outbox(Limits())
+    outbox.refresh((), 0.0)
+    outbox.put_event(Message("e", None), 0.0)
+    for _ in range(10):
+        item = outbox.take(0.0)
+        assert item is not None
+        assert outbox.disconnected(0.0, by_broker=True) is None
+        outbox.refresh([state("s")], 0.0)
+        item = outbox.take(0.0)
+        assert item is not None
+        outbox.done(item[0], answered=False)
+    assert [message.topic for message in drain(outbox)] == ["e"]
 
 
 def test_the_ledger_remembers_ten_minutes() -> None:

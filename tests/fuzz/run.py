@@ -144,7 +144,7 @@ class Run:
         """The broker session is gone with what was under way; the broker publishes the will."""
         self.wire.clear()
         self.unacknowledged.clear()
-        self.outbox.disconnected()
+        self.outbox.disconnected(0.0)
         broker.publish(TOPICS.state, b"offline", retain=True)
 
     def begin(self, exchange: Exchange) -> PbxSide:
@@ -208,7 +208,7 @@ class Run:
 
     def waiting_events(self) -> list[Any]:
         """The events that the broker has not acknowledged."""
-        parcels = [*self.outbox._flying.values(), *self.outbox._line]
+        parcels = [*self.outbox._flying.values(), *self.outbox._events]
         messages = [parcel.message for parcel in parcels if parcel.number is not None]
         return [json.loads(encode(message)) for message in messages]
 

@@ -71,7 +71,7 @@ class Histories(AtThePbx, ToThePbx, ToTheBroker):
         outbox = self.bridge.outbox
         assert outbox.in_flight == len(self.bridge.wire) + len(self.bridge.unacknowledged)
         assert outbox.in_flight <= self.bridge.window
-        assert len(outbox._line) <= LIMITS.most
+        assert len(outbox._events) <= LIMITS.most
         assert not outbox.dropped
 
     def teardown(self) -> None:
@@ -108,9 +108,9 @@ def test_an_outbox_that_is_too_small_counts_what_it_drops(story: list[str]) -> N
         elif step == "done" and under_way:
             outbox.done(under_way.pop(0))
         elif step == "cut":
-            outbox.disconnected()
+            outbox.disconnected(0.0)
             under_way.clear()
-        assert len(outbox._line) <= most + window
+        assert len(outbox._events) <= most + window
         assert outbox.in_flight == len(under_way)
 
     made = set(range(1, story.count("put") + 1))

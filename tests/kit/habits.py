@@ -30,7 +30,10 @@ class Habits:
 
     closes_at: frozenset[str] = frozenset()
     closes_above_bytes: int | None = None
-    """A publish on such a topic, or of a larger packet, ends the connection without a word."""
+    closes_above_levels: int | None = None
+    closes_with: int | None = None
+    """A publish on such a topic, or of a larger packet, or on a deeper topic, ends the connection: without a
+    word, or with this reason code of MQTT 5."""
 
     keeps: bool = False
     keeps_for_wildcards: bool = True
@@ -39,6 +42,12 @@ class Habits:
 
     dots_become_slashes: bool = False
     """In the topics of what is delivered, as with RabbitMQ."""
+
+    def closes_for(self, topic: str, size: int) -> bool:
+        """Whether a publish ends the connection."""
+        most, deepest = self.closes_above_bytes, self.closes_above_levels
+        too_large = most is not None and size > most
+        return topic in self.closes_at or too_large or (deepest is not None and topic.count("/") >= deepest)
 
     def refusal_of_will(self, qos: int, *, retain: bool) -> int:
         """The reason code for a CONNECT with such a will; 0: it is taken."""

@@ -58,13 +58,14 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """A message; `mid` is 0 with QoS 0."""
+    """A message; `mid` is 0 with QoS 0; `response` is the response topic of MQTT 5, if there is one."""
 
     topic: str
     payload: bytes
     qos: int = 0
     retain: bool = False
     mid: int = 0
+    response: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +205,12 @@ def write_unsuback(level: int, mid: int, count: int) -> bytes:
 
 
 def write_publish(level: int, publish: Publish) -> bytes:
-    """Write a PUBLISH without properties."""
+    """Write a PUBLISH."""
+    response = publish.response.encode()
+    properties = b"\x08" + _number(len(response)) + response if response else b""
     topic = publish.topic.encode()
     body = _number(len(topic)) + topic + (_number(publish.mid) if publish.qos else b"")
-    body += (b"\0" if level == MQTT_5 else b"") + publish.payload
+    body += (_varint(len(properties)) + properties if level == MQTT_5 else b"") + publish.payload
     return write(Kind.PUBLISH, body, publish.qos << 1 | publish.retain)
 
 

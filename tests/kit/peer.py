@@ -88,9 +88,11 @@ class Peer:
         """What was published on a topic."""
         return [each.payload for each in self.publishes if each.topic == topic]
 
-    def send_publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
+    def send_publish(
+        self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, response: str = ""
+    ) -> None:
         """Send a message to the latest client, whether it subscribed or not."""
-        self._latest.send_publish(Publish(topic, payload, qos, retain))
+        self._latest.send_publish(Publish(topic, payload, qos, retain, response=response))
 
     def disconnect(self, reason_code: int) -> None:
         """Send the latest client away with an MQTT 5 DISCONNECT, and close."""
@@ -215,10 +217,9 @@ class _Client:
     def _published(self, publish: Publish, size: int) -> None:
         now = time.monotonic()
         peer = self._peer
-        most = peer.habits.closes_above_bytes
-        if publish.topic in peer.habits.closes_at or (most is not None and size > most):
+        if peer.habits.closes_for(publish.topic, size):
             peer.poisoned.append(publish.topic)
-            self._writer.transport.abort()
+            self._send_away(peer.habits.closes_with)
             return
         peer.publishes.append(Received(publish.topic, publish.payload, publish.qos, publish.retain, now))
         if publish.retain and peer.habits.keeps:
@@ -228,6 +229,12 @@ class _Client:
             peer.most_unacknowledged = max(peer.most_unacknowledged, self.unacknowledged)
             self._owed.put_nowait((now, publish.mid))
         self._forward(publish)
+
+    def _send_away(self, reason_code: int | None) -> None:
+        if reason_code is None:
+            self._writer.transport.abort()
+        else:
+            self.end(packets.write(Kind.DISCONNECT, bytes([reason_code, 0])))
 
     def _forward(self, publish: Publish) -> None:
         """Give it back to the first subscription that wants it."""

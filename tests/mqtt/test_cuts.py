@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from bridge.mqtt.door import Door
 from bridge.mqtt.session import read_back
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually
-from tests.kit.network import HOLDING
+from tests.kit.network import CLEAR, HOLDING
 from tests.kit.proxy import Proxy
 
 WILL = Message("t/state", "offline", retain=True)
@@ -117,6 +118,28 @@ async def test_cancelled_while_saying_goodbye(proxy: Proxy) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert connection.lost.done()
+
+
+async def test_qos_0_counts_until_it_is_written(proxy: Proxy) -> None:
+    """The network takes nothing: what paho holds is not done, however it was sent."""
+    async with connect(settings(proxy.port), WILL) as connection:
+        proxy.conditions = HOLDING
+        sent = [connection.publish(replace(LARGE, qos=0)) for _ in range(200)]
+        await eventually(sent[0].done, "the first ones are in the buffers of the system")
+        assert not sent[-1].done()
+        proxy.conditions = CLEAR
+        await eventually(lambda: all(each.done() for each in sent), "all is written")
+        assert [each.exception() for each in sent] == [None] * len(sent)
+
+
+async def test_qos_0_that_was_not_written_is_lost_with_the_connection(proxy: Proxy) -> None:
+    """Whoever sent it hears so, and can send it again."""
+    async with connect(settings(proxy.port), WILL) as connection:
+        proxy.conditions = HOLDING
+        sent = [connection.publish(replace(LARGE, qos=0)) for _ in range(200)]
+        proxy.cut()
+        await connection.lost
+        assert isinstance(sent[-1].exception(), SessionLost)
 
 
 async def test_cancelled_at_any_moment_of_connecting(broker: Mosquitto) -> None:

@@ -180,8 +180,8 @@ def test_the_culprit_is_found_whatever_was_beside_it(keys: list[int], poison: in
         outbox.refresh([FIRST], 0.0)
         if not _session(outbox, culprit, window, arrived):
             break
-        ended = outbox.disconnected(by_broker=True)
-        blamed += [ended.topic] if ended is not None else []
+        ended = outbox.disconnected(0.0, by_broker=True)
+        blamed += [ended.message.topic] if ended is not None else []
     assert blamed == [culprit]
     assert outbox.idle
     assert arrived == {FIRST.topic, *(f"t/{key}" for key in keys)} - {culprit}
@@ -235,7 +235,7 @@ def test_a_network_that_breaks_three_times_loses_no_event() -> None:
         assert state is not None
         outbox.done(state[0])
         assert outbox.take(0.0) is not None
-        assert outbox.disconnected(by_broker=True) is None
+        assert outbox.disconnected(0.0, by_broker=True) is None
     arrived = []
     while (taken := outbox.take(0.0)) is not None:
         arrived.append(taken[1].payload)
@@ -250,7 +250,7 @@ def test_a_network_that_breaks_at_once_silences_nothing() -> None:
     for _ in range(10):
         outbox.refresh([FIRST], 0.0)
         assert outbox.take(0.0) is not None
-        assert outbox.disconnected(by_broker=True) is None
+        assert outbox.disconnected(0.0, by_broker=True) is None
     assert outbox.dropped == Counter()
 
 
@@ -279,5 +279,5 @@ def test_what_was_answered_ends_no_session() -> None:
         taken = outbox.take(0.0)
         assert taken is not None
         outbox.again(taken[0])
-        assert outbox.disconnected(by_broker=True) is None
+        assert outbox.disconnected(0.0, by_broker=True) is None
     assert (len(outbox), outbox.dropped) == (1, Counter())

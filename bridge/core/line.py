@@ -1,0 +1,94 @@
+"""Messages that wait their turn, in order and within limits. Plain data; decides nothing about sending."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from bridge.core.message import Message
+
+OVERHEAD_BYTES = 64
+
+
+class Kind(Enum):
+    """What a message is to the outbox. The last three answer requests, so that strangers cause them.
+
+    `REPLY`: on `response/<verb>`. `CHOSEN_REPLY`: on a topic that the request chose. `CLEARING`: deletes a
+    retained message from a command topic.
+    """
+
+    STATE = "state"
+    EVENT = "event"
+    REPLY = "reply"
+    CHOSEN_REPLY = "chosen_reply"
+    CLEARING = "clearing"
+
+
+ANSWERS = (Kind.REPLY, Kind.CHOSEN_REPLY, Kind.CLEARING)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message on its way. Events have a `number`: late ones say so. `queued`: it waited for a broker."""
+
+    message: Message
+    since_s: float
+    kind: Kind
+    number: int | None = None
+    queued: bool = False
+    size: int = 0
+
+    @property
+    def key(self) -> str | int | None:
+        """How the next session knows it: topic of a state, number of an event; answers are sent once."""
+        return self.message.topic if self.kind is Kind.STATE else self.number
+
+
+class Line:
+    """A queue with limits: `push` returns what had to go, the oldest first."""
+
+    def __init__(self, most: int, most_bytes: int | None = None) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._parcels: deque[Parcel] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._parcels)
+
+    def __iter__(self) -> Iterator[Parcel]:
+        return iter(self._parcels)
+
+    @property
+    def head(self) -> Parcel | None:
+        """The next one, which stays."""
+        return self._parcels[0] if self._parcels else None
+
+    def push(self, parcel: Parcel) -> tuple[Parcel, ...]:
+        """Let it wait at the end."""
+        self._parcels.append(parcel)
+        self._bytes += parcel.size
+        gone = []
+        while len(self) > self._most or (self._most_bytes is not None and self._bytes > self._most_bytes):
+            gone.append(self.pop())
+        return tuple(gone)
+
+    def pop(self) -> Parcel:
+        """Take the next one out."""
+        parcel = self._parcels.popleft()
+        self._bytes -= parcel.size
+        return parcel
+
+    def put_back(self, parcel: Parcel) -> None:
+        """Let one that was taken out be the next again."""
+        self._parcels.appendleft(parcel)
+        self._bytes += parcel.size
+
+
+def size_of(message: Message) -> int:
+    """About how many bytes its packet takes, not less."""
+    payload = message.payload
+    body = payload if payload is None or isinstance(payload, str) else json.dumps(payload)
+    texts = len(message.topic.encode(errors="replace")) + len((body or "").encode(errors="replace"))
+    return texts + len(message.correlation or b"") + OVERHEAD_BYTES
