@@ -1,16 +1,31 @@
 """One leg's life: opened by its first record, advanced by the next ones, closed by the last. Pure."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from bridge.core.model import Call, Direction, EventType, Far, Instant
 from bridge.core.reports import CallState, LegRecord, Party, Side
 
-Resolve = Callable[[Party], Far]
 GATEWAY = "gw"
 QUEUE = "waiting"
-_YOUNG = frozenset({CallState.SETUP, CallState.RINGING})
+YOUNG = frozenset({CallState.SETUP, CallState.RINGING})
 _OTHER = {Side.USER: Side.REMOTE, Side.REMOTE: Side.USER, None: None}
+
+
+class Parties(Protocol):
+    """Parties as we publish them, with the topic id of the user whom each is."""
+
+    def inside(self, party: Party) -> Far:
+        """Somebody who did something at the PBX: transferred, parked."""
+        ...
+
+    def claimed(self, party: Party) -> Far:
+        """Somebody whom a caller from outside may have named: only the PBX's own names count."""
+        ...
+
+    def far_end(self, party: Party, leg: Call) -> Far:
+        """The far end of a leg, which is as it was before."""
+        ...
 
 
 def opened(call_id: str, user: str, user_type: str, record: LegRecord, now: Instant) -> Call:
@@ -51,7 +66,7 @@ def as_seen(user_type: str, record: LegRecord) -> LegRecord:
     )
 
 
-def advanced(call: Call, user_type: str, record: LegRecord, resolve: Resolve, now: Instant) -> Call:
+def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, now: Instant) -> Call:
     """The call after one more record. What the record leaves out stays as it was.
 
     A queue connects a call to play its announcement: that is no answer.
@@ -61,7 +76,7 @@ def advanced(call: Call, user_type: str, record: LegRecord, resolve: Resolve, no
     connected = state is CallState.CONNECTED and user_type != QUEUE
     answered = call.answered_ms is None and connected
     after = replace(
-        _with_parties(call, record, resolve),
+        _with_parties(call, record, parties, state),
         handle=record.leg,
         state=state,
         conference=record.conference or call.conference,
@@ -107,7 +122,7 @@ def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[E
 
 
 def _beginning(call: Call, *, resync: bool) -> tuple[EventType, ...]:
-    if resync and call.state not in _YOUNG:
+    if resync and call.state not in YOUNG:
         return (EventType.UPDATED,)
     steps = _steps(None, call)
     known_late = tuple(step for step in steps if step is EventType.RINGING)
@@ -154,16 +169,20 @@ def _held_more(before: Call | None, after: Call) -> bool:
     return (after.held and not was) or (after.held_by_remote and not was_by_remote)
 
 
-def _with_parties(call: Call, record: LegRecord, resolve: Resolve) -> Call:
+def _with_parties(call: Call, record: LegRecord, parties: Parties, state: CallState) -> Call:
     def end(party: Party | None, known: Far | None) -> Far | None:
-        return known if party is None else resolve(party)
+        return known if party is None else parties.inside(party)
+
+    def claim(party: Party | None, known: Far | None) -> Far | None:
+        return known if party is None else parties.claimed(party)
 
     unknown_now = record.remote.anonymous and not call.remote.anonymous and call.remote != Far()
+    leg = replace(call, state=state, conference=record.conference or call.conference)
     return replace(
         call,
-        remote=call.remote if unknown_now else resolve(record.remote),
-        diverted_from=end(record.diverted_from, call.diverted_from),
-        first_diverted_from=end(record.first_diverted_from, call.first_diverted_from),
+        remote=call.remote if unknown_now else parties.far_end(record.remote, leg),
+        diverted_from=claim(record.diverted_from, call.diverted_from),
+        first_diverted_from=claim(record.first_diverted_from, call.first_diverted_from),
         transferred_by=end(record.transferred_by, call.transferred_by),
         transferred_to=end(record.transferred_to, call.transferred_to),
         parked_at=end(record.parked_at, call.parked_at),

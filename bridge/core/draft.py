@@ -4,7 +4,19 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bridge.core import topics
-from bridge.core.model import Call, Changes, Event, EventType, Far, Instant, PbxState, Switch, User
+from bridge.core.calls import GATEWAY, YOUNG
+from bridge.core.model import (
+    Call,
+    Changes,
+    Direction,
+    Event,
+    EventType,
+    Far,
+    Instant,
+    PbxState,
+    Switch,
+    User,
+)
 from bridge.core.reports import Party, UserRecord
 from bridge.core.rules import Rule, selects
 
@@ -101,9 +113,20 @@ class Draft:
         self._call_count += 1
         return f"{self._state.epoch}-{self._call_count}"
 
-    def far(self, party: Party) -> Far:
-        """A party with the topic id of the user it is, if exactly one user fits."""
-        return Far(party.number, party.display_name or party.name, self._user_named(party), party.anonymous)
+    def inside(self, party: Party) -> Far:
+        """A party with the topic id of the user it is, if exactly one fits its short name or its number."""
+        user = self._user_named("short_name", party.short_name) or self._user_named("number", party.number)
+        return _far(party, user)
+
+    def claimed(self, party: Party) -> Far:
+        """The same by the short name only: the PBX gives short names, callers give any number."""
+        return _far(party, self._user_named("short_name", party.short_name))
+
+    def far_end(self, party: Party, leg: Call) -> Far:
+        """The same by the number too, where nobody outside can have claimed it."""
+        if party.short_name:
+            return self.claimed(party)
+        return _far(party, self._user_at_far_end(party.number, leg))
 
     def finish(self) -> tuple[PbxState, Changes]:
         """The state after the transition, and what it changed."""
@@ -124,12 +147,27 @@ class Draft:
         gone = tuple(topic for topic in self._gone if state.user_of(topic) is None)
         return state, Changes(tuple(self._touched), gone, tuple(self._events))
 
-    def _user_named(self, party: Party) -> str | None:
-        for key in _names(party.short_name, party.number):
-            guids = self._names.get(key, ())
-            if len(guids) == 1:
-                return self.topics[next(iter(guids))]
-        return None
+    def _user_at_far_end(self, number: str, leg: Call) -> str | None:
+        """The user with this number, where the number is no claim of somebody outside.
+
+        Our own user dialled it, or the leg that answers this one is that user's. Both legs of a call inside
+        have one conference and opposite directions; a call through a gateway has no second leg of a user.
+        """
+        user = self._user_named("number", number)
+        if user is None or self.users[leg.user].record.type == GATEWAY:
+            return None
+        dialled = leg.direction is Direction.OUTBOUND and leg.state in YOUNG
+        known = leg.remote.user == user and leg.remote.number == number
+        (guid,) = self._names["number", number]
+        other = any(
+            call.conference == leg.conference != "" and call.direction is not leg.direction
+            for call in self.calls.get(guid, ())
+        )
+        return user if dialled or known or other else None
+
+    def _user_named(self, kind: str, name: str) -> str | None:
+        guids = self._names.get((kind, name), frozenset())
+        return self.topics[next(iter(guids))] if len(guids) == 1 else None
 
     def _claim(self, user: User) -> None:
         wanted = self.scope.topic_id(user.record)
@@ -164,17 +202,17 @@ class Draft:
                     self._gone[before] = None
 
 
+def _far(party: Party, user: str | None) -> Far:
+    return Far(party.number, party.display_name or party.name, user, party.anonymous)
+
+
 def _identity(record: UserRecord) -> tuple[str, str, str]:
     return record.short_name, record.number, record.name
 
 
 def _keys(record: UserRecord) -> tuple[tuple[str, str], ...]:
     """What a user can be found by."""
-    return (*_names(record.short_name, record.number), ("name", record.name))
-
-
-def _names(short_name: str, number: str) -> tuple[tuple[str, str], ...]:
-    named = (("short_name", short_name), ("number", number))
+    named = (("short_name", record.short_name), ("number", record.number), ("name", record.name))
     return tuple(key for key in named if key[1])
 
 

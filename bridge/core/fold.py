@@ -198,7 +198,7 @@ def _open(draft: Draft, guid: str, record: LegRecord) -> None:
     call_id, command_id = placed or (draft.new_call_id(), None)
     kind_of_user = draft.users[guid].record.type
     fresh = legs.opened(call_id, guid, kind_of_user, record, draft.now)
-    call = replace(legs.advanced(fresh, kind_of_user, record, draft.far, draft.now), command_id=command_id)
+    call = replace(legs.advanced(fresh, kind_of_user, record, draft, draft.now), command_id=command_id)
     resync = guid in draft.unsettled and placed is None
     draft.put_call(call)
     for kind in legs.events_between(None, call, resync=resync):
@@ -207,7 +207,7 @@ def _open(draft: Draft, guid: str, record: LegRecord) -> None:
 
 
 def _advance(draft: Draft, known: Call, record: LegRecord, *, ends_next: bool) -> None:
-    call = legs.advanced(known, draft.users[known.user].record.type, record, draft.far, draft.now)
+    call = legs.advanced(known, draft.users[known.user].record.type, record, draft, draft.now)
     if record.ended:
         _close(draft, call, None)
         return

@@ -339,13 +339,62 @@ def test_a_switch_is_told_when_it_changes() -> None:
 
 
 def test_names_of_the_far_end() -> None:
-    """The topic id where exactly one user fits, by short name or by number."""
-    history = History().start().see(leg(1, remote=Party("22")), leg(2, remote=Party("", "", "", "bert")))
-    history.see(leg(3, remote=Party()))
+    """The topic id where exactly one user fits by the short name, which only the PBX gives."""
+    history = History().start().see(leg(1, remote=Party("", "", "", "bert")), leg(2, remote=Party("22", "B")))
+    history.see(leg(3, remote=Party()), leg(4, remote=Party("22", short_name="zoe")))
 
     far = [call.remote for call in history.state.calls[ANNA]]
-    assert [one.user for one in far] == ["bert", "bert", None]
+    assert [one.user for one in far] == ["bert", None, None, None]
     assert far[2].anonymous
+
+
+BERT_BY_NUMBER = Party("22")
+GATE_IN = leg(9, follow=3, to_user=False, remote=BERT_BY_NUMBER)
+FORGED = [
+    [],
+    [GATE_IN],
+    [leg(9, follow=2, remote=BERT_BY_NUMBER)],
+    [leg(9, follow=2, remote=OUTSIDE, to_user=False, conference="c2")],
+    [leg(9, follow=2, remote=OUTSIDE, to_user=False, conference="")],
+]
+"""What is seen besides: nothing, the trunk's leg, that Bert is rung too, that Bert talks to somebody else."""
+
+
+@pytest.mark.parametrize("others", FORGED)
+@pytest.mark.parametrize("state", list(CallState))
+@pytest.mark.parametrize("conference", ["c1", ""])
+def test_a_caller_cannot_claim_to_be_a_user(
+    others: list[LegRecord], state: CallState, conference: str
+) -> None:
+    """The number of an extension from outside is a number: neither the caller nor who diverted is Bert."""
+    claim = leg(remote=BERT_BY_NUMBER, diverted_from=BERT_BY_NUMBER, conference=conference)
+    history = History().start().see(*others, replace(claim, first_diverted_from=BERT_BY_NUMBER))
+    history.see(replace(claim, state=state), *others, replace(claim, held=True))
+    history.begin().take(Batch(users=PEOPLE, list_complete=True)).see(*others, claim)
+
+    (call,) = history.state.calls[ANNA]
+    users = {far.user for far in (call.remote, call.diverted_from, call.first_diverted_from) if far}
+    assert users == {None}
+    assert call.remote.number == "22"
+    for other in history.state.calls.get("g-gate", ()):
+        assert other.remote.user is None
+
+
+def test_a_user_is_known_by_the_number_inside() -> None:
+    """Bert's own leg of the conversation says so, while there is one and afterwards; or Anna dialled it."""
+    mine, berts = leg(remote=BERT_BY_NUMBER), leg(9, follow=2, to_user=False, remote=Party("21"))
+    inside = History().start().see(berts, mine, replace(mine, state=CallState.CONNECTED))
+    inside.end(berts).see(replace(mine, held=True, state=CallState.CONNECTED))
+    assert inside.state.calls[ANNA][0].remote.user == "bert"
+
+    out = replace(mine, to_user=False)
+    dialled = History().start().see(out, replace(out, state=CallState.CONNECTED))
+    assert dialled.state.calls[ANNA][0].remote.user == "bert"
+
+    connected = leg(remote=OUTSIDE, to_user=False)
+    answered = History().start().see(connected)
+    answered.see(replace(connected, state=CallState.CONNECTED, remote=BERT_BY_NUMBER))
+    assert answered.state.calls[ANNA][0].remote.user is None, "whoever answers may claim any number too"
 
 
 def test_calls_of_a_user_whom_the_pbx_does_not_follow_any_more() -> None:

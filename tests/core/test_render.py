@@ -77,7 +77,7 @@ def busy() -> History:
         emails=("a@example.com",),
     )
     ended = leg(1, CallState.CONNECTED, cause=16, uui="hi", conference="c0")
-    more = leg(2, CallState.CONNECTED, diverted_from=Party("22"), held=True)
+    more = leg(2, CallState.CONNECTED, diverted_from=Party("22", short_name="bert"), held=True)
     return History().start(anna, *PEOPLE[1:]).see(ended, replace(ended, ended=True), more)
 
 
