@@ -19,34 +19,43 @@ SECRET = "secret"
 
 
 class Person:
-    """One user of the broker. `heard`: what came, by topic; `accepted`: None before the broker answers."""
+    """One user of the broker. `heard`: what came, by topic.
+
+    The callbacks hold the collections, not this object: paho closes its sockets when nobody holds the client.
+    """
 
     def __init__(
         self, port: int, folder: Path, name: str, *, client_id: str | None = None, password: str = SECRET
     ) -> None:
         self.name = name
-        self.accepted: bool | None = None
         self.heard: dict[str, bytes] = {}
         self._port = port
+        self._answers: list[ReasonCode] = []
         self._granted: dict[int, list[ReasonCode]] = {}
         self._taken: dict[int, ReasonCode] = {}
-        self._client = paho.Client(
+        self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id or name,
             protocol=paho.MQTTv5,
             reconnect_on_failure=False,
         )
-        self._client.username_pw_set(name, password)
-        self._client.tls_set_context(ssl.create_default_context(cafile=str(folder / "ca.pem")))
-        self._client.on_connect = lambda *call: setattr(self, "accepted", not call[3].is_failure)
-        self._client.on_message = lambda *call: self.heard.update({call[2].topic: call[2].payload})
-        self._client.on_publish = lambda *call: self._taken.update({call[2]: call[3]})
-        self._client.on_subscribe = lambda *call: self._granted.update({call[2]: call[3]})
+        client.username_pw_set(name, password)
+        client.tls_set_context(ssl.create_default_context(cafile=str(folder / "ca.pem")))
+        heard, answers, granted, taken = self.heard, self._answers, self._granted, self._taken
+        client.on_connect = lambda *call: answers.append(call[3])
+        client.on_message = lambda *call: heard.update({call[2].topic: call[2].payload})
+        client.on_publish = lambda *call: taken.update({call[2]: call[3]})
+        client.on_subscribe = lambda *call: granted.update({call[2]: call[3]})
+
+    @property
+    def accepted(self) -> bool:
+        """The broker lets it in."""
+        return not self._answers[0].is_failure
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._client.connect, "127.0.0.1", self._port)
         self._client.loop_start()
-        await eventually(lambda: self.accepted is not None, f"the broker answers {self.name}")
+        await eventually(lambda: self._answers, f"the broker answers {self.name}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
