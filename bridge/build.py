@@ -128,6 +128,7 @@ class Builder:
                 per_minute=commands.rate_per_minute,
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,
+                response_topics=commands.response_topics,
             ),
             settle_s=pbx.settle_s,
             pace=Pace(

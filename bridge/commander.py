@@ -36,6 +36,7 @@ class CommandSettings:
     per_minute: int = 60
     calls_per_user: int = 10
     clear_cause: int = 26
+    response_topics: tuple[str, ...] = ()
 
 
 class Commander:
@@ -74,7 +75,8 @@ class Commander:
         now = self._clock()
         if self._is_our_clearing(incoming, now):
             return
-        request = commands.parse(incoming, self._publisher.topics, now.unix_ms)
+        patterns = self._settings.response_topics
+        request = commands.parse(incoming, self._publisher.topics, now.unix_ms, patterns)
         if isinstance(request, Refusal):
             if request.code == "retained":
                 if hears_itself:

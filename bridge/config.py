@@ -32,6 +32,7 @@ from bridge.config_types import (
     shaped,
     text_of_number,
 )
+from bridge.core import reply_topics
 from bridge.core.dialling import EMERGENCY, LONGEST, OUTSIDE_LINE, PHONES, DialRules
 from bridge.core.numbers import pattern
 from bridge.core.rules import Rule
@@ -221,6 +222,7 @@ def _not_yet(value: object) -> object:
     return "off"
 
 
+ReplyPattern = Annotated[str, AfterValidator(reply_topics.pattern)]
 NumberPattern = Annotated[str, AfterValidator(pattern)]
 ShortNumber = Annotated[str, shaped("[0-9]{1,6}", "one to six digits, in quotes")]
 VerbOrSet = Annotated[str, AfterValidator(_known_verb)]
@@ -254,6 +256,7 @@ class Commands(Section):
     from_numbers: tuple[NumberPattern, ...] = Field((), strict=False)
     facilities: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field((), strict=False)
     types: tuple[Annotated[str, Field(max_length=64)], ...] = Field(tuple(PHONES), strict=False)
+    response_topics: tuple[ReplyPattern, ...] = Field((), strict=False)
     rate_per_minute: int = Field(60, ge=1, le=6000)
     calls_per_user_per_minute: int = Field(10, ge=1, le=6000)
     clear_cause: int = Field(26, ge=1, le=127)

@@ -252,8 +252,8 @@ async def test_commands_work_and_run_once(broker: Mosquitto, bus: Observer, pbx:
         bus.publish("innovaphone/hq/user/bert/command/presence", "away")
         bert = "innovaphone/hq/user/bert/state"
         await eventually(lambda: bus.now(bert)["presence"]["activity"] == "away", "bert is away")
-        bus.publish(f"{command}/ping", "{}", response="home/reply", correlation=b"42")
-        await eventually(lambda: "home/reply" in bus.tree, "the reply came to the response topic")
+        bus.publish(f"{command}/ping", "{}", response="innovaphone/reply/home", correlation=b"42")
+        await eventually(lambda: "innovaphone/reply/home" in bus.tree, "the reply came to the response topic")
         bus.publish(f"{command}/resync", "")
         await eventually(lambda: len(pbx.requests("Initialize")) == 2, "a new session was opened")
 

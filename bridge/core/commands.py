@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NoReturn
 
@@ -16,12 +16,12 @@ from bridge.core.dialling import DialRules
 from bridge.core.message import Incoming, Json, Message
 from bridge.core.model import PbxState
 from bridge.core.naming import closest
+from bridge.core.reply_topics import may_reply_to
 from bridge.core.topics import TopicId, Topics, decode
 from bridge.core.verbs import SETS, VERBS, Fields
 
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
-LONGEST_TOPIC, MOST_LEVELS = 256, 20
 LONGEST_CORRELATION = 256
 LONGEST_NUMBER = 300
 LONGEST_READ = 1_048_576
@@ -83,14 +83,19 @@ class _Payload:
     body: Mapping[str, object] | None
 
 
-def parse(incoming: Incoming, topics: Topics, now_ms: int) -> Request | Refusal:
+def parse(
+    incoming: Incoming, topics: Topics, now_ms: int, reply_topics: Sequence[str] = ()
+) -> Request | Refusal:
     """Read one message on a command topic. Checks `retained, malformed, unknown_verb, invalid` in order.
 
     A refusal carries the id of the request wherever there is a usable one, whatever else is wrong.
+    `reply_topics`: patterns of topics that replies may go to, besides those below <base>/reply/.
     """
     user, verb = topics.command_in(incoming.topic) or (None, "")
     payload = _decoded(incoming.payload)
-    address, problem = _address(incoming, topics, verb[:LONGEST_ID], _subject(user, payload.body))
+    named, subject = verb[:LONGEST_ID], _subject(user, payload.body)
+    plain = Address(topics.response(named), named, user=subject)
+    address, problem = _wanted(plain, incoming, topics, reply_topics)
     request_id = _usable_id(payload.body)
     try:
         _require_live(incoming)
@@ -158,27 +163,19 @@ def reply(address: Address, payload: Json) -> Message:
     return Message(address.topic, payload, correlation=address.correlation)
 
 
-def _address(incoming: Incoming, topics: Topics, verb: str, user: str | None) -> tuple[Address, str | None]:
-    """Where the reply goes, and why not to where the request wants it, if so."""
-    default = Address(topics.response(verb), verb, user=user)
-    wanted = incoming.response_topic
+def _wanted(
+    plain: Address, incoming: Incoming, topics: Topics, reply_topics: Sequence[str]
+) -> tuple[Address, str | None]:
+    """Where the reply goes; the plain address, and why, where it cannot go to where the request wants it."""
+    wanted, correlation = incoming.response_topic, incoming.correlation
     if wanted is None:
-        return default, None
-    if not _may_reply_to(wanted, topics):
-        return default, f"the response topic cannot be used: name one below {topics.base}/reply/"
-    if len(incoming.correlation or b"") > LONGEST_CORRELATION:
-        return default, f"the correlation data is larger than {LONGEST_CORRELATION} bytes"
-    return Address(wanted, verb, incoming.correlation, user), None
-
-
-def _may_reply_to(topic: str, topics: Topics) -> bool:
-    """Nobody may have us write our own topics, or one for which a broker ends the session: deep or odd."""
-    if not topic or not topic.isprintable() or {"+", "#"} & set(topic) or topic.startswith("$"):
-        return False
-    if len(topic.encode(errors="replace")) > LONGEST_TOPIC or topic.count("/") >= MOST_LEVELS:
-        return False
-    ours = topic.startswith(f"{topics.base}/")
-    return not ours or topic.startswith((f"{topics.root}/response/", topics.replies))
+        return plain, None
+    if not may_reply_to(wanted, topics, reply_topics):
+        where = f"below {topics.base}/reply/, or have it allowed in commands.response_topics"
+        return plain, f"the response topic cannot be used: name one {where} of the bridge"
+    if len(correlation or b"") > LONGEST_CORRELATION:
+        return plain, f"the correlation data is larger than {LONGEST_CORRELATION} bytes"
+    return replace(plain, topic=wanted, correlation=correlation), None
 
 
 def _subject(user: str | None, body: Mapping[str, object] | None) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core import commands
+from bridge.core import commands, reply_topics
 from bridge.core.commands import Permissions, Refusal, Request
 from bridge.core.dialling import DialRules
 from bridge.core.draft import Scope
@@ -124,6 +124,9 @@ def test_retained_comes_first_and_users_must_agree() -> None:
             "innovaphone/other/x",
             "innovaphone/hq/state",
             "innovaphone/replyx/a",
+            f"{ROOT}/response/mine",
+            "zigbee2mqtt/bridge/request/restart",
+            "home/r",
         ),
         *("$SYS/x", "a/+", "#", "", "x" * 257, "\u00e9" * 129, "a/" * 20, "a\x00", "a\x01b", "a\u200b"),
         *("innovaphone/reply/" + "a/" * 19, "innovaphone/reply"),
@@ -155,17 +158,50 @@ def test_numbers_as_people_write_them(written: str, dialled: str | None) -> None
 
 def test_a_reply_goes_where_the_request_wants_it() -> None:
     """MQTT 5 response topic and correlation data, QoS of the request."""
-    parsed = request("ping", {"id": "a"}, response_topic="home/r", correlation=b"7", qos=0)
+    topic = "innovaphone/reply/r"
+    parsed = request("ping", {"id": "a"}, response_topic=topic, correlation=b"7", qos=0)
     reply = commands.reply(parsed.address, {"x": 1})
-    own = request("ping", b"", response_topic=f"{ROOT}/response/mine")
     deepest = "innovaphone/reply/" + "/".join("a" * 18)
     given = request("ping", b"", response_topic=deepest, correlation=b"x" * 256)
     heavy = request("ping", b'{"id":"h"}', response_topic=deepest, correlation=b"x" * 257)
 
-    assert (reply.topic, reply.correlation, reply.qos, reply.retain) == ("home/r", b"7", 1, False)
-    assert own.address.topic == f"{ROOT}/response/mine"
+    assert (reply.topic, reply.correlation, reply.qos, reply.retain) == (topic, b"7", 1, False)
     assert (given.address.topic, given.address.correlation) == (deepest, b"x" * 256)
     assert (code(heavy), heavy.id, heavy.address.correlation) == ("invalid", "h", None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "strange"),
+    [
+        ("home/reply", ["home/reply"], ["home/reply/a", "home/replyx", "xhome/reply"]),
+        ("home/+/reply", ["home/a/reply", "home//reply"], ["home/reply", "home/a/b/reply"]),
+        ("home/#", ["home", "home/a", "home/a/b"], ["homes", "away/home/a"]),
+        ("home/reply-*", ["home/reply-", "home/reply-a.b"], ["home/reply-a/b", "home/reply"]),
+        ("a.c/+", ["a.c/x"], ["abc/x"]),
+        ("#", ["a", "a/b", "homeassistant/x"], ["", "$SYS/x", "innovaphone/hq/state", "innovaphone/other/x"]),
+        ("*/#", ["a/b"], ["innovaphone/hq/user/anna/state", "innovaphone/hq/command/call"]),
+        ("innovaphone/#", ["innovaphone/reply/a"], ["innovaphone/hq/info", "innovaphone", "a" * 257]),
+    ],
+)
+def test_an_operator_may_allow_other_response_topics(
+    pattern: str, fits: list[str], strange: list[str]
+) -> None:
+    """By patterns as in a subscription; never the rest of our own tree."""
+    allowed = (reply_topics.pattern(pattern),)
+    assert [topic for topic in fits if not reply_topics.may_reply_to(topic, TOPICS, allowed)] == []
+    assert [topic for topic in strange if reply_topics.may_reply_to(topic, TOPICS, allowed)] == []
+    answer = commands.parse(
+        Incoming(f"{ROOT}/command/ping", b"", response_topic=fits[0]), TOPICS, NOW, allowed
+    )
+    assert isinstance(answer, Request)
+    assert answer.address.topic == fits[0]
+
+
+@pytest.mark.parametrize("pattern", ["", " ", "home/#/a", "home/a#", "home/+a", "$SYS/#", "a\0b", "*" * 4])
+def test_patterns_of_response_topics_that_mean_nothing(pattern: str) -> None:
+    """They are errors of the configuration."""
+    with pytest.raises(ValueError, match="expected topics like home/reply"):
+        reply_topics.pattern(pattern)
 
 
 def test_expiry_is_the_earlier_of_both() -> None:

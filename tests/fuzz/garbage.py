@@ -51,7 +51,10 @@ BAD_TIMES: tuple[object, ...] = (
     "x" * 10_000,
 )
 PAST = ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59-23:59", "2020-01-01T00:00Z")
-RESPONSES = ("", f"{ROOT}/command/call", f"{ROOT}/user/anna/state", "$SYS/x", "a/+", "#", "a\0b", "x" * 1025)
+RESPONSES = (
+    *("", f"{ROOT}/command/call", f"{ROOT}/user/anna/state", "$SYS/x"),
+    *("a/+", "#", "a\0b", "home/r", "x" * 1025),
+)
 IDS = 100
 """How many ids of each verb the ledger may meet: few, so that what it remembers does not grow."""
 
@@ -72,7 +75,7 @@ def make(random: Random) -> Garbage:
     if random.random() < 0.05:
         incoming = replace(incoming, topic=_topic(random), retain=True)
     if incoming.response_topic is None and random.random() < 0.1:
-        incoming = replace(incoming, response_topic="home/replies", correlation=random.randbytes(8))
+        incoming = replace(incoming, response_topic="innovaphone/reply/me", correlation=random.randbytes(8))
     asks_nothing = incoming.retain and not incoming.payload
     return Garbage(maker.__name__, incoming, replies=0 if asks_nothing else 1)
 
