@@ -1,9 +1,12 @@
 """Configuration → links: the one place that knows every part's settings. Starts nothing."""
 
+import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Self
 
 from bridge import clock
@@ -11,10 +14,11 @@ from bridge.commander import CommandSettings
 from bridge.config import Config, Pbx
 from bridge.core.commands import Permissions
 from bridge.core.draft import Scope
-from bridge.core.journal import Journal
+from bridge.core.journal import Journal, Kept, hand_over
 from bridge.core.outbox import Limits
 from bridge.core.progress import Pace
 from bridge.core.topics import Topics
+from bridge.disk import Disk
 from bridge.errors import ConfigError
 from bridge.link import Link, LinkSettings
 from bridge.mqtt.door import Door
@@ -37,15 +41,16 @@ class Builder:
     Raises ConfigError for certificates and keys that cannot be used.
     """
 
-    def __init__(self, config: Config, soap: Soap | None = None) -> None:
+    def __init__(self, config: Config, soap: Soap | None = None, disk: Disk | None = None) -> None:
         self._config = config
+        self._disk = disk or Disk()
         self._soap = soap or Soap()
         self._broker_tls = _broker_tls(config)
         self._contexts = {_tls_settings(pbx): _pbx_tls(pbx) for pbx in config.pbxs}
 
     def renewed(self, config: Config) -> Self:
         """A builder for another configuration; certificates are read again. Raises ConfigError."""
-        return type(self)(config, self._soap)
+        return type(self)(config, self._soap, self._disk)
 
     def link(self, pbx: Pbx, observer: Observer, journal: Journal) -> Link:
         """The link of one PBX."""
@@ -87,10 +92,18 @@ class Builder:
             connect_timeout_s=mqtt.connect_timeout_s,
         )
 
-    def store(self, pbx: Pbx, observer: Observer) -> Store | None:
-        """The durable journal of a PBX, where a state directory is given."""
+    async def store(self, pbx: Pbx, observer: Observer, memory: Kept) -> Store | None:
+        """The durable journal of a PBX, where a state directory is given; `memory` goes there too."""
         folder = self._config.state_dir
-        return None if folder is None else Store(folder / f"{pbx.name}.sqlite3", observer.stored)
+        if folder is None:
+            return None
+        loop, path = asyncio.get_running_loop(), folder / f"{pbx.name}.sqlite3"
+
+        def told(problem: str | None) -> None:
+            loop.call_soon_threadsafe(observer.stored, problem)
+
+        opening = self._disk.run(partial(_open_store, path, told, memory, self._disk))
+        return await asyncio.wrap_future(opening)
 
     def _open_pbx(self, pbx: Pbx, asked: Asked) -> OpenPbx:
         settings = SessionSettings(
@@ -139,6 +152,14 @@ class Builder:
                 outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
         )
+
+
+def _open_store(path: Path, told: Callable[[str | None], None], memory: Kept, disk: Disk) -> Store:
+    """Open the file of a PBX, put into it what waited in memory, and read it: all that blocks."""
+    store = Store(path, told)
+    hand_over(memory, store)
+    store.serve(disk.run)
+    return store
 
 
 def _tls_settings(pbx: Pbx) -> TlsSettings:

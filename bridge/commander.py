@@ -11,17 +11,22 @@ from functools import partial
 from bridge.core import commands, verbs
 from bridge.core.commands import Address, Permissions, Refusal, Request
 from bridge.core.journal import Journal, Kept, KeptCommand, MemoryJournal
-from bridge.core.ledger import Allowance, Ledger
+from bridge.core.ledger import Entry, Ledger, fingerprint
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
+from bridge.core.naming import known_user
+from bridge.core.rates import ENDING, Allowance, Rates
 from bridge.core.verbs import Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
 from bridge.errors import CommandError, LinkError, Unreachable
 from bridge.ports import InTime, PbxSession
 from bridge.publisher import Publisher
 
-WAITING_AT_MOST = 64
+WAITING_AT_MOST, RESERVED = 64, 64
+"""How many commands wait for their turn; as many again if they end calls."""
 COMMAND_S = 10.0
-USERS_REMEMBERED = 1000
+ANSWERED_PER_S = 20
+"""How many refusals, and how many duplicates, are answered a second."""
+OTHER_REQUEST = "id used for another request: each request needs an id of its own"
 CRASHED = "the bridge was restarted meanwhile: whether this was done is not known"
 ECHO_S = 10.0
 ECHOES_AT_MOST = 1000
@@ -39,11 +44,22 @@ class CommandSettings:
     response_topics: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class Accepted:
+    """A request that was let through, and when it came. `noted`: its id is kept, the PBX may be asked."""
+
+    request: Request
+    fingerprint: str
+    since: Instant
+    noted: bool = False
+
+
 class Commander:
-    """Takes requests in and sees to it that each gets exactly one reply.
+    """Takes requests in and sees to it that each gets exactly one reply, but for a flood of refusals.
 
     `session` gives the open PBX session, if any; `told` hears of every reply, for the log and metrics;
-    `crashed` of a bug that a request brought to light: it costs that request, never the process.
+    `unanswered` of each request that gets none; `crashed` of a bug that a request brought to light: it costs
+    that request, never the process.
     """
 
     def __init__(
@@ -55,6 +71,7 @@ class Commander:
         clock: Callable[[], Instant],
         told: Told,
         crashed: Callable[[Exception], None],
+        unanswered: Callable[[], None] = lambda: None,
         journal: Journal | None = None,
     ) -> None:
         self._publisher = publisher
@@ -64,11 +81,14 @@ class Commander:
         self._told = told
         self._crashed = crashed
         self._journal = journal or MemoryJournal()
+        self._unanswered = unanswered
         self._ledger = Ledger()
-        self._allowance = Allowance(settings.per_minute)
-        self._allowances: dict[str, Allowance] = {}
+        self._rates = Rates(settings.per_minute, settings.calls_per_user)
+        self._refusals = Allowance(ANSWERED_PER_S, 1.0)
+        self._duplicates = Allowance(ANSWERED_PER_S, 1.0)
         self._echoes: dict[int, float] = {}
-        self._waiting: asyncio.Queue[tuple[Request, Instant]] = asyncio.Queue(WAITING_AT_MOST)
+        self._line: asyncio.Queue[Accepted] = asyncio.Queue(WAITING_AT_MOST + RESERVED)
+        self._pings: asyncio.Queue[Accepted] = asyncio.Queue(WAITING_AT_MOST)
 
     def offer(self, incoming: Incoming, *, hears_itself: bool) -> None:
         """Take one message of a command topic. `hears_itself`: the broker sends us what we publish there."""
@@ -82,16 +102,31 @@ class Commander:
                 if hears_itself:
                     self._expect_echo(incoming.topic, now)
                 self._publisher.clear_retained(incoming.topic)
-            self._send(request.address, request.id, commands.refused(request, now.unix_ms), request.code, now)
-        elif not self._is_duplicate(request, now):
-            refusal = self._refusal(request, now)
-            if refusal is None:
-                self._waiting.put_nowait((request, now))
-                return
-            payload = commands.refused(refusal, now.unix_ms)
-            self._send(request.address, request.id, payload, refusal.code, now)
-            if refusal.code != "expired":
-                self._remember(request, payload, now)
+            self._refuse(request, now)
+        else:
+            self._take(request, now)
+
+    def _take(self, request: Request, now: Instant) -> None:
+        """Let a request through, or say why not. Its id is looked up first, and noted last."""
+        mark, permissions = fingerprint(request), self._settings.permissions
+        known = self._ledger.find(request.id, now.monotonic_s) if request.id is not None else None
+        if known is not None and not self._is_same(known, mark, request):
+            self._refuse(Refusal(request.address, request.id, "invalid", OTHER_REQUEST), now)
+        elif (late := commands.expired(request, now.unix_ms)) is not None:
+            self._refuse(late, now)
+        elif known is not None:
+            self._repeat(known, request, now)
+        elif (forbidden := commands.forbidden(request, permissions, self._publisher.state)) is not None:
+            payload = self._refuse(forbidden, now)
+            if request.id is not None and payload is not None:
+                self._ledger.refuse(request.id, mark, payload, now.monotonic_s)
+        elif (sentence := self._too_many(request, now)) is not None:
+            refusal = Refusal(request.address, request.id, "rate_limited", sentence, retryable=True)
+            self._refuse(refusal, now)
+        else:
+            if request.id is not None:
+                self._ledger.open(request.id, mark, now.monotonic_s)
+            self._line_of(request.address.verb).put_nowait(Accepted(request, mark, now))
 
     def restore(self, kept: Kept) -> None:
         """Know the ids of an earlier run; what was not answered then may be done already: no repetition."""
@@ -101,15 +136,21 @@ class Commander:
                 continue
             unknown = Refusal(Address("", command.verb), command.id, "timeout", CRASHED)
             reply = command.reply or commands.refused(unknown, now.unix_ms)
-            self._ledger.put_back(command.id, now.seconds_at(command.unix_ms), reply)
+            self._ledger.put_back(command.id, command.fingerprint, now.seconds_at(command.unix_ms), reply)
 
     async def run(self) -> None:
-        """Carry out what was let through, in the order in which it came."""
+        """Carry out what was let through, in the order in which it came; pings beside the rest."""
+        async with asyncio.TaskGroup() as workers:
+            for line in (self._line, self._pings):
+                workers.create_task(self._work(line))
+
+    async def _work(self, line: asyncio.Queue[Accepted]) -> None:
         while True:
-            request, since = await self._waiting.get()
-            payload, code = await self._answer(request, since)
+            accepted = await line.get()
+            request, since = accepted.request, accepted.since
+            payload, code = await self._answer(accepted)
             self._send(request.address, request.id, payload, code, since)
-            self._remember(request, payload, since)
+            self._remember(accepted, payload)
 
     def _expect_echo(self, topic: str, now: Instant) -> None:
         """An MQTT 3.1.1 broker sends us our own clearing, without its flag: it looks like a command."""
@@ -123,55 +164,67 @@ class Commander:
             return not incoming.payload
         return now.monotonic_s <= self._echoes.pop(hash(incoming.topic), -1.0)
 
-    def _is_duplicate(self, request: Request, now: Instant) -> bool:
+    def _is_same(self, known: Entry, mark: str, request: Request) -> bool:
+        """0.1.0 kept of a request its verb only: then its reply goes where everybody's replies go."""
+        if known.fingerprint:
+            return known.fingerprint == mark
+        verb = request.address.verb
+        plain = request.address.topic == self._publisher.topics.response(verb)
+        return plain and (known.reply or {}).get("verb") == verb
+
+    def _repeat(self, known: Entry, request: Request, now: Instant) -> None:
         """A known id gets the reply of the first request, now or when there is one, and runs nothing."""
-        if request.id is None or commands.expired(request, now.unix_ms) is not None:
-            return False
-        entry = self._ledger.open(request.id, now.monotonic_s)
-        if entry is None:
-            self._note(request, now.unix_ms, None)
-            return False
-        if entry.reply is None:
-            entry.waiting.append(request.address)
-        else:
-            payload = {**entry.reply, "duplicate": True}
+        answered = self._duplicates.take(now.monotonic_s)
+        if answered and known.reply is not None:
+            payload = {**known.reply, "duplicate": True}
             self._send(request.address, request.id, payload, "duplicate", now)
-        return True
+        elif not answered or not known.wait(request.address):
+            self._unanswered()
 
-    def _refusal(self, request: Request, now: Instant) -> Refusal | None:
-        settings = self._settings
-        late = commands.expired(request, now.unix_ms)
-        if late is not None:
-            return late
-        forbidden = commands.forbidden(request, settings.permissions, self._publisher.state)
-        if forbidden is not None:
-            return forbidden
-        if self._too_many(request, now) or self._waiting.full():
-            sentence = (
-                f"too many commands: {settings.per_minute} a minute, {settings.calls_per_user} calls a user"
-            )
-            return Refusal(request.address, request.id, "rate_limited", sentence, retryable=True)
-        return None
+    def _refuse(self, refusal: Refusal, now: Instant) -> Json | None:
+        """Say no; but in a flood of refusals only count. The payload, if one was sent."""
+        if not self._refusals.take(now.monotonic_s):
+            self._unanswered()
+            return None
+        payload = commands.refused(refusal, now.unix_ms)
+        self._send(refusal.address, refusal.id, payload, refusal.code, now)
+        return payload
 
-    def _too_many(self, request: Request, now: Instant) -> bool:
-        if not self._allowance.take(now.monotonic_s):
-            return True
-        if request.address.verb != "call":
-            return False
-        if len(self._allowances) > USERS_REMEMBERED:
-            self._allowances.clear()
-        user = str(request.fields.get("user"))
-        allowance = self._allowances.setdefault(user, Allowance(self._settings.calls_per_user))
-        return not allowance.take(now.monotonic_s)
+    def _too_many(self, request: Request, now: Instant) -> str | None:
+        """Why it is too early for this request, if so."""
+        verb, line = request.address.verb, self._line_of(request.address.verb)
+        if line.full() or (verb not in ENDING and line.qsize() >= WAITING_AT_MOST):
+            return "too many commands wait for the PBX"
+        return self._rates.refusal(verb, self._about(request), now.monotonic_s)
 
-    async def _answer(self, request: Request, since: Instant) -> tuple[Json, str]:
+    def _about(self, request: Request) -> str:
+        """The guid of the user whom a request is about, however that one is written; "" for nobody."""
+        state, fields = self._publisher.state, request.fields
+        if "user" in fields:
+            name = fields["user"]
+            user = known_user(state, name) if isinstance(name, str) else None
+            return "" if user is None else user.guid
+        call = state.call(str(fields["call"])) if "call" in fields else None
+        return "" if call is None else call.user
+
+    def _line_of(self, verb: str) -> asyncio.Queue[Accepted]:
+        """A PBX that leaves a ping hanging holds up no other command."""
+        return self._pings if verb == "ping" else self._line
+
+    async def _answer(self, accepted: Accepted) -> tuple[Json, str]:
+        request = accepted.request
         try:
-            left_s = self._left_s(request, since)
+            self._left_s(request, accepted.since)
             state, pbx = self._publisher.state, self._publisher.topics.pbx
             rules = self._settings.permissions.dialling
             action = verbs.plan(request.address.verb, state, pbx, request.fields, rules)
-            async with asyncio.timeout(left_s):
-                result = await self._perform(action, request, partial(self._left_s, request, since))
+            session = self._require_session()
+            _require_handle(action)
+            await self._note(accepted)
+            self._require_same(session)
+            async with asyncio.timeout(self._left_s(request, accepted.since)):
+                in_time = partial(self._left_s, request, accepted.since)
+                result = await self._perform(session, action, request, in_time)
         except CommandError as error:
             return self._refused(request, error)
         except (TimeoutError, Unreachable):
@@ -182,6 +235,21 @@ class Commander:
             self._crashed(bug)
             return self._refused(request, CommandError("pbx_error", "a bug in the bridge, see its log"))
         return commands.accepted(request, result, self._clock().unix_ms), "ok"
+
+    async def _note(self, accepted: Accepted) -> None:
+        """Keep the id before the PBX is asked: a repetition after a crash must not run the command again."""
+        request = accepted.request
+        left_s = self._left_s(request, accepted.since)
+        if request.id is None:
+            return
+        self._keep(accepted, None)
+        accepted.noted = True
+        try:
+            async with asyncio.timeout(left_s):
+                await self._journal.kept_now()
+        except TimeoutError:
+            sentence = "the state directory takes too long: nothing was done"
+            raise CommandError("timeout", sentence, retryable=True) from None
 
     def _left_s(self, request: Request, since: Instant) -> float:
         """How long it may take: not beyond its own time, for what waits in a line may not be done late."""
@@ -199,11 +267,19 @@ class Commander:
         refusal = Refusal(request.address, request.id, error.code, error.message, error.retryable)
         return commands.refused(refusal, self._clock().unix_ms), error.code
 
-    async def _perform(self, action: Action, request: Request, in_time: InTime) -> Json:
+    def _require_session(self) -> PbxSession:
         session = self._session()
         if session is None or not self._publisher.online:
             status = self._publisher.status
             raise CommandError("pbx_offline", f"the PBX is {status.link}: {status.reason}", retryable=True)
+        return session
+
+    def _require_same(self, session: PbxSession) -> None:
+        """The handles of a session that has ended mean nothing, or something else, in the next one."""
+        if self._session() is not session:
+            raise CommandError("pbx_offline", "the PBX session has just ended", retryable=True)
+
+    async def _perform(self, session: PbxSession, action: Action, request: Request, in_time: InTime) -> Json:
         match action:
             case PlaceCall():
                 return {"call": await self._place(session, action, request.id, in_time)}
@@ -230,31 +306,34 @@ class Commander:
         return ids[0]
 
     async def _clear(self, session: PbxSession, action: ClearCall, in_time: InTime) -> None:
-        call = action.call
-        if call.handle is None:
-            raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)
-        self._publisher.mark_cleared(call, cleared=True)
+        handle, cause = _require_handle(action), action.cause or self._settings.clear_cause
+        self._publisher.mark_cleared(action.call, cleared=True)
         try:
-            await session.clear(call.handle, action.cause or self._settings.clear_cause, in_time)
+            await session.clear(handle, cause, in_time)
         except (LinkError, CommandError):
-            self._publisher.mark_cleared(call, cleared=False)
+            self._publisher.mark_cleared(action.call, cleared=False)
             raise
 
-    def _remember(self, request: Request, payload: Json, since: Instant) -> None:
+    def _remember(self, accepted: Accepted, payload: Json) -> None:
         """The reply of an id, for duplicates: those that wait for it already, and those to come.
 
-        A refusal that asks to be retried is for those that wait only: the retry runs.
+        A refusal that asks to be retried is for those that wait only: the retry runs. One for which the PBX
+        was not asked is not in the file either: nothing was done.
         """
-        if request.id is not None:
-            self._note(request, self._clock().unix_ms, payload)
-            for address in self._ledger.close(request.id, payload):
-                self._send(address, request.id, {**payload, "duplicate": True}, "duplicate", since)
+        request = accepted.request
+        if request.id is None:
+            return
+        close = self._ledger.close if accepted.noted else self._ledger.close_refused
+        if accepted.noted:
+            self._keep(accepted, payload)
+        for address in close(request.id, payload):
+            self._send(address, request.id, {**payload, "duplicate": True}, "duplicate", accepted.since)
 
-    def _note(self, request: Request, unix_ms: int, reply: Json | None) -> None:
-        """Before it is carried out, and with its reply: a repetition after a crash must not run it again."""
-        if request.id is not None:
-            self._journal.command(KeptCommand(request.id, request.address.verb, unix_ms, reply))
-            self._journal.commit()
+    def _keep(self, accepted: Accepted, reply: Json | None) -> None:
+        request, unix_ms = accepted.request, self._clock().unix_ms
+        command = KeptCommand(request.id or "", request.address.verb, unix_ms, reply, accepted.fingerprint)
+        self._journal.command(command)
+        self._journal.commit()
 
     def _send(
         self, address: Address, request_id: str | None, payload: Json, code: str, since: Instant
@@ -262,3 +341,12 @@ class Commander:
         self._publisher.reply(commands.reply(address, payload))
         reason = "" if code == "duplicate" else str(payload.get("message", ""))
         self._told(address, request_id, code, reason, self._clock().monotonic_s - since.monotonic_s)
+
+
+def _require_handle(action: Action) -> int:
+    """The handle of the leg to clear; 0 for another action."""
+    if not isinstance(action, ClearCall):
+        return 0
+    if action.call.handle is None:
+        raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)
+    return action.call.handle

@@ -7,7 +7,7 @@ a bug in another one: the link that has it ends, and a new one takes its place.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import random
@@ -16,7 +16,7 @@ from bridge.bugs import OWNER, REASON, Bugs, Owner
 from bridge.build import Builder
 from bridge.config import Config, Pbx
 from bridge.core.backoff import delays
-from bridge.core.journal import Journal, MemoryJournal, hand_over
+from bridge.core.journal import Journal, MemoryJournal
 from bridge.errors import Crashed
 from bridge.link import Link
 from bridge.ops.health import LinkStatus
@@ -31,7 +31,7 @@ class Keeper:
         self,
         name: str,
         made_from: tuple[object, ...],
-        make: Callable[[], Link],
+        make: Callable[[], Awaitable[Link]],
         observer: Observer,
         bugs: Bugs,
     ) -> None:
@@ -77,7 +77,9 @@ class Keeper:
         up()
         try:
             self._observer.fresh()
-            self._link = self._make()
+            self._link = await self._make()
+            if self._stop.is_set():
+                self._link.stop()
             await self._link.run()
         except Crashed:
             raise
@@ -147,24 +149,26 @@ class Fleet:
     def _start(self, config: Config, pbx: Pbx, builder: Builder) -> None:
         observer = self._observer(pbx.name)
 
-        def make() -> Link:
-            journal = self._journal(pbx, builder, observer)
+        async def make() -> Link:
+            journal = await self._journal(pbx, builder, observer)
             try:
                 return builder.link(pbx, observer, journal)
             except BaseException:
                 journal.close()
+                await journal.closed()
                 raise
 
         keeper = Keeper(pbx.name, made_from(config, pbx), make, observer, self._bugs)
         task = self._tasks.create_task(keeper.run(), name=f"link:{pbx.name}")
         self._running[pbx.name] = keeper, task
 
-    def _journal(self, pbx: Pbx, builder: Builder, observer: Observer) -> Journal:
+    async def _journal(self, pbx: Pbx, builder: Builder, observer: Observer) -> Journal:
         """A reload may give a state directory: what waited in memory goes there."""
-        store = builder.store(pbx, observer)
+        memory = self._memories.get(pbx.name, MemoryJournal())
+        store = await builder.store(pbx, observer, memory.kept())
         if store is None:
-            return self._memories.setdefault(pbx.name, MemoryJournal())
-        hand_over(self._memories.pop(pbx.name, MemoryJournal()).kept(), store)
+            return self._memories.setdefault(pbx.name, memory)
+        self._memories.pop(pbx.name, None)
         return store
 
     async def _end(self, name: str, *, clear: bool) -> None:

@@ -70,7 +70,7 @@ class Link:
         self._stop = asyncio.Event()
         self._clear = self._crashed = self._over = False
         self._progress = Progress(settings.pace, clock().monotonic_s)
-        self.outbox = Outbox(settings.outbox, journal.event_done)
+        self.outbox = Outbox(settings.outbox, journal.event_done, held=lambda: journal.behind)
         self.publisher = Publisher(
             settings.topics,
             settings.scope,
@@ -82,6 +82,7 @@ class Link:
         )
         self._commander = self._new_commander(settings.commands)
         self._broker = self._new_broker_side(door)
+        journal.on_kept(self._wake)
 
     def _new_commander(self, settings: CommandSettings) -> Commander:
         return Commander(
@@ -91,6 +92,7 @@ class Link:
             clock=self._clock,
             told=self._observer.replied,
             crashed=self._observer.crashed,
+            unanswered=self._observer.unanswered,
             journal=self._journal,
         )
 
@@ -144,6 +146,7 @@ class Link:
                 task.cancel()
             await asyncio.gather(*parts, stopping, return_exceptions=True)
             self._leave_journal()
+            await self._journal.closed()
         bug = self._bug(parts)
         if bug is not None:
             raise bug
@@ -182,6 +185,7 @@ class Link:
         self._broker.look()
         self.publisher.tidy()
         self._journal.commit()
+        self._wake()  # what a disk that hangs has held back long enough
         self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)
 
     @property

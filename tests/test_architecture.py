@@ -27,6 +27,7 @@ LAYERS = {
     "bridge.tcp": set[str](),
     "bridge.tls": set[str](),
     "bridge.store": {"bridge.core"},
+    "bridge.disk": set[str](),
     "bridge.sim": {"bridge.sim"},
     "bridge.addresses": set[str](),
     "bridge.config": {"bridge.core", "bridge.config_types", "bridge.addresses"},

@@ -5,17 +5,19 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.bugs import Bugs
-from bridge.commander import ECHOES_AT_MOST, Commander, CommandSettings
+from bridge.commander import ANSWERED_PER_S, ECHOES_AT_MOST, Commander, CommandSettings
 from bridge.core.commands import Address, Permissions
 from bridge.core.dialling import DialRules
 from bridge.core.draft import Scope
 from bridge.core.journal import Kept, KeptCommand
+from bridge.core.ledger import WAITING_PER_ID
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
@@ -27,7 +29,7 @@ from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
 from bridge.ports import About, InTime, PbxEvents
 from bridge.publisher import Publisher
-from tests.core.builders import PEOPLE
+from tests.core.builders import PEOPLE, leg, user
 
 TOPICS = Topics("innovaphone", "hq")
 
@@ -70,6 +72,9 @@ class FailingPbx:
         """At once."""
 
 
+REPLY = "innovaphone/reply/"
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A commander, its PBX, the time, and the replies that were given."""
@@ -79,10 +84,25 @@ class Bench:
     box: "SlowPbx"
     now: list[Instant]
     told: asyncio.Queue[tuple[str | None, str]]
+    unanswered: list[None]
 
     async def codes(self, count: int) -> list[str]:
         """The codes of the next replies."""
         return [(await asyncio.wait_for(self.told.get(), 5))[1] for _ in range(count)]
+
+    def offer(self, verb: str, body: object, **more: Any) -> None:
+        """Send a request to the verb's topic."""
+        incoming = Incoming(f"innovaphone/hq/command/{verb}", json.dumps(body).encode(), **more)
+        self.commander.offer(incoming, hears_itself=False)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        now = self.now[0]
+        self.now[0] = Instant(now.unix_ms + round(seconds * 1000), now.monotonic_s + seconds)
+
+    def sent(self) -> list[Message]:
+        """The replies that were sent since the last time."""
+        return [message for message in _all(self.publisher.outbox) if not message.retain]
 
     def ask(self, request_id: str, activity: str, seconds: float | None = None) -> None:
         """Ask for a presence, which may take so long."""
@@ -118,11 +138,11 @@ async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
     publisher.began(About())
     publisher.reported(Batch(users=PEOPLE, list_complete=True), {})
     crashed: list[Exception] = []
-    answered = asyncio.Semaphore(0)
+    answered, failing = asyncio.Semaphore(0), FailingPbx(error)
     commander = Commander(
         publisher,
         CommandSettings(),
-        session=lambda: FailingPbx(error),
+        session=lambda: failing,
         clock=clock,
         told=lambda *_: answered.release(),
         crashed=crashed.append,
@@ -145,6 +165,7 @@ async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
 def _all(outbox: Outbox) -> list[Message]:
     taken = []
     while (item := outbox.take(1.0)) is not None:
+        outbox.done(item[0])
         taken.append(item[1])
     return taken
 
@@ -165,6 +186,16 @@ class SlowPbx(FailingPbx):
         in_time()
         self.done.append(wanted.activity)
 
+    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
+        """End a leg at once."""
+        in_time()
+        self.done.append(f"clear {leg}")
+
+    async def ping(self) -> None:
+        """Answer when it is let to."""
+        await self.let.wait()
+        self.done.append("ping")
+
 
 @pytest.fixture
 async def slow() -> AsyncIterator[Bench]:
@@ -173,8 +204,11 @@ async def slow() -> AsyncIterator[Bench]:
     outbox, box = Outbox(Limits()), SlowPbx()
     publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0], wake=lambda: None)
     publisher.began(About())
-    publisher.reported(Batch(users=PEOPLE, list_complete=True), {})
+    publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True), {1: PEOPLE[0].guid})
+    outbox.refresh([], 0.0)
+    _all(outbox)
     told: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
+    unanswered: list[None] = []
     commander = Commander(
         publisher,
         CommandSettings(Permissions(dialling=DialRules(allow=("2?",)))),
@@ -182,9 +216,10 @@ async def slow() -> AsyncIterator[Bench]:
         clock=lambda: now[0],
         told=lambda _address, request_id, code, _reason, _seconds: told.put_nowait((request_id, code)),
         crashed=lambda _: None,
+        unanswered=lambda: unanswered.append(None),
     )
     worker = asyncio.create_task(commander.run())
-    yield Bench(commander, publisher, box, now, told)
+    yield Bench(commander, publisher, box, now, told, unanswered)
     worker.cancel()
 
 
@@ -270,16 +305,16 @@ async def test_only_the_echo_of_a_clearing_is_passed_over(slow: Bench) -> None:
     slow.commander.offer(retained, hears_itself=True)
     slow.commander.offer(clear, hears_itself=True)
     slow.commander.offer(clear, hears_itself=True)
-    assert await slow.codes(2) == ["retained", "unknown_call"], "the first was the echo"
+    assert await slow.codes(2) == ["retained", "ok"], "the first was the echo"
 
     slow.commander.offer(retained, hears_itself=True)
     slow.now[0] = replace(slow.now[0], monotonic_s=slow.now[0].monotonic_s + 60)
     slow.commander.offer(clear, hears_itself=True)
-    assert await slow.codes(2) == ["retained", "unknown_call"], "the echo never came"
+    assert await slow.codes(2) == ["retained", "ok"], "the echo never came"
 
     slow.commander.offer(retained, hears_itself=False)
     slow.commander.offer(clear, hears_itself=False)
-    assert await slow.codes(2) == ["retained", "unknown_call"], "MQTT 5 brings no echo"
+    assert await slow.codes(2) == ["retained", "ok"], "MQTT 5 brings no echo"
     slow.commander.offer(replace(clear, retain=True), hears_itself=True)
     assert slow.told.empty()
 
@@ -289,12 +324,126 @@ async def test_echoes_are_remembered_in_bounds(slow: Bench) -> None:
     topics = [f"innovaphone/hq/user/u{number}/command/clear" for number in range(ECHOES_AT_MOST + 1)]
     for topic in topics:
         slow.commander.offer(Incoming(topic, b"x", retain=True), hears_itself=True)
-    assert set(await slow.codes(len(topics))) == {"retained"}
+    assert set(await slow.codes(ANSWERED_PER_S)) == {"retained"}
     for topic in (topics[0], topics[-1]):
         slow.commander.offer(Incoming(topic, b""), hears_itself=True)
 
     assert await slow.codes(1) == ["unknown_user"]
     assert slow.told.empty()
+
+
+async def test_a_reply_of_another_request_cannot_be_had(slow: Bench) -> None:
+    """Neither by another verb nor by another address: whoever knows an id learns nothing by it."""
+    slow.box.let.set()
+    request = {"id": "c-1", "user": "anna", "activity": "away"}
+    slow.offer("presence", request, response_topic=f"{REPLY}anna")
+    assert await slow.codes(1) == ["ok"]
+    slow.offer("ping", {"id": "c-1"}, response_topic=f"{REPLY}evil")
+    slow.offer("presence", request, response_topic=f"{REPLY}evil")
+    slow.offer("presence", {**request, "activity": "dnd"}, response_topic=f"{REPLY}anna")
+    assert await slow.codes(3) == ["invalid"] * 3
+    slow.offer("presence", request, response_topic=f"{REPLY}anna", correlation=b"again")
+    assert await slow.codes(1) == ["duplicate"]
+
+    replies = slow.sent()
+    assert [message.topic for message in replies] == [
+        f"{REPLY}{name}" for name in ("anna", "evil", "evil", "anna", "anna")
+    ]
+    payloads: list[Any] = [message.payload for message in replies]
+    assert [payload.get("message", "")[:27] for payload in payloads] == [
+        *("", "id used for another request", "id used for another request", "id used for another request", "")
+    ]
+    assert payloads[4] == {**payloads[0], "duplicate": True}
+    assert slow.box.done == ["away"]
+
+
+async def test_an_id_that_somebody_else_took_does_not_look_like_success(slow: Bench) -> None:
+    """Two clients that both count from 1: the second one hears that its request was not run."""
+    slow.box.let.set()
+    slow.offer("ping", {"id": "1"})
+    assert await slow.codes(1) == ["ok"]
+    slow.offer("presence", {"id": "1", "user": "anna", "activity": "away"})
+    assert await slow.codes(1) == ["invalid"]
+    assert slow.box.done == ["ping"]
+    slow.wait(601)
+    slow.offer("presence", {"id": "1", "user": "anna", "activity": "away"})
+    assert await slow.codes(1) == ["ok"], "ten minutes later it is free"
+
+
+async def test_refusals_push_no_id_out(slow: Bench) -> None:
+    """After thousands of requests that were refused, at once or after their turn, it still runs once."""
+    slow.box.let.set()
+    slow.ask("c-1", "away")
+    assert await slow.codes(1) == ["ok"]
+    for number in range(10_500):
+        slow.offer("call", {"id": f"x-{number}", "user": "anna", "number": "*21#"})
+        slow.offer("clear", {"id": f"y-{number}", "user": f"nobody {number % 7}"})
+        slow.wait(0.05)
+        await asyncio.sleep(0)
+    slow.ask("c-1", "away")
+    while (last := await asyncio.wait_for(slow.told.get(), 5))[0] != "c-1":
+        pass
+    assert last == ("c-1", "duplicate")
+    assert slow.box.done == ["away"]
+
+
+async def test_a_flood_of_refusals_is_counted_not_answered(slow: Bench) -> None:
+    """Twenty a second, and eight duplicates for each id that waits; what is let through gets its reply."""
+    slow.box.let.set()
+    slow.ask("c-1", "away")
+    for _ in range(500):
+        slow.offer("zzz", {"id": "z"})
+        slow.ask("c-1", "away")
+    slow.ask("c-2", "dnd")
+    wanted = ["unknown_verb"] * ANSWERED_PER_S + ["ok"] + ["duplicate"] * WAITING_PER_ID + ["ok"]
+    assert await slow.codes(len(wanted)) == wanted
+    assert len(slow.unanswered) == 1000 - ANSWERED_PER_S - WAITING_PER_ID
+
+    slow.unanswered.clear()
+    slow.wait(1)
+    for _ in range(500):
+        slow.ask("c-1", "away")
+    slow.offer("zzz", {"id": "z"})
+    assert await slow.codes(ANSWERED_PER_S + 1) == ["duplicate"] * ANSWERED_PER_S + ["unknown_verb"]
+    assert len(slow.unanswered) == 500 - ANSWERED_PER_S
+
+
+async def test_pings_that_hang_hold_up_no_clear(slow: Bench) -> None:
+    """A client that pings, refused or not, and one that calls for anna: her call can be ended at once."""
+    for number in range(200):
+        slow.offer("ping", {"id": f"p-{number}"})
+        slow.offer("call", {"id": f"q-{number}", "user": "anna", "number": "21"})
+    while not slow.told.empty():
+        slow.told.get_nowait()
+    slow.offer("clear", {"id": "mine", "user": "anna"})
+    while (last := await asyncio.wait_for(slow.told.get(), 5))[0] != "mine":
+        pass
+    assert last == ("mine", "ok")
+    assert slow.box.done == ["clear 7"], "no ping was answered"
+
+
+@pytest.mark.parametrize("spelling", ["a/b", "a%2Fb", "A/b"])
+async def test_a_user_has_one_allowance_however_it_is_written(slow: Bench, spelling: str) -> None:
+    """Ten calls a minute of one user, on all topics and under all names."""
+    record = user("g-s", "Slash", short_name="a/b", type="ep")
+    slow.publisher.reported(Batch(users=(record,)), {})
+    for number in range(10):
+        slow.offer("call", {"id": f"a-{number}", "user": "a%2Fb" if number % 2 else "a/b", "number": "21"})
+    slow.offer("call", {"id": "eleventh", "user": spelling, "number": "21"})
+    while (last := await asyncio.wait_for(slow.told.get(), 5))[0] != "eleventh":
+        pass
+    assert last[1] == ("rate_limited" if spelling != "A/b" else "unknown_user")
+
+
+async def test_a_second_resync_comes_too_early(slow: Bench) -> None:
+    """It may be retried: half a minute later it runs under the same id."""
+    for code, seconds in (("ok", 29.0), ("rate_limited", 1.0), ("ok", 0.0)):
+        slow.offer("resync", {"id": f"r-{code}-{seconds}" if code == "ok" else "r"})
+        assert await slow.codes(1) == [code]
+        slow.wait(seconds)
+    slow.wait(30)
+    slow.offer("resync", {"id": "r"})
+    assert await slow.codes(1) == ["ok"]
 
 
 def test_the_line_of_a_command_says_who_and_why() -> None:

@@ -1,11 +1,14 @@
 """What survives a crash: the file of the durable journal, on real disks, full ones and read-only ones too."""
 
+import asyncio
 import json
 import os
 import resource
 import sqlite3
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +17,10 @@ import pytest
 from bridge.config_file import load
 from bridge.core.journal import Kept, KeptCommand, KeptEvent
 from bridge.core.message import Message
+from bridge.core.outbox import Limits, Outbox
+from bridge.disk import Disk
 from bridge.store import Store
+from tests.bus import eventually
 
 
 class Told:
@@ -105,6 +111,229 @@ def test_old_commands_are_forgotten(tmp_path: Path) -> None:
     store.command(KeptCommand("new", "call", 600_001, None))
     store.close()
     assert [command.id for command in reopened(path).commands] == ["new"]
+
+
+FILE_OF_0_1_0 = """
+CREATE TABLE users (topic TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL, unix_ms INTEGER NOT NULL);
+CREATE TABLE commands (
+    id TEXT PRIMARY KEY, verb TEXT NOT NULL, unix_ms INTEGER NOT NULL, reply BLOB) WITHOUT ROWID;
+INSERT INTO users VALUES ('anna', '{"missed":1}');
+INSERT INTO events VALUES (1, 'innovaphone/hq/user/anna/event', '{"seq":1}', 1000);
+INSERT INTO commands VALUES ('c-1', 'call', 5, '{"status":"ok"}'), ('c-2', 'ping', 6, NULL);
+PRAGMA user_version=1;
+"""
+
+
+def test_a_file_of_0_1_0_is_taken_over(tmp_path: Path) -> None:
+    """With all that is in it; nothing says which requests its commands were. It is changed once."""
+    path = tmp_path / "hq.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.executescript(FILE_OF_0_1_0)
+    db.close()
+    commands = KeptCommand("c-1", "call", 5, {"status": "ok"}), KeptCommand("c-2", "ping", 6, None)
+    for _ in range(2):
+        assert reopened(path) == Kept({"anna": {"missed": 1}}, (event(1),), commands)
+    store = Store(path, Told())
+    store.command(KeptCommand("c-3", "call", 7, None, "mark"))
+    store.close()
+    assert reopened(path).commands == (*commands, KeptCommand("c-3", "call", 7, None, "mark"))
+    assert not path.with_suffix(".damaged").exists()
+
+
+def test_the_file_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cut down to what a ledger remembers, the newest; and no more than that is read at the start."""
+    monkeypatch.setattr("bridge.store.COMMANDS_AT_MOST", 3)
+    path = tmp_path / "hq.sqlite3"
+    store = Store(path, Told())
+    for number in range(10):
+        store.command(KeptCommand(f"c-{number}", "call", number, None))
+        store.commit()
+    store.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM commands").fetchone()[0] > 3, "once a second only"
+    db.close()
+    assert [command.id for command in reopened(path).commands] == ["c-7", "c-8", "c-9"]
+    store = Store(path, Told())
+    store.command(KeptCommand("c-10", "call", 10, None))
+    store.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM commands").fetchone()[0] == 3
+        plan = str(db.execute("EXPLAIN QUERY PLAN DELETE FROM commands WHERE unix_ms < 5").fetchall())
+    db.close()
+    assert "SEARCH commands USING" in plan
+
+
+def test_a_refusal_that_may_be_retried_is_not_kept(tmp_path: Path) -> None:
+    """Nor is the note that was made before."""
+    path = tmp_path / "hq.sqlite3"
+    store = Store(path, Told())
+    store.command(KeptCommand("c-1", "call", 5, None))
+    store.commit()
+    store.command(KeptCommand("c-1", "call", 6, {"status": "error", "retryable": True}))
+    store.close()
+    assert reopened(path).commands == ()
+
+
+class Stage:
+    """A thread that a test holds: jobs wait until they are let go, one by one."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Future[Exception | None], Callable[[], Exception | None]]] = []
+
+    def run(self, job: Callable[[], Exception | None]) -> Future[Exception | None]:
+        """Let a job wait."""
+        future: Future[Exception | None] = Future()
+        self.jobs.append((future, job))
+        return future
+
+    def work(self, error: Exception | None = None) -> None:
+        """Do the oldest job, or fail to."""
+        future, job = self.jobs.pop(0)
+        if error is None:
+            future.set_result(job())
+        else:
+            future.set_exception(error)
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> tuple[Store, Stage, Told]:
+    """A store whose file is written when a test lets it."""
+    stage, told = Stage(), Told()
+    store = Store(tmp_path / "hq.sqlite3", told)
+    store.serve(stage.run)
+    return store, stage, told
+
+
+async def ended(task: "asyncio.Task[None]") -> None:
+    """Wait for what must end now."""
+    async with asyncio.timeout(5):
+        await task
+
+
+async def test_what_is_said_is_kept_when_its_job_has_run(staged: tuple[Store, Stage, Told]) -> None:
+    """Who waits for it waits until then: for what was said before only, not for what is said meanwhile."""
+    store, stage, _ = staged
+    await store.kept_now()
+    store.event(event(1))
+    store.commit()
+    store.command(KeptCommand("c-1", "call", 5, None))
+    waits = asyncio.create_task(store.kept_now())
+    await asyncio.sleep(0)
+    stage.work()
+    await eventually(lambda: stage.jobs, "the second job waits")
+    assert not waits.done()
+    store.command(KeptCommand("c-2", "call", 5, None))
+    store.commit()
+    stage.work()
+    await ended(waits)
+    await eventually(lambda: stage.jobs, "the third job waits")
+    stage.work()
+    store.close()
+    await eventually(lambda: stage.jobs, "the last job waits")
+    stage.work()
+    await store.closed()
+    assert [command.id for command in reopened(store.path).commands] == ["c-1", "c-2"]
+
+
+async def test_events_are_held_until_they_are_kept(
+    staged: tuple[Store, Stage, Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for ever: a disk that hangs, or has failed, holds nothing back."""
+    store, stage, told = staged
+    outbox, rung = Outbox(Limits(), store.event_done, held=lambda: store.behind), asyncio.Event()
+    store.on_kept(rung.set)
+    outbox.refresh([], 0.0)
+
+    def say(number: int) -> None:
+        message = event(number).message
+        store.event(KeptEvent(outbox.put_event(message, 0.0), message, 0))
+        store.commit()
+
+    say(1)
+    assert outbox.take(0.0) is None
+    stage.work()
+    async with asyncio.timeout(5):
+        await rung.wait()
+    assert outbox.take(0.0) is not None
+
+    say(2)
+    monkeypatch.setattr("bridge.store.HELD_S", 0.0)
+    assert outbox.take(0.0) is not None, "the disk hangs"
+    monkeypatch.undo()
+    stage.work(OSError("no thread can be made"))
+    await eventually(lambda: len(told.said) == 2, "the failure is told")
+    say(3)
+    assert outbox.take(0.0) is not None, "the disk has failed"
+    await store.kept_now()
+
+
+async def test_what_failed_is_written_later(
+    staged: tuple[Store, Stage, Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together with what was said meanwhile, and without what was done meanwhile."""
+    monkeypatch.setattr("bridge.store.AGAIN_S", 0.0)
+    store, stage, told = staged
+    for number in (1, 2):
+        store.event(event(number))
+    store.user("anna", {"missed": 1})
+    store.user("bert", {"missed": 1})
+    store.command(KeptCommand("c-1", "call", 5, None))
+    store.commit()
+    store.event_done(1)
+    store.user("anna", {"missed": 2})
+    store.command(KeptCommand("c-1", "call", 6, {"status": "ok"}))
+    waits = asyncio.create_task(store.kept_now())
+    await asyncio.sleep(0)
+    stage.work(OSError("full"))
+    await ended(waits)
+    store.commit()
+    stage.work()
+    await eventually(lambda: told.said[-1] is None and len(told.said) == 3, "it is healed")
+    store.close()
+    stage.work()
+    await store.closed()
+    assert reopened(store.path) == Kept(
+        {"anna": {"missed": 2}, "bert": {"missed": 1}},
+        (event(2),),
+        (KeptCommand("c-1", "call", 6, {"status": "ok"}),),
+    )
+
+
+async def test_the_end_writes_what_is_left(staged: tuple[Store, Stage, Told]) -> None:
+    """Also what was said while a job ran. Who waits for a disk that hangs does not wait for long."""
+    store, stage, _ = staged
+    store.event(event(1))
+    store.commit()
+    store.event(event(2))
+    store.close()
+    store.close()
+    stage.work()
+    await eventually(lambda: stage.jobs, "the last job waits")
+    async with asyncio.timeout(5):
+        await store.closed()
+    stage.work()
+    await store.closed()
+    assert reopened(store.path).events == (event(1), event(2))
+
+
+async def test_the_thread_writes(tmp_path: Path) -> None:
+    """The real one: no job runs in the thread of the event loop, and they run in order."""
+    disk, threads = Disk(), list[str]()
+    store = Store(tmp_path / "hq.sqlite3", Told())
+    store.serve(disk.run)
+    for number in range(20):
+        store.command(KeptCommand(f"c-{number}", "call", number, None))
+        await store.kept_now()
+        await asyncio.wrap_future(disk.run(lambda: threads.append(threading.current_thread().name)))
+    store.close()
+    await store.closed()
+    assert set(threads) == {"disk"}
+    assert len(reopened(tmp_path / "hq.sqlite3").commands) == 20
+    failed = disk.run((tmp_path / "nothing").stat)
+    with pytest.raises(FileNotFoundError):
+        await asyncio.wrap_future(failed)
 
 
 def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:

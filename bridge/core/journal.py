@@ -4,7 +4,7 @@ No I/O here. The journal of a link hears of every change in the order in which i
 said since the last `commit` is kept together or not at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -24,12 +24,21 @@ class KeptEvent:
 
 @dataclass(frozen=True, slots=True)
 class KeptCommand:
-    """A request that was let through; without a reply it is not known whether it was carried out."""
+    """A request that was let through; without a reply it is not known whether it was carried out.
+
+    `fingerprint` says which request it was; it is empty in a file of 0.1.0.
+    """
 
     id: str
     verb: str
     unix_ms: int
     reply: Json | None
+    fingerprint: str = ""
+
+    @property
+    def retryable(self) -> bool:
+        """It was refused for a while only: the retry runs, so that nothing is to be remembered."""
+        return (self.reply or {}).get("retryable") is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +74,32 @@ class Journal(Protocol):
         ...
 
     def command(self, command: KeptCommand) -> None:
-        """A request was let through, or has got its reply."""
+        """A request goes to the PBX, or has got its reply; it is forgotten when that asks for a retry."""
         ...
 
     def commit(self) -> None:
-        """Keep all this, together."""
+        """Keep all this, together. Returns at once; `kept_now` waits for it."""
+        ...
+
+    async def kept_now(self) -> None:
+        """Return when all that was said before is kept, or cannot be."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """A state or an event is not kept yet: it should not be sent before that."""
+        ...
+
+    def on_kept(self, call: Callable[[], None]) -> None:
+        """Call this whenever `behind` may have become false."""
         ...
 
     def close(self) -> None:
         """Keep what is left and let go of the file; what is said after that is not kept."""
+        ...
+
+    async def closed(self) -> None:
+        """Return when the file has been let go of."""
         ...
 
 
@@ -120,12 +146,27 @@ class MemoryJournal:
     def command(self, command: KeptCommand) -> None:
         """See Journal. As many are kept as a ledger knows, the newest."""
         self._commands.pop(command.id, None)
-        self._commands[command.id] = command
+        if not command.retryable:
+            self._commands[command.id] = command
         if len(self._commands) > COMMANDS_AT_MOST:
             del self._commands[next(iter(self._commands))]
 
     def commit(self) -> None:
         """See Journal: memory needs none."""
 
+    async def kept_now(self) -> None:
+        """See Journal."""
+
+    @property
+    def behind(self) -> bool:
+        """See Journal."""
+        return False
+
+    def on_kept(self, call: Callable[[], None]) -> None:
+        """See Journal: it is never behind."""
+
     def close(self) -> None:
+        """See Journal."""
+
+    async def closed(self) -> None:
         """See Journal."""

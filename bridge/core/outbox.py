@@ -40,10 +40,17 @@ class Outbox:
     """Pending and unacknowledged messages of one link.
 
     `event_done` hears the number of each event that need not be kept any more: acknowledged or dropped.
+    `held` says that something is not kept yet that must be before it is sent.
     """
 
-    def __init__(self, limits: Limits, event_done: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        event_done: Callable[[int], None] = lambda _: None,
+        held: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._limits = limits
+        self._held = held
         self._event_done = event_done
         self._numbered = 0
         self._states: dict[str, Parcel] = {}
@@ -127,8 +134,10 @@ class Outbox:
         """The next message to send, with a ticket to hand back; states go first.
 
         None while some were not taken and others are on their way still, so that order is kept; and while
-        a suspect would have company, or has left alone.
+        a suspect would have company, or has left alone; and while anything is held.
         """
+        if self._held():
+            return None
         if self._refused:
             if self.in_flight:
                 return None

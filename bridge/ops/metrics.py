@@ -178,6 +178,10 @@ class Metrics:
         )
         self.commands = self._counter("commands", "Commands answered.", "verb", "code")
 
+        self.unanswered = self._counter(
+            "commands_unanswered", "Refused or repeated commands beyond 20 a second: counted, not answered."
+        )
+
     def _make_histograms(self) -> None:
         self.command_seconds = self._histogram(
             "command_duration_seconds", "From the receipt of a command to its reply.", _LATENCY_S
@@ -225,6 +229,7 @@ class Metrics:
     def _announce_counts(self, pbx: str) -> None:
         for count in (self.contradictions, self.takeovers, self.held_back, self.unreadable, self.bugs):
             count.labels(pbx)
+        self.unanswered.labels(pbx)
         for seconds in (self.publish_seconds, self.command_seconds):
             seconds.labels(pbx)
         for side in SIDES:

@@ -107,6 +107,7 @@ class Observer:
         self._store_problem = ""
         self._refused_topics = ""
         self._limits: set[str] = set()
+        self._unanswered, self._unanswered_again_s = 0, 0.0
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
 
@@ -210,6 +211,19 @@ class Observer:
         facts = {"id": request_id, "user": address.user, "reason": reason[:LONGEST_REASON]}
         given = {name: fact for name, fact in facts.items() if fact}
         self.log.info("command", verb=verb, code=code, **given, seconds=round(seconds, 3))
+
+    def unanswered(self) -> None:
+        """A command was refused, or repeated, among so many that it gets no reply and no line of its own."""
+        self._metrics.unanswered.labels(self._pbx).inc()
+        self._unanswered += 1
+
+    def _tell_unanswered(self) -> None:
+        """One line for all of them: at once, then each five minutes while it goes on."""
+        now_s = time.monotonic()
+        if self._unanswered and now_s >= self._unanswered_again_s:
+            hint = "a client floods the command topics: look at the access lists of the broker"
+            self.log.warning("commands not answered", count=self._unanswered, hint=hint)
+            self._unanswered, self._unanswered_again_s = 0, now_s + REMIND_S
 
     def crashed(self, bug: Exception) -> None:
         """A request brought a bug to light."""
@@ -325,6 +339,7 @@ class Observer:
         """Set the gauges; for whenever metrics are asked for."""
         for trouble in self._troubles.values():
             trouble.look()
+        self._tell_unanswered()
         metrics, pbx, status = self._metrics, self._pbx, self.status(publisher, outbox)
         metrics.users.labels(pbx).set(status.users)
         metrics.followed.labels(pbx).set(len(publisher.monitored))

@@ -1,7 +1,6 @@
 """What survives a reload in memory, and what is taken over from an earlier run."""
 
 from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, MemoryJournal, hand_over
-from bridge.core.ledger import Ledger
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.restore import newest
@@ -57,16 +56,6 @@ def test_events_of_an_earlier_run_go_first_and_keep_their_numbers() -> None:
     for number in (9, 10):
         outbox.put_event(Message("t", {"seq": number}), 0.0)
     assert done == [7, 8]
-
-
-def test_a_ledger_knows_the_ids_of_an_earlier_run() -> None:
-    """With their replies, until they are ten minutes old."""
-    ledger = Ledger()
-    ledger.put_back("c-1", 0.0, {"status": "ok"})
-    known = ledger.open("c-1", 1.0)
-    assert known is not None
-    assert known.reply == {"status": "ok"}
-    assert ledger.open("c-1", 601.0) is None
 
 
 def test_of_two_memories_the_later_counts() -> None:

@@ -7,8 +7,6 @@ import pytest
 
 from bridge.core.backoff import delays
 from bridge.core.caused import PROVEN_AT_MOST, REST_S, Caused
-from bridge.core.commands import Address
-from bridge.core.ledger import REMEMBERED_AT_MOST, REMEMBERED_S, Allowance, Ledger
 from bridge.core.line import Kind
 from bridge.core.message import Message
 from bridge.core.outbox import Culprit, Limits, Outbox
@@ -334,53 +332,6 @@ def test_what_was_only_written_proves_nothing() -> None:
         assert item is not None
         outbox.done(item[0], answered=False)
     assert [message.topic for message in drain(outbox)] == ["e"]
-
-
-def test_the_ledger_remembers_ten_minutes() -> None:
-    """A duplicate finds the reply; those that came before it are told when it is there."""
-    ledger, address = Ledger(), Address("r", "call")
-    assert ledger.open("a", 0) is None
-    entry = ledger.open("a", 1)
-    assert entry is not None
-    entry.waiting.append(address)
-
-    assert ledger.close("a", {"x": 1}) == (address,)
-    assert ledger.close("a", {"x": 1}) == ()
-    assert ledger.close("never", {}) == ()
-    assert ledger.open("a", REMEMBERED_S + 1) is None
-
-
-def test_the_ledger_is_bounded() -> None:
-    """The oldest is forgotten first."""
-    ledger = Ledger()
-    for number in range(REMEMBERED_AT_MOST + 1):
-        ledger.open(str(number), 0)
-
-    assert ledger.open("0", 0) is None
-    assert ledger.open("5", 0) is not None
-
-
-def test_a_full_ledger_still_knows_its_oldest_id() -> None:
-    """Asking for it must not be what makes it forgotten: the command would run twice."""
-    ledger = Ledger()
-    for number in range(REMEMBERED_AT_MOST):
-        ledger.open(str(number), 0)
-
-    assert ledger.open("0", 0) is not None
-
-
-def test_an_allowance_is_of_any_minute() -> None:
-    """Used up, and back when the minute has passed."""
-    allowance = Allowance(2)
-
-    assert [allowance.take(second) for second in (0, 1, 2, 60, 60.5, 61)] == [
-        True,
-        True,
-        False,
-        True,
-        False,
-        True,
-    ]
 
 
 def test_delays_double_to_a_cap_with_a_spread() -> None:

@@ -1,5 +1,6 @@
 """A journal whose commits survive a killed run, as a file would; the rest is forgotten with the run."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -64,5 +65,19 @@ class DiskJournal:
                 rows[key] = value
         self._pending.clear()
 
+    async def kept_now(self) -> None:
+        """A commit is kept at once."""
+
+    @property
+    def behind(self) -> bool:
+        """Never: a commit is kept at once."""
+        return False
+
+    def on_kept(self, call: Callable[[], None]) -> None:
+        """It is never behind."""
+
     def close(self) -> None:
+        """A killed run closes nothing."""
+
+    async def closed(self) -> None:
         """A killed run closes nothing."""
