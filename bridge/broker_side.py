@@ -20,9 +20,10 @@ from bridge.core.reports import UserRecord
 from bridge.core.restore import newest
 from bridge.core.rivalry import Rivalry
 from bridge.core.topics import Topics
-from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
+from bridge.errors import LinkError, Rejected, SessionLost, StandsBack, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.encode import encode, packet_size
+from bridge.mqtt.rival import Found
 from bridge.mqtt.session import BrokerSession, hears_itself, read_back
 from bridge.ops.observer import Observer
 from bridge.publisher import Publisher
@@ -45,8 +46,12 @@ class Door(Protocol):
         """A connection that the broker has accepted; more patient with each attempt. Raises a LinkError."""
         ...
 
-    async def rival_answers(self, topics: Topics) -> bool:
-        """Tell whether another bridge serves this PBX. Raises a LinkError."""
+    async def find_rival(self, topics: Topics) -> Found:
+        """Find out whether another bridge serves this PBX. Raises a LinkError."""
+        ...
+
+    def answer_rival(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
+        """Answer another bridge that asks the same of us; False for any other message."""
         ...
 
 
@@ -204,8 +209,11 @@ class BrokerSide:
     async def _look_for_rivals(self, topics: Topics) -> None:
         if not self._rivalry.suspected:
             return
-        if await self._door.rival_answers(topics):
-            raise TakenOver(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
+        found = await self._door.find_rival(topics)
+        if found is Found.BRIDGE:
+            raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
+        if found is Found.UNPROVEN:
+            self._observer.impostor()
         self._rivalry.nobody_there()
 
     def _note_end(self, error: LinkError) -> None:
@@ -284,7 +292,8 @@ class BrokerSide:
         elif self._connection is None or self._hear_dots(self._connection, incoming.topic):
             return
         elif self._publisher.topics.command_in(incoming.topic) is not None:
-            self._arrived(incoming, hears_itself(self._connection))
+            if not self._door.answer_rival(incoming, self._publisher.topics, self._publisher.reply):
+                self._arrived(incoming, hears_itself(self._connection))
         elif self._recall is not None:  # else a state of a user comes too late to be remembered
             self._recall.take(incoming)
 

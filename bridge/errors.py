@@ -6,7 +6,8 @@ BridgeError
 │  ├─ Unreachable          heals: back off (refused, reset, timed out, name not found)
 │  ├─ SessionLost          heals: start again (session gone, connection cut, list must be read again)
 │  ├─ ProtocolError        heals: the other side said what we cannot read; counted, session restarted
-│  ├─ TakenOver            another bridge uses our MQTT client id: back off long
+│  ├─ TakenOver            heals: another client has our MQTT client id: look who, and come back soon
+│  ├─ StandsBack           another bridge serves our PBX: back off long
 │  ├─ Rejected             a human must act (password, right, unknown user): longest delay
 │  └─ Crashed              a bug ended a link: a new one takes its place after a growing delay
 └─ CommandError            becomes exactly one reply, never a crash
@@ -31,9 +32,11 @@ class LinkError(BridgeError):
     """One end of a link broke. `reason` is a sentence for people without any secret in it.
 
     `answered`: the other side took the request and answered it badly; another request may fare better.
+    `longest_s`: the next attempt comes after this time at the latest.
     """
 
     heals: ClassVar[bool] = True
+    longest_s: ClassVar[float | None] = None
     answered = False
 
     def __init__(self, reason: str, *, answered: bool | None = None) -> None:
@@ -58,7 +61,13 @@ class ProtocolError(LinkError):
 
 
 class TakenOver(LinkError):  # noqa: N818
-    """Another client connected with our MQTT client id."""
+    """Another client connected with our MQTT client id. It may be anybody: that must not keep us away."""
+
+    longest_s = 5.0
+
+
+class StandsBack(LinkError):  # noqa: N818
+    """Another bridge, which has proved that it is one, serves our PBX."""
 
     heals = False
 

@@ -75,5 +75,6 @@ async def supervise(
         flapped = lived_s is not None and lived_s < STAYED_S
         short = next(outage)  # a flap counts as a failure of the outage that may follow
         delay = (next(flaps) if flapped else short) if soon else NEEDS_A_HUMAN_S
+        delay = delay if cause.longest_s is None else min(delay, cause.longest_s)
         report(Down(cause, attempts, delay, lived_s))
         await sleep(delay)

@@ -7,7 +7,7 @@ from itertools import accumulate
 import pytest
 
 from bridge.core import backoff
-from bridge.errors import Rejected, SessionLost, Unreachable
+from bridge.errors import Rejected, SessionLost, TakenOver, Unreachable
 from bridge.supervise import NEEDS_A_HUMAN_S, STAYED_S, Down, Up, supervise
 
 
@@ -78,6 +78,13 @@ async def test_a_session_that_flaps_waits_longer_and_longer() -> None:
     found = await downs([(SHORT, LOST), (0, LOST), (SHORT, LOST), (LONG, LOST), (0, LOST)])
 
     assert [down.retry_s for down in found] == [10, 20, 30, 1, 10]
+
+
+async def test_whoever_takes_our_place_does_not_keep_us_away() -> None:
+    """Anybody may take the client id again and again: we come back soon each time."""
+    found = await downs([(0, TakenOver("z"))] * 5)
+
+    assert [down.retry_s for down in found] == [TakenOver.longest_s] * 5
 
 
 async def test_an_outage_between_flaps_is_an_outage() -> None:

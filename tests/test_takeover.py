@@ -1,13 +1,28 @@
 """Two bridges for one PBX, and strangers on our state topic: nobody fights, and what is told is true."""
 
+import asyncio
+import json
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 import pytest
+import structlog
+from structlog.typing import EventDict
 
+from bridge.core.message import Incoming, Message, Subscription
+from bridge.core.proof import NONCE_BYTES, key_of, question
 from bridge.core.rivalry import WINDOW_S, Rivalry
+from bridge.core.topics import Topics
+from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.rival import ANSWERED_AT_MOST, Found, Rivals
+from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
-from tests.bus import Mosquitto, Observer, eventually
+from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.running import Program, bridge, configuration, pbx_section, stands_back
 
 pytestmark = pytest.mark.broker
@@ -46,6 +61,141 @@ async def test_two_bridges_do_not_fight(
     assert len(pbx.requests("UserCall")) == 1
     assert sum(map(stands_back, programs)) == 1
     assert sum(connections(program.log) for program in programs) <= 4
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_an_impostor_does_not_keep_the_bridge_away(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, protocol: str
+) -> None:
+    """It takes the client id and answers each ping with all that it ever heard on the bus."""
+    settings = configuration(broker.port, pbx_section(pbx))
+    settings["mqtt"]["protocol"] = protocol
+    with structlog.testing.capture_logs() as log:
+        async with Impostor(broker.port) as impostor, bridge(settings):
+            for taken in range(3):
+                await eventually(lambda: bus.now(STATE) == "online", "it is online", within=20)
+                await eventually(partial(is_up_again, log, taken), "it hears itself")
+                await impostor.take_over()
+                await eventually(lambda: bus.now(STATE) == "offline", "it is thrown out")
+            await eventually(lambda: ups(log) == 4, "it is back", within=20)
+            assert impostor.asked, "it was asked"
+    told = [each["reason"] for each in log if each["event"] == "broker is limited"]
+    assert [reason for reason in told if "no proof" in reason] == told != []
+    assert not [each for each in log if each["log_level"] == "error"]
+
+
+async def test_a_listener_where_nobody_takes_the_client_id(tmp_path: Path, pbx: SimPbx) -> None:
+    """As the README says for Mosquitto: `use_username_as_clientid` where all but the bridge connect."""
+    port = free_port()
+    people = f"listener {port} 127.0.0.1", "use_username_as_clientid true"
+    async with Mosquitto(tmp_path, *people) as broker, Observer(broker.port) as bus:
+        with structlog.testing.capture_logs() as log:
+            async with bridge(configuration(broker.port, pbx_section(pbx))):
+                await eventually(lambda: bus.now(STATE) == "online", "it is online")
+                stranger = BrokerSettings("127.0.0.1", port, "innovaphone-mqtt-hq", username="stranger")
+                async with connect(stranger, Message("t/will", None)) as connection:
+                    await connection.publish(Message("innovaphone/hq/command/ping", {"id": "p"}))
+                    await eventually(lambda: bus.replies("ping"), "the bridge is there")
+                assert bus.now(STATE) == "online"
+    assert ups(log) == 1
+
+
+async def test_only_a_bridge_with_the_same_passwords_counts(broker: Mosquitto) -> None:
+    """It answers one that asks; not one with other passwords, nor the same question twice."""
+    ours, same, other = (Rivals("id", passwords) for passwords in (("a", "b"), ("a", "b"), ("a", "c")))
+    topics = Topics("innovaphone", "hq")
+    settings = BrokerSettings("127.0.0.1", broker.port, "id")
+    assert await ours.find(settings, topics) is Found.NOBODY
+    for rival, found in ((same, Found.BRIDGE), (other, Found.NOBODY)):
+        async with answering(rival, settings, topics) as questions:
+            assert await ours.find(settings, topics) is found
+            assert len(questions) <= 2
+    asked = Incoming("innovaphone/hq/command/ping", questions[-1].payload)
+    sent: list[Message] = []
+    assert [ours.answer(asked, topics, sent.append) for _ in range(3)] == [True, False, False]
+    for changed in (
+        replace(asked, retain=True),
+        replace(asked, topic="innovaphone/hq/command/call"),
+        replace(asked, payload=b"{"),
+        replace(asked, payload=b"[1]"),
+        replace(asked, payload=b'{"id": 1}'),
+        replace(asked, payload=asked.payload[:-4] + b'00"}'),
+    ):
+        assert not ours.answer(changed, topics, sent.append)
+    assert len(sent) == 1
+
+
+def test_memory_of_questions_is_bounded() -> None:
+    """A bridge that asks for ever costs nothing more than the last hundred."""
+    rivals = Rivals("id", ("a", "b"))
+    rivals._key = key = key_of(("a", "b"), "id")
+    topics, sent = Topics("innovaphone", "hq"), list[Message]()
+    for number in range(ANSWERED_AT_MOST + 50):
+        asked = json.dumps({"id": question(key, number.to_bytes(NONCE_BYTES, "big"))}).encode()
+        assert rivals.answer(Incoming("innovaphone/hq/command/ping", asked), topics, sent.append)
+    assert len(rivals._answered) == ANSWERED_AT_MOST
+
+
+@asynccontextmanager
+async def answering(rival: Rivals, settings: BrokerSettings, topics: Topics) -> AsyncIterator[list[Incoming]]:
+    """Another bridge as far as questions go; those that it heard."""
+    questions, sent = list[Incoming](), list[Message]()
+
+    async def serve(connection: Connection) -> None:
+        while True:
+            questions.append(await connection.incoming.get())
+            rival.answer(questions[-1], topics, sent.append)
+            while sent:
+                connection.publish(sent.pop())
+
+    async with connect(settings.with_client_id("rival"), Message("t/will", None)) as connection:
+        await connection.subscribe([Subscription(f"{topics.root}/command/ping")])
+        serving = asyncio.create_task(serve(connection))
+        yield questions
+        serving.cancel()
+
+
+class Impostor:
+    """Somebody on the broker who may do everything but knows no password."""
+
+    def __init__(self, port: int) -> None:
+        self._settings = BrokerSettings("127.0.0.1", port, "impostor")
+        self.asked: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self._serving = asyncio.create_task(self._serve())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._serving.cancel()
+        await asyncio.gather(self._serving, return_exceptions=True)
+
+    async def take_over(self) -> None:
+        """Connect under the client id of the bridge, and leave."""
+        mine = self._settings.with_client_id("innovaphone-mqtt-hq")
+        async with connect(mine, Message(STATE, "offline", retain=True)) as connection:
+            await connection.publish(Message(STATE, "offline", retain=True))
+
+    async def _serve(self) -> None:
+        topics = Topics("innovaphone", "hq")
+        async with connect(self._settings, Message("t/will", None)) as connection:
+            await connection.subscribe([Subscription(each) for each in topics.commands])
+            while True:
+                heard = json.loads((await connection.incoming.get()).payload)["id"]
+                self.asked.append(heard)
+                for proof in (None, heard, heard[-64:], *self.asked):
+                    said = {"id": heard, "verb": "ping", "status": "ok", "proof": proof}
+                    connection.publish(Message(topics.response("ping"), said))
+
+
+def is_up_again(log: list[EventDict], before: int) -> bool:
+    """Whether there were more sessions than that."""
+    return ups(log) > before
+
+
+def ups(log: list[EventDict]) -> int:
+    """How often the bridge heard itself in a new session."""
+    return sum(each["event"] == "mqtt up" for each in log)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

@@ -1,20 +1,21 @@
 """The way to one broker: remembers how it took us last. Holds no connection."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from bridge.core.message import Message
+from bridge.core.message import Incoming, Message
 from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.rival import rival_answers
+from bridge.mqtt.rival import Found, Rivals
 from bridge.mqtt.settings import BrokerSettings
 
 
 class Door:
     """Opens connections to one broker and remembers how it took us, so that nothing is tried in vain."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: BrokerSettings, pbx_password: str = "") -> None:
+        self._rivals = Rivals(settings.client_id, (settings.password or "", pbx_password))
         self._configured = settings
         self._settings = settings
         self._will: Message | None = None
@@ -39,6 +40,10 @@ class Door:
         longest_s = connection.settings.connect_timeout_s
         return replace(configured, connect_timeout_s=longest_s, trial_s=longest_s) if slow else configured
 
-    async def rival_answers(self, topics: Topics) -> bool:
+    async def find_rival(self, topics: Topics) -> Found:
         """See rival.py."""
-        return await rival_answers(self._settings, topics)
+        return await self._rivals.find(self._settings, topics)
+
+    def answer_rival(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
+        """See rival.py."""
+        return self._rivals.answer(incoming, topics, send)

@@ -1,45 +1,128 @@
-"""Asks the bus whether another bridge serves a PBX, by a `ping` that each would answer. Decides nothing."""
+"""Asks the bus whether another bridge serves a PBX, and answers one that asks. Decides nothing.
+
+The question is a `ping` whose id proves that a bridge asks; only an answer with a proof counts.
+"""
 
 import asyncio
+import contextlib
 import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import Enum
 
 import orjson
 
-from bridge.core.message import Message, Subscription
+from bridge.core import proof
+from bridge.core.message import Incoming, Message, Subscription
+from bridge.core.render import SCHEMA
 from bridge.core.topics import Topics
-from bridge.errors import LinkError
+from bridge.errors import LinkError, Unreachable
 from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.settings import BrokerSettings
 
-ANSWER_S = 1.0
+ASKED, ANSWER_S = 2, 0.5
+"""How often a question is asked, and how long an answer may take: the other's key takes its time at first."""
+ANSWERED_AT_MOST = 100
 VERB = "ping"
 
 
-async def rival_answers(settings: BrokerSettings, topics: Topics) -> bool:
-    """Tell whether some bridge answers for this PBX, within a second.
+class Found(Enum):
+    """What was found on the bus. `UNPROVEN`: an answer without proof; anybody can give one."""
 
-    Under a client id of its own, so that nobody is thrown out. Raises what `connect` raises.
-    """
-    name = f"probe-{secrets.token_hex(8)}"
-    will = Message(topics.response(VERB), {"id": name, "status": "gone"})
-    async with connect(settings.with_client_id(f"{settings.client_id}-{name}"), will) as connection:
+    NOBODY = "nobody"
+    UNPROVEN = "unproven"
+    BRIDGE = "bridge"
+
+
+class Rivals:
+    """Our side of the recognition of another bridge for one PBX. `passwords`: of broker and PBX."""
+
+    def __init__(self, client_id: str, passwords: tuple[str, ...]) -> None:
+        self._client_id = client_id
+        self._passwords = passwords
+        self._key: bytes | None = None
+        self._making: asyncio.Future[bytes] | None = None
+        self._answered: OrderedDict[str, None] = OrderedDict()
+
+    async def find(self, settings: BrokerSettings, topics: Topics) -> Found:
+        """Ask, under a client id of our own, so that nobody is thrown out. Raises what `connect` raises."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            key = self._key or await self._make_key()
+        except OSError as error:
+            raise Unreachable(f"no look for another bridge: {error.strerror}") from None
+        question = proof.question(key, secrets.token_bytes(proof.NONCE_BYTES))
+        name = f"probe-{secrets.token_hex(8)}"
+        will = Message(topics.response(VERB), {"id": name, "status": "gone"})
+        found = Found.NOBODY
+        async with connect(settings.with_client_id(f"{settings.client_id}-{name}"), will) as connection:
+            with contextlib.suppress(LinkError):
                 await connection.subscribe([Subscription(topics.response(VERB))])
-                await connection.publish(Message(f"{topics.root}/command/{VERB}", {"id": name}))
-                await _answer(connection, name)
-        except (TimeoutError, LinkError):
+                for _ in range(ASKED):
+                    if found is Found.BRIDGE:
+                        break
+                    connection.publish(Message(f"{topics.root}/command/{VERB}", {"id": question}))
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(ANSWER_S):
+                            while found is not Found.BRIDGE:
+                                found = await _next_answer(connection, key, question)
+        return found
+
+    def answer(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
+        """Answer if this is another bridge's question; False: it is a command like any other.
+
+        A question is answered once, so that nobody can have it answered again and again.
+        """
+        asked = _question_in(incoming, topics)
+        if asked is None:
             return False
-    return True
+        if self._key is None:
+            self._make_key()
+            return False
+        if asked in self._answered or not proof.is_ours(self._key, asked):
+            return False
+        self._answered[asked] = None
+        if len(self._answered) > ANSWERED_AT_MOST:
+            self._answered.popitem(last=False)
+        said = {"schema": SCHEMA, "id": asked, "verb": VERB, "status": "ok"}
+        send(Message(topics.response(VERB), {**said, "proof": proof.answer(self._key, asked)}))
+        return True
+
+    def _make_key(self) -> asyncio.Future[bytes]:
+        """Make the key in a thread, once."""
+        if self._making is None or (self._making.done() and self._key is None):
+            loop = asyncio.get_running_loop()
+            self._making = loop.run_in_executor(None, proof.key_of, self._passwords, self._client_id)
+            self._making.add_done_callback(self._made)
+        return self._making
+
+    def _made(self, made: asyncio.Future[bytes]) -> None:
+        """Where the system gives no thread there is no key: the next question tries again."""
+        if not made.cancelled() and made.exception() is None:
+            self._key = made.result()
 
 
-async def _answer(connection: Connection, name: str) -> None:
-    """Return when a reply to our question comes."""
+def _question_in(incoming: Incoming, topics: Topics) -> str | None:
+    if incoming.topic != f"{topics.root}/command/{VERB}" or incoming.retain:
+        return None
+    asked = _id_of(incoming.payload)
+    return asked if isinstance(asked, str) and proof.is_question(asked) else None
+
+
+def _id_of(payload: bytes) -> object:
+    body = _read(payload)
+    return body.get("id") if isinstance(body, dict) else None
+
+
+def _read(payload: bytes) -> object:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+
+
+async def _next_answer(connection: Connection, key: bytes, question: str) -> Found:
+    """Wait for the next reply to our question."""
     while True:
-        incoming = await connection.incoming.get()
-        try:
-            reply = orjson.loads(incoming.payload)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(reply, dict) and reply.get("id") == name and "verb" in reply:
-            return
+        reply = _read((await connection.incoming.get()).payload)
+        if isinstance(reply, dict) and reply.get("id") == question and "verb" in reply:
+            return Found.BRIDGE if proof.proves(key, question, reply.get("proof")) else Found.UNPROVEN

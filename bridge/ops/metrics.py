@@ -11,7 +11,15 @@ from bridge import __version__
 from bridge.core.model import EventType
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
-from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
+from bridge.errors import (
+    LinkError,
+    ProtocolError,
+    Rejected,
+    SessionLost,
+    StandsBack,
+    TakenOver,
+    Unreachable,
+)
 from bridge.pbx.client import OPERATIONS
 from bridge.publisher import CONNECTING, ONLINE, REJECTED, STOPPED, SYNCING, UNREACHABLE
 
@@ -25,7 +33,14 @@ DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized"
 TURNED_AWAY = ("crowd", "late")
 FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
 """Codes of commands that a person at the bus did not cause."""
-_ERRORS: tuple[type[LinkError], ...] = (Unreachable, SessionLost, ProtocolError, TakenOver, Rejected)
+_ERRORS: tuple[type[LinkError], ...] = (
+    Unreachable,
+    SessionLost,
+    ProtocolError,
+    TakenOver,
+    StandsBack,
+    Rejected,
+)
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _POLL_S = (0.01, 0.1, 1, 10, 30, 55, 65, 75)
 

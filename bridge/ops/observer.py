@@ -14,7 +14,7 @@ from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.progress import Pace
 from bridge.core.verbs import VERBS
-from bridge.errors import LinkError, Rejected, TakenOver, Unreachable
+from bridge.errors import LinkError, Rejected, StandsBack, Unreachable
 from bridge.ops.health import LinkStatus, Side
 from bridge.ops.metrics import LINK_STATES, SIDES, Metrics
 from bridge.publisher import REJECTED, Publisher
@@ -54,7 +54,7 @@ class Trouble:
         loud = type(down.cause) not in self._said or now - self._said_s >= REMIND_S
         self._said_s, self._ups = (now, 0) if loud else (self._said_s, self._ups)
         self._said.add(type(down.cause))
-        level = logging.ERROR if isinstance(down.cause, TakenOver) else logging.WARNING
+        level = logging.ERROR if isinstance(down.cause, StandsBack) else logging.WARNING
         self._log.log(
             level if loud else logging.DEBUG,
             f"{self._side} down",
@@ -140,7 +140,7 @@ class Observer:
         self._metrics.rejected.labels(self._pbx, side).set(isinstance(down.cause, Rejected))
         self._sides[side] = self._sides[side].because(down.cause.reason)
         if side == "mqtt":
-            self._metrics.taken_over.labels(self._pbx).set(isinstance(down.cause, TakenOver))
+            self._metrics.taken_over.labels(self._pbx).set(isinstance(down.cause, StandsBack))
         elif self._polling_since_s is not None:
             seconds, self._polling_since_s = time.monotonic() - self._polling_since_s, None
             self._metrics.poll_seconds.labels(self._pbx, "error").observe(seconds)
@@ -275,6 +275,12 @@ class Observer:
         why = "larger than all that it has taken: its limit?" if too_large else "is the topic forbidden?"
         reason = f"the broker closed the connection twice when it got this ({why})"
         self.log.warning("message set aside", topic=topic, bytes=size, reason=reason)
+
+    def impostor(self) -> None:
+        """Somebody answers as a bridge for our PBX, without the proof that only our configuration gives."""
+        reason = "another client uses our client id, and an answer for this PBX has no proof of our passwords"
+        hint = "either a bridge with another version or other passwords runs, or somebody pretends to be one"
+        self.limited(reason, hint=f"{hint}: bind the client id to the user name at the broker")
 
     def answers_rest(self, topic: str, kind: Kind) -> None:
         """The broker ends our sessions at one kind of answers to requests."""
