@@ -20,6 +20,7 @@ from bridge.core.verbs import Action, ClearCall, Ping, PlaceCall, Resync, SetPre
 from bridge.errors import CommandError, LinkError, Unreachable
 from bridge.ports import InTime, PbxSession
 from bridge.publisher import Publisher
+from bridge.turns import Turns
 
 WAITING_AT_MOST, RESERVED = 64, 64
 """How many commands wait for their turn; as many again if they end calls."""
@@ -87,8 +88,8 @@ class Commander:
         self._refusals = Allowance(ANSWERED_PER_S, 1.0)
         self._duplicates = Allowance(ANSWERED_PER_S, 1.0)
         self._echoes: dict[int, float] = {}
-        self._line: asyncio.Queue[Accepted] = asyncio.Queue(WAITING_AT_MOST + RESERVED)
-        self._pings: asyncio.Queue[Accepted] = asyncio.Queue(WAITING_AT_MOST)
+        self._turns = Turns[Accepted]()
+        self._pings = Turns[Accepted]()
 
     def offer(self, incoming: Incoming, *, hears_itself: bool) -> None:
         """Take one message of a command topic. `hears_itself`: the broker sends us what we publish there."""
@@ -126,7 +127,8 @@ class Commander:
         else:
             if request.id is not None:
                 self._ledger.open(request.id, mark, now.monotonic_s)
-            self._line_of(request.address.verb).put_nowait(Accepted(request, mark, now))
+            accepted = Accepted(request, mark, now)
+            self._line_of(request.address.verb).put(self._about(request), accepted)
 
     def restore(self, kept: Kept) -> None:
         """Know the ids of an earlier run; what was not answered then may be done already: no repetition."""
@@ -139,14 +141,17 @@ class Commander:
             self._ledger.put_back(command.id, command.fingerprint, now.seconds_at(command.unix_ms), reply)
 
     async def run(self) -> None:
-        """Carry out what was let through, in the order in which it came; pings beside the rest."""
+        """Carry out what was let through: of each user in the order in which it came, the users in turn.
+
+        Pings run beside the rest.
+        """
         async with asyncio.TaskGroup() as workers:
-            for line in (self._line, self._pings):
+            for line in (self._turns, self._pings):
                 workers.create_task(self._work(line))
 
-    async def _work(self, line: asyncio.Queue[Accepted]) -> None:
+    async def _work(self, line: Turns[Accepted]) -> None:
         while True:
-            accepted = await line.get()
+            accepted = await line.take()
             request, since = accepted.request, accepted.since
             payload, code = await self._answer(accepted)
             self._send(request.address, request.id, payload, code, since)
@@ -193,7 +198,7 @@ class Commander:
     def _too_many(self, request: Request, now: Instant) -> str | None:
         """Why it is too early for this request, if so."""
         verb, line = request.address.verb, self._line_of(request.address.verb)
-        if line.full() or (verb not in ENDING and line.qsize() >= WAITING_AT_MOST):
+        if len(line) >= WAITING_AT_MOST + RESERVED * (verb in ENDING):
             return "too many commands wait for the PBX"
         return self._rates.refusal(verb, self._about(request), now.monotonic_s)
 
@@ -207,9 +212,9 @@ class Commander:
         call = state.call(str(fields["call"])) if "call" in fields else None
         return "" if call is None else call.user
 
-    def _line_of(self, verb: str) -> asyncio.Queue[Accepted]:
+    def _line_of(self, verb: str) -> Turns[Accepted]:
         """A PBX that leaves a ping hanging holds up no other command."""
-        return self._pings if verb == "ping" else self._line
+        return self._pings if verb == "ping" else self._turns
 
     async def _answer(self, accepted: Accepted) -> tuple[Json, str]:
         request = accepted.request

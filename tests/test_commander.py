@@ -422,6 +422,16 @@ async def test_pings_that_hang_hold_up_no_clear(slow: Bench) -> None:
     assert slow.box.done == ["clear 7"], "no ping was answered"
 
 
+async def test_nobody_waits_for_all_commands_of_another_user(slow: Bench) -> None:
+    """Fifty presences of bert wait for a slow PBX; then a call of anna is to be ended."""
+    for _ in range(50):
+        slow.offer("presence", {"user": "bert", "activity": "away"})
+    slow.offer("clear", {"id": "mine", "user": "anna"})
+    slow.box.let.set()
+    assert await slow.codes(51) == ["ok"] * 51
+    assert slow.box.done == ["away", "clear 7", *["away"] * 49]
+
+
 @pytest.mark.parametrize("spelling", ["a/b", "a%2Fb", "A/b"])
 async def test_a_user_has_one_allowance_however_it_is_written(slow: Bench, spelling: str) -> None:
     """Ten calls a minute of one user, on all topics and under all names."""
