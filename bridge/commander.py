@@ -153,8 +153,8 @@ class Commander:
         while True:
             accepted = await line.take()
             request, since = accepted.request, accepted.since
-            payload, code = await self._answer(accepted)
-            self._send(request.address, request.id, payload, code, since)
+            payload, code, detail = await self._answer(accepted)
+            self._send(request.address, request.id, payload, code, since, detail)
             self._remember(accepted, payload)
 
     def _expect_echo(self, topic: str, now: Instant) -> None:
@@ -216,7 +216,8 @@ class Commander:
         """A PBX that leaves a ping hanging holds up no other command."""
         return self._pings if verb == "ping" else self._turns
 
-    async def _answer(self, accepted: Accepted) -> tuple[Json, str]:
+    async def _answer(self, accepted: Accepted) -> tuple[Json, str, str]:
+        """The reply, its code, and what the log says of a refusal."""
         request = accepted.request
         try:
             self._left_s(request, accepted.since)
@@ -235,11 +236,12 @@ class Commander:
         except (TimeoutError, Unreachable):
             return self._refused(request, CommandError("timeout", "the PBX did not answer in time"))
         except LinkError as error:
-            return self._refused(request, CommandError("pbx_error", error.reason))
+            sentence = self._publisher.on_bus(error)
+            return self._refused(request, CommandError("pbx_error", sentence, detail=error.reason))
         except Exception as bug:  # noqa: BLE001  (requests come from anybody: a bug must not end all links)
             self._crashed(bug)
             return self._refused(request, CommandError("pbx_error", "a bug in the bridge, see its log"))
-        return commands.accepted(request, result, self._clock().unix_ms), "ok"
+        return commands.accepted(request, result, self._clock().unix_ms), "ok", ""
 
     async def _note(self, accepted: Accepted) -> None:
         """Keep the id before the PBX is asked: a repetition after a crash must not run the command again."""
@@ -268,15 +270,16 @@ class Commander:
             raise CommandError("expired", "its time was over before its turn came, nothing was done")
         return min(left_s, (request.expires_ms - now.unix_ms) / 1000)
 
-    def _refused(self, request: Request, error: CommandError) -> tuple[Json, str]:
+    def _refused(self, request: Request, error: CommandError) -> tuple[Json, str, str]:
         refusal = Refusal(request.address, request.id, error.code, error.message, error.retryable)
-        return commands.refused(refusal, self._clock().unix_ms), error.code
+        return commands.refused(refusal, self._clock().unix_ms), error.code, error.detail
 
     def _require_session(self) -> PbxSession:
         session = self._session()
         if session is None or not self._publisher.online:
             status = self._publisher.status
-            raise CommandError("pbx_offline", f"the PBX is {status.link}: {status.reason}", retryable=True)
+            sentence = f"the PBX is {status.link}: {status.reason}"
+            raise CommandError("pbx_offline", sentence, retryable=True, detail=status.detail)
         return session
 
     def _require_same(self, session: PbxSession) -> None:
@@ -341,10 +344,16 @@ class Commander:
         self._journal.commit()
 
     def _send(
-        self, address: Address, request_id: str | None, payload: Json, code: str, since: Instant
+        self,
+        address: Address,
+        request_id: str | None,
+        payload: Json,
+        code: str,
+        since: Instant,
+        detail: str = "",
     ) -> None:
         self._publisher.reply(commands.reply(address, payload))
-        reason = "" if code == "duplicate" else str(payload.get("message", ""))
+        reason = "" if code == "duplicate" else detail or str(payload.get("message", ""))
         self._told(address, request_id, code, reason, self._clock().monotonic_s - since.monotonic_s)
 
 

@@ -31,12 +31,15 @@ class ConfigError(BridgeError):
 class LinkError(BridgeError):
     """One end of a link broke. `reason` is a sentence for people without any secret in it.
 
+    It may name addresses and accounts: it is for the log and the pages. `on_bus` follows the name of the PBX
+    and is for everybody who may read the bus.
     `answered`: the other side took the request and answered it badly; another request may fare better.
     `longest_s`: the next attempt comes after this time at the latest.
     """
 
     heals: ClassVar[bool] = True
     longest_s: ClassVar[float | None] = None
+    on_bus: ClassVar[str] = "cannot be used"
     answered = False
 
     def __init__(self, reason: str, *, answered: bool | None = None) -> None:
@@ -49,15 +52,20 @@ class LinkError(BridgeError):
 class Unreachable(LinkError):  # noqa: N818  (a state of the world, as every name in this tree)
     """Nobody answers there, or not in time."""
 
+    on_bus = "does not answer"
+
 
 class SessionLost(LinkError):  # noqa: N818
     """There was a session and it is gone."""
+
+    on_bus = "ended the session"
 
 
 class ProtocolError(LinkError):
     """The other side said something that we cannot or must not read."""
 
     answered = True
+    on_bus = "gave an answer that cannot be used"
 
 
 class TakenOver(LinkError):  # noqa: N818
@@ -76,6 +84,7 @@ class Rejected(LinkError):  # noqa: N818
     """The other side refuses us until a human changes something."""
 
     heals = False
+    on_bus = "rejects the bridge"
 
 
 class Crashed(LinkError):  # noqa: N818
@@ -83,10 +92,14 @@ class Crashed(LinkError):  # noqa: N818
 
 
 class CommandError(BridgeError):
-    """A command that cannot be carried out; `code` is one of the contract's codes."""
+    """A command that cannot be carried out; `code` is one of the contract's codes.
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+    `message` is for the reply. `detail` is for the log, where there is more to say than the bus may know.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False, detail: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retryable = retryable
+        self.detail = detail or message

@@ -27,7 +27,7 @@ from bridge.errors import Crashed
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
 from bridge.ports import About, OpenPbx, PbxSession
-from bridge.publisher import REJECTED, STOPPED, UNREACHABLE, Publisher
+from bridge.publisher import REJECTED, STOPPED, Publisher
 from bridge.recall import list_users
 from bridge.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
 
@@ -307,7 +307,7 @@ class Link:
         self._observer.down(side, down)
         self._progress.alive(POLL if side == "pbx" else MQTT, self._clock().monotonic_s)
         if side == "pbx":
-            self.publisher.set_status(UNREACHABLE if down.cause.heals else REJECTED, down.cause.reason)
+            self.publisher.failed(down.cause)
 
     def _wake(self) -> None:
         self._broker.wake()

@@ -16,6 +16,7 @@ from bridge.core.reports import Batch
 from bridge.core.restore import restore
 from bridge.core.topics import Topics
 from bridge.core.verbs import VERBS
+from bridge.errors import LinkError, ProtocolError
 from bridge.ports import About
 
 ONLINE, CONNECTING, SYNCING = "online", "connecting", "syncing"
@@ -25,11 +26,15 @@ UNREACHABLE, REJECTED, STOPPED = "unreachable", "rejected", "stopped"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the link is doing, why, and since when (Unix milliseconds)."""
+    """What the link is doing, why, and since when (Unix milliseconds).
+
+    `detail`: the reason with addresses and accounts, which is not for the bus.
+    """
 
     link: str
     reason: str
     since_ms: int
+    detail: str
 
 
 class Publisher:
@@ -64,7 +69,7 @@ class Publisher:
         self._journal = journal or MemoryJournal()
         self._cleared: set[str] = set()
         self._own_replies = frozenset(map(topics.response, VERBS))
-        self.status = Status(CONNECTING, "", clock().unix_ms)
+        self.status = Status(CONNECTING, "", clock().unix_ms, "")
         self._told = self._counts()
 
     @property
@@ -112,10 +117,20 @@ class Publisher:
         self._journal.commit()
         self._wake()
 
-    def set_status(self, link: str, reason: str) -> None:
-        """Say what the link is doing."""
+    def failed(self, cause: LinkError) -> None:
+        """Say that there is no PBX session."""
+        link = UNREACHABLE if cause.heals else REJECTED
+        self.set_status(link, self.on_bus(cause), detail=cause.reason)
+
+    def on_bus(self, cause: LinkError) -> str:
+        """What everybody may know of a failure of the PBX: not where it is, nor as whom we log in."""
+        word = ProtocolError.on_bus if cause.answered and cause.heals else cause.on_bus
+        return f"the PBX '{self.topics.pbx}' {word}"
+
+    def set_status(self, link: str, reason: str, *, detail: str = "") -> None:
+        """Say what the link is doing; without a `detail` the reason is all that there is to say."""
         now = self._clock()
-        self.status = Status(link, reason, now.unix_ms)
+        self.status = Status(link, reason, now.unix_ms, detail or reason)
         if link not in {SYNCING, ONLINE}:
             self._forget_handles()
         self._put_state(self._state_message(), now)

@@ -43,7 +43,7 @@ LAYERS = {
     "bridge.ops.status": {"bridge.ops.health"},
     "bridge.ops.web": {"bridge.bugs", "bridge.daemon_threads", "bridge.ops.pages", "bridge.ops.request"},
     "bridge.daemon_threads": set[str](),
-    "bridge.publisher": {"bridge.core", "bridge.ports", "bridge"},
+    "bridge.publisher": {"bridge.core", "bridge.errors", "bridge.ports", "bridge"},
 }
 """What a part may import of ours; parts that are not named may import what they like but the simulator."""
 SIM_USERS = {"bridge.sim", "bridge.demo", "bridge.cli"}

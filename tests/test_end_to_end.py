@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sim.auth import Account
 from bridge.sim.faults import Fault
 from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimPbx
@@ -357,26 +356,6 @@ async def test_a_resync_brings_back_what_was_deleted(broker: Mosquitto, bus: Obs
         bus.publish("innovaphone/hq/command/resync", {"id": "r"})
         await eventually(lambda: set(users) | {INFO} <= set(bus.tree), "all are back")
         assert [reply["status"] for reply in bus.replies("resync")] == ["ok"]
-
-
-@pytest.mark.parametrize(
-    ("options", "section", "words"),
-    [
-        (FAST, {"password": "wrong"}, "refuses user name or password"),
-        (FAST, {"session_user": "Nobody"}, "opens no session for 'Nobody'"),
-        (replace(FAST, account=Account("admin", "secret", "basic")), {}, "set auth: basic"),
-    ],
-)
-async def test_what_a_human_must_mend_is_rejected(
-    broker: Mosquitto, bus: Observer, options: object, section: dict[str, str], words: str
-) -> None:
-    """Offline, link rejected, the reason in words, and no second attempt at once."""
-    assert isinstance(options, type(FAST))
-    async with SimPbx(STAFF, options) as pbx, bridge(configuration(broker.port, pbx_section(pbx, **section))):
-        await eventually(lambda: (bus.now(INFO) or {}).get("link") == "rejected", "the link is rejected")
-
-        assert words in bus.now(INFO)["reason"]
-        assert bus.now(STATE) == "offline"
 
 
 @pytest.mark.parametrize(

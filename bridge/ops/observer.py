@@ -374,7 +374,7 @@ class Observer:
         return LinkStatus(
             pbx=self._pbx,
             link=publisher.status.link,
-            box=self._sides["pbx"].because(publisher.status.reason),
+            box=self._sides["pbx"].because(publisher.status.detail),
             broker=self._sides["mqtt"],
             firmware=publisher.about.firmware,
             users=len(publisher.state.users),

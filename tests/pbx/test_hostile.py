@@ -338,7 +338,7 @@ async def test_401_for_ever_is_for_a_human(broker: Mosquitto, bus: Observer, pbx
         change_much(pbx)
         await eventually(lambda: bus.now(INFO)["link"] == "rejected", "the link is rejected")
 
-        assert "refuses user name or password" in bus.now(INFO)["reason"]
+        assert bus.now(INFO)["reason"] == "the PBX 'hq' rejects the bridge"
         assert bus.now(STATE) == "offline"
         assert [request.operation for request in pbx.log[asked:]].count("Version") == 1
 
