@@ -119,6 +119,7 @@ class Observer:
     def up(self, side: str, **facts: object) -> None:
         """The PBX's or the broker's session is up."""
         self._show(side, up=True)
+        self._metrics.announce_side(self._pbx, side)
         self._sides[side] = Side(up=True, reason="", since_ms=_now_ms())
         self._metrics.starts.labels(self._pbx, side).inc()
         self._metrics.rejected.labels(self._pbx, side).set(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Metric
 
-from bridge.ops.metrics import PREFIX, Metrics
+from bridge.ops.metrics import PREFIX, SIDES, Metrics
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
@@ -37,10 +37,13 @@ def promtool(*arguments: str, given: str = "") -> tuple[int, str]:
 
 
 def announced() -> list[Metric]:
-    """All metrics of a bridge with one PBX, as they are before anything has happened."""
+    """All metrics of a bridge with one PBX, as they are before anything has happened but its sessions."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     metrics.announce("hq")
+    for side in SIDES:
+        metrics.announce_side("hq", side)
+    metrics.request_seconds.labels("hq", "Echo")
     metrics.store_up.labels("hq").set(1)
     metrics.certificate_ends("hq", "pbx", 1.0)
     return list(registry.collect())
