@@ -64,6 +64,7 @@ def test_the_program_reads_it(helm: Helm, name: str, tmp_path: Path) -> None:
     for config in configs.values():
         assert config.mqtt.secret == "broker/password"
         assert config.http.address == ("0.0.0.0", 9642)  # noqa: S104  (in a pod)
+        assert config.http.probes_address == ("0.0.0.0", 9643)  # noqa: S104  (same)
         assert (config.state_dir is None) == (SETS[name].get("state", {}).get("kind") == "none")
 
 

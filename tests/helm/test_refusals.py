@@ -87,6 +87,10 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
         values(mqtt={"url": "mqtt://b.example", "existingSecret": "broker"}),
         "mqtt.username: a password needs a user name",
     ),
+    "metrics for nobody": (
+        values(podMonitor={"enabled": True}),
+        "networkPolicy.metricsFrom: podMonitor is on, but nobody may ask for metrics",
+    ),
     "half a certificate": (
         values(mqtt={**MQTT, "tls": {"existingSecret": "x", "certKey": "tls.crt"}}),
         "mqtt.tls: give certKey and keyKey, or neither",
@@ -164,6 +168,7 @@ def schema() -> dict[str, Any]:
         ("config.commands", config.Commands),
         ("config.commands.numbers", config.Numbers),
         ("config.homeassistant", config.HomeAssistant),
+        ("config.http", config.Http),
         ("config.log", config.Log),
     ],
 )
@@ -175,7 +180,9 @@ def test_the_schema_knows_the_keys_of_the_program(place: str, model: type[BaseMo
         node = node.get("items", node)
         if "$ref" in node:
             node = schema()["definitions"][str(node["$ref"]).rpartition("/")[2]]
-    ours = {"mqtt", "pbxs", "http", "state_dir"} if model is config.Config else {"password"}
+    ours = {config.Config: {"mqtt", "pbxs", "state_dir"}, config.Http: {"listen", "probes"}}.get(
+        model, {"password"}
+    )
 
     assert node["additionalProperties"] is False
     assert set(node["properties"]) - CHART_ONLY.get(place, set()) == set(model.model_fields) - ours

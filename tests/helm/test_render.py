@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.helm.tools import CHART, HERE, Helm, Object, kinds, objects, only
 from tests.helm.values import EXAMPLES, MQTT, pbx, values
@@ -69,7 +70,14 @@ def test_shared(helm: Helm) -> None:
     """One StatefulSet whose pods know their share by their names."""
     rendered = helm.three(values(pbx("hq"), pbx("branch"), shards=3))
 
-    assert kinds(rendered) == {"ConfigMap": 1, "Pod": 1, "Service": 1, "ServiceAccount": 1, "StatefulSet": 1}
+    assert kinds(rendered) == {
+        "ConfigMap": 1,
+        "NetworkPolicy": 1,
+        "Pod": 1,
+        "Service": 1,
+        "ServiceAccount": 1,
+        "StatefulSet": 1,
+    }
     spec = only(rendered, "StatefulSet")["spec"]
     assert (spec["replicas"], spec["podManagementPolicy"]) == (3, "Parallel")
     assert spec["serviceName"] == only(rendered, "Service")["metadata"]["name"]
@@ -138,14 +146,21 @@ def test_pods_may_do_little(helm: Helm, name: str, kind: str) -> None:
 
 
 def test_probes(helm: Helm) -> None:
-    """Life is that the process moves; readiness is that the links are up."""
-    container = only(helm.three(values()), "StatefulSet")["spec"]["template"]["spec"]["containers"][0]
+    """Life is that the process moves; readiness is that the links are up; on a port that no policy opens."""
+    rendered = helm.three(values())
+    container = only(rendered, "StatefulSet")["spec"]["template"]["spec"]["containers"][0]
     paths = {
         name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")
     }
 
     assert paths == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
-    assert container["ports"] == [{"name": "http", "containerPort": 9642, "protocol": "TCP"}]
+    assert {container[f"{name}Probe"]["httpGet"]["port"] for name in paths} == {"probes"}
+    assert container["ports"] == [
+        {"name": "http", "containerPort": 9642, "protocol": "TCP"},
+        {"name": "probes", "containerPort": 9643, "protocol": "TCP"},
+    ]
+    served = yaml.safe_load(only(rendered, "ConfigMap")["data"]["config.yaml"])["http"]
+    assert served == {"listen": "0.0.0.0:9642", "probes": "0.0.0.0:9643"}
 
 
 @pytest.mark.parametrize("kind", ["none", "emptyDir", "claim"])
@@ -182,6 +197,35 @@ def test_the_network_is_small(helm: Helm) -> None:
     assert spec["ingress"][0]["from"][0]["namespaceSelector"]
     labels = only(rendered, "Pod", "rel-innovaphone-mqtt-hq-test")["metadata"]["labels"]
     assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_nobody_is_let_in_who_is_not_named(helm: Helm) -> None:
+    """The policy is on by default and opens no port; the old way is to switch it off."""
+    assert only(helm.three(values()), "NetworkPolicy")["spec"]["ingress"] == []
+    notes = helm.files(values())["innovaphone-mqtt/templates/NOTES.txt"]
+    assert "Nobody may ask for metrics" in notes
+    prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    policy = {"metricsFrom": prometheus}
+    (rule,) = only(helm.three(values(networkPolicy=policy)), "NetworkPolicy")["spec"]["ingress"]
+    assert rule == {"ports": [{"protocol": "TCP", "port": "http"}], "from": prometheus}
+    off = values(networkPolicy={"enabled": False}, podMonitor={"enabled": True})
+    assert "NetworkPolicy" not in kinds(helm.three(off))
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, None), ({"hostUsers": False}, False)])
+def test_users_of_the_node(helm: Helm, given: dict[str, Any], expected: bool | None) -> None:  # noqa: FBT001  (a parameter of the test)
+    """As the cluster has it, or users of the pod's own; for the bridge and its test."""
+    rendered = helm.three(values(**given))
+    pods = (only(rendered, "StatefulSet")["spec"]["template"]["spec"], only(rendered, "Pod")["spec"])
+    assert [pod.get("hostUsers") for pod in pods] == [expected] * 2
+
+
+def test_a_pod_cannot_fill_its_node(helm: Helm) -> None:
+    """Storage has a limit, with room for what is kept for the broker."""
+    limits = only(helm.three(values()), "StatefulSet")["spec"]["template"]["spec"]["containers"][0][
+        "resources"
+    ]
+    assert limits["limits"]["ephemeral-storage"] == "2Gi"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +265,7 @@ def test_monitors(helm: Helm) -> None:
     """A PodMonitor for the bridge's pods, alerts and dashboard as the files have them, braces and all."""
     more = {
         "podMonitor": {"enabled": True, "labels": {"release": "prom"}},
+        "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]},
         "prometheusRule": {"enabled": True},
     }
     rendered = helm.three(values(**more, dashboard={"enabled": True}))

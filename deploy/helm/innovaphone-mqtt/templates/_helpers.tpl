@@ -85,6 +85,9 @@ annotations:
 {{- end -}}
 {{- if ne (empty .tls.certKey) (empty .tls.keyKey) }}{{ fail "mqtt.tls: give certKey and keyKey, or neither" }}{{ end -}}
 {{- end -}}
+{{- if and .Values.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) -}}
+{{- fail "networkPolicy.metricsFrom: podMonitor is on, but nobody may ask for metrics: name Prometheus, like [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" -}}
+{{- end -}}
 {{- if not .Values.pbxs }}{{ fail "pbxs: name at least one PBX (see the chart's README)" }}{{ end -}}
 {{- $seen := dict -}}
 {{- range .Values.pbxs -}}
@@ -157,7 +160,8 @@ innovaphone-mqtt/unit: {{ .unit.label }}
 {{- end -}}
 {{- $pbxs = append $pbxs $pbx -}}
 {{- end -}}
-{{- $config := merge (dict "mqtt" $mqtt "pbxs" $pbxs "http" (dict "listen" "0.0.0.0:9642")) $values.config -}}
+{{- $http := merge (dict "listen" "0.0.0.0:9642" "probes" "0.0.0.0:9643") ($values.config.http | default dict) -}}
+{{- $config := merge (dict "mqtt" $mqtt "pbxs" $pbxs "http" $http) (omit $values.config "http") -}}
 {{- if ne $values.state.kind "none" }}{{ $_ := set $config "state_dir" "/var/lib/innovaphone-mqtt" }}{{ end -}}
 {{- toYaml $config -}}
 {{- end -}}
@@ -206,6 +210,9 @@ innovaphone-mqtt/unit: {{ .unit.label }}
 serviceAccountName: {{ include "innovaphone-mqtt.serviceAccount" $.root }}
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- if not (kindIs "invalid" .hostUsers) }}
+hostUsers: {{ .hostUsers }}
+{{- end }}
 securityContext:
   {{- toYaml .podSecurityContext | nindent 2 }}
 {{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
