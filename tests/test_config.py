@@ -556,16 +556,11 @@ def test_sets_of_verbs_are_shown_as_verbs(allow: list[str] | None, verbs: tuple[
 def test_a_list_of_numbers_of_an_older_version_is_named(tmp_path: Path) -> None:
     """It means more now; whoever wrote one of the keys that came with this has seen it."""
     file, heard = tmp_path / "b.yaml", list[str]()
-    for more, count in (
-        ("", 1),
-        ("  types: [ep]\n", 0),
-        ("  from_numbers: []\n", 0),
-        ("  facilities: [0]\n", 0),
-    ):
+    for more in ("", "types: [ep]", "from_numbers: []", "facilities: [0]"):
         heard.clear()
-        file.write_text(GOOD + 'commands:\n  numbers:\n    allow: ["2?"]\n' + more)
+        file.write_text(GOOD + f'commands:\n  numbers:\n    allow: ["2?"]\n  {more}\n')
         load(file, heard.append)
-        assert heard == [f"{file}:9: commands.numbers.allow: {NUMBERS}"] * count
+        assert heard == ([] if more else [f"{file}:9: commands.numbers.allow: {NUMBERS}"])
     file.write_text(GOOD + 'commands: {numbers: {deny: ["0900*"]}}\n')
     load(file, heard.append)
     assert heard == []
