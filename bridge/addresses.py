@@ -6,7 +6,7 @@ later because of its form. Errors never repeat an address: people write password
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 MOST_PORT = 65_535
@@ -52,6 +52,15 @@ def ascii_host(host: str) -> str:
     if len(name) > _LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
         raise ValueError("the host is not a valid name")
     return name
+
+
+def is_loopback(host: str) -> bool:
+    """The host is this machine, by its address or as `localhost`. Nothing is resolved."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower().removesuffix(".") == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def listening(text: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from typing import Self
 from bridge import clock
 from bridge.commander import CommandSettings
 from bridge.config import Config, Pbx
+from bridge.config_tls import Tls
 from bridge.core.commands import Permissions
 from bridge.core.draft import Scope
 from bridge.core.journal import Journal, Kept, hand_over
@@ -29,10 +30,9 @@ from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
-from bridge.pbx.tls import TlsSettings, context
 from bridge.ports import OpenPbx, PbxSession
 from bridge.store import Store
-from bridge.tls import client_context
+from bridge.tls import TlsSettings, context
 
 
 class Builder:
@@ -46,7 +46,7 @@ class Builder:
         self._disk = disk or Disk()
         self._soap = soap or Soap()
         self._broker_tls = _broker_tls(config)
-        self._contexts = {_tls_settings(pbx): _pbx_tls(pbx) for pbx in config.pbxs}
+        self._contexts = {_tls_settings(pbx.tls): _pbx_tls(pbx) for pbx in config.pbxs}
 
     def renewed(self, config: Config) -> Self:
         """A builder for another configuration; certificates are read again. Raises ConfigError."""
@@ -69,7 +69,7 @@ class Builder:
     ) -> Client:
         """A client of a PBX; the addresses take turns with the attempts."""
         url = pbx.endpoints[attempt % len(pbx.endpoints)]
-        tls = self._contexts[_tls_settings(pbx)]
+        tls = self._contexts[_tls_settings(pbx.tls)]
         endpoint = Endpoint(url, pbx.username, pbx.secret or "", pbx.auth, tls)
         limits = {"poll_s": pbx.poll_timeout_s, "request_s": pbx.request_timeout_s}
         return Client(self._soap, endpoint, **limits, asked=asked, poll_ends=poll_ends)
@@ -162,13 +162,13 @@ def _open_store(path: Path, told: Callable[[str | None], None], memory: Kept, di
     return store
 
 
-def _tls_settings(pbx: Pbx) -> TlsSettings:
-    return TlsSettings(pbx.tls.verify, str(pbx.tls.ca_file) if pbx.tls.ca_file else None, pbx.tls.pin)
+def _tls_settings(tls: Tls) -> TlsSettings:
+    return TlsSettings(tls.verify, str(tls.ca_file) if tls.ca_file else None, tls.pin)
 
 
 def _pbx_tls(pbx: Pbx) -> ssl.SSLContext:
     try:
-        return context(_tls_settings(pbx))
+        return context(_tls_settings(pbx.tls))
     except OSError as error:
         raise ConfigError((f"pbxs: {pbx.name}: tls.ca_file cannot be used: {_why(error)}",)) from None
 
@@ -178,7 +178,7 @@ def _broker_tls(config: Config) -> ssl.SSLContext | None:
     if not config.mqtt.encrypted:
         return None
     try:
-        made = client_context(ca_file=str(tls.ca_file) if tls.ca_file else None, verify=tls.verify)
+        made = context(_tls_settings(tls))
     except OSError as error:
         raise ConfigError((f"mqtt.tls.ca_file cannot be used: {_why(error)}",)) from None
     try:

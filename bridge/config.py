@@ -17,10 +17,10 @@ from pydantic import (
 )
 
 from bridge.addresses import ascii_host, listening
+from bridge.config_tls import MqttTls, Reach, Tls
 from bridge.config_types import (
     BROKER_PORTS,
     BrokerUrl,
-    ExistingFile,
     MisplacedError,
     OnOff,
     PathInside,
@@ -39,17 +39,6 @@ from bridge.core.rules import Rule
 from bridge.core.topics import REPLY
 from bridge.core.verbs import SETS, VERBS
 
-_SHA256_LENGTH = 64
-
-
-class MqttTls(Section):
-    """TLS towards the broker. Without a CA file the system's CAs are used."""
-
-    verify: bool = True
-    ca_file: ExistingFile | None = None
-    cert_file: ExistingFile | None = None
-    key_file: ExistingFile | None = None
-
 
 class Mqtt(WithPassword):
     """The broker."""
@@ -63,6 +52,7 @@ class Mqtt(WithPassword):
     encode_dots: bool = False
     client_id_prefix: str = Field("innovaphone-mqtt", min_length=1, max_length=64)
     clear_removed: bool = False
+    insecure: bool = False
     tls: MqttTls = MqttTls()
 
     @model_validator(mode="after")
@@ -71,7 +61,15 @@ class Mqtt(WithPassword):
             raise MisplacedError("a password needs a username", "username")
         if self.encode_dots and "." in self.base_topic:
             raise MisplacedError("with encode_dots the base topic has no dot", "base_topic")
+        self.reach.refuse()
         return self
+
+    @property
+    def reach(self) -> Reach:
+        """How the broker is reached, and which secret it is told on the way."""
+        query = "the query of the address, which may hold a token" if urlsplit(self.url).query else ""
+        sent = query if self.secret is None else "the password"
+        return Reach(self.tls, {("url",): self.url}, sent, self.insecure)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -96,30 +94,6 @@ class Mqtt(WithPassword):
         """A query may hold a token: it is shown as stars."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(query="*" * 10 if parts.query else ""))
-
-
-class PbxTls(Section):
-    """How to know that it is the PBX: by a CA, or by the SHA-256 of its certificate."""
-
-    verify: bool = True
-    ca_file: ExistingFile | None = None
-    sha256: str | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.sha256 is None:
-            return self
-        if not self.verify or self.ca_file is not None:
-            raise MisplacedError("pins the certificate: leave verify and ca_file out", "sha256")
-        digits = set(self.pin or "")
-        if len(self.pin or "") != _SHA256_LENGTH or not digits <= set("0123456789abcdef"):
-            raise MisplacedError("expected 64 hexadecimal digits, colons allowed", "sha256")
-        return self
-
-    @property
-    def pin(self) -> str | None:
-        """The pinned digest as 64 lower-case hexadecimal digits."""
-        return None if self.sha256 is None else self.sha256.replace(":", "").lower()
 
 
 class RuleSection(Section):
@@ -160,7 +134,8 @@ class Pbx(WithPassword):
     path_style: Literal["PBX0-", "PBX-"] = "PBX0-"
     username: str = Field(min_length=1)
     auth: Literal["digest", "basic"] = "digest"
-    tls: PbxTls = PbxTls()
+    insecure: bool = False
+    tls: Tls = Tls()
     session_user: str = Field(min_length=1)
     users: tuple[RuleSection, ...] = Field((), strict=False)
     calls: tuple[RuleSection, ...] = Field((), strict=False)
@@ -187,7 +162,15 @@ class Pbx(WithPassword):
             raise ValueError("give password_file (or password, for a trial)")
         if self.dynamic_pbx is not None and any(map(_complete, self.urls or (self.url or "",))):
             raise MisplacedError("the url names the path already", "dynamic_pbx")
+        self.reach.refuse()
         return self
+
+    @property
+    def reach(self) -> Reach:
+        """How the PBX is reached: with digest it is not told the password itself."""
+        urls: dict[tuple[str | int, ...], str] = {("urls", index): url for index, url in enumerate(self.urls)}
+        sent = "the password (auth: basic)" if self.auth == "basic" else ""
+        return Reach(self.tls, urls or {("url",): self.url or ""}, sent, self.insecure)
 
     @property
     def endpoints(self) -> tuple[str, ...]:

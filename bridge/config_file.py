@@ -19,8 +19,6 @@ NUMBERS = (
     "now holds for to_user and name too, by the callee's number, and emergency numbers must stand in it digit"
     " by digit: complete it, then write commands.types: [ep]"
 )
-UNVERIFIED = "false: nobody knows who answers; trust a CA with ca_file"
-UNPINNED = "false: nobody knows who answers; set ca_file or sha256"
 
 
 def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
@@ -82,16 +80,16 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     """What can be used and should not be left as it is."""
     yield from _cut(document)
     yield from _dialling(config.commands, document)
-    sections: list[tuple[Place, Mqtt | Pbx, str]] = [(("mqtt",), config.mqtt, UNVERIFIED)]
-    sections += ((("pbxs", index), pbx, UNPINNED) for index, pbx in enumerate(config.pbxs))
-    for place, section, unverified in sections:
+    sections: list[tuple[Place, Mqtt | Pbx]] = [(("mqtt",), config.mqtt)]
+    sections += ((("pbxs", index), pbx) for index, pbx in enumerate(config.pbxs))
+    for place, section in sections:
+        doubts = list(section.reach.doubts())
         secret = section.password_file
         if isinstance(secret, FileSecret) and secret.warning:
-            inner: Place = (*place, "password_file")
-            yield Problem(line_of(inner, document), inner, secret.warning)
-        if not section.tls.verify:
-            inner = (*place, "tls", "verify")
-            yield Problem(line_of(inner, document), inner, unverified)
+            doubts.insert(0, (("password_file",), secret.warning))
+        for key, sentence in doubts:
+            inner: Place = (*place, *key)
+            yield Problem(line_of(inner, document), inner, sentence)
 
 
 def _dialling(commands: Commands, document: Document) -> Iterator[Problem]:

@@ -27,9 +27,7 @@ def read_secret(path: Path) -> Secret:
             content = file.read(LONGEST + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
-    open_to_all = status.st_mode & _OTHERS and not _is_credential(path)
-    if open_to_all and _may_be_closed(path, status):
-        raise ValueError("can be read by everybody: chmod o-rwx")
+    warning = exposure(path)
     if len(content) > LONGEST:
         raise ValueError(f"is larger than {LONGEST} bytes")
     try:
@@ -38,7 +36,23 @@ def read_secret(path: Path) -> Secret:
         raise ValueError("is not UTF-8") from None
     if not text:
         raise ValueError("is empty")
-    return Secret(text, "can be read by everybody on this machine" if open_to_all else None)
+    return Secret(text, warning)
+
+
+def exposure(path: Path) -> str | None:
+    """How a secret file is open to others, where this user cannot change that.
+
+    Raises ValueError with a sentence where this user can.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if not status.st_mode & _OTHERS or _is_credential(path):
+        return None
+    if _may_be_closed(path, status):
+        raise ValueError("can be read by everybody: chmod o-rwx")
+    return "can be read by everybody on this machine"
 
 
 def _may_be_closed(path: Path, status: os.stat_result) -> bool:

@@ -1,16 +1,33 @@
-"""TLS as a client, the same towards PBX and broker. Opens no connection."""
+"""TLS as a client, the same towards PBX and broker: by a CA, by a pinned certificate, or unverified.
 
+Opens no connection but to look at a certificate that was refused, which sends nothing.
+"""
+
+import hashlib
 import ssl
+from dataclasses import dataclass
 
 
-def client_context(*, ca_file: str | None, verify: bool) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How to recognise the server. `sha256`: hex digest of its certificate, instead of a CA."""
+
+    verify: bool = True
+    ca_file: str | None = None
+    sha256: str | None = None
+
+
+def context(settings: TlsSettings) -> ssl.SSLContext:
     """A client context, TLS 1.2 at least. Making one costs tens of ms: share it. Raises OSError."""
-    reads_cas = verify or ca_file is not None  # those of the system cost 50 ms
+    verify = settings.verify and settings.sha256 is None
+    reads_cas = verify or settings.ca_file is not None  # those of the system cost 50 ms
     made = (
-        ssl.create_default_context(cafile=ca_file) if reads_cas else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        ssl.create_default_context(cafile=settings.ca_file)
+        if reads_cas
+        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_file is not None:
+    if settings.ca_file is not None:
         # Python 3.13 changed both defaults: it refuses CAs without an authority key identifier, as many
         # private ones are, and takes an intermediate CA as an anchor. A CA that the configuration names is
         # trusted by that decision, with every Python.
@@ -19,4 +36,51 @@ def client_context(*, ca_file: str | None, verify: bool) -> ssl.SSLContext:
     if not verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
+    if settings.sha256 is not None:
+        _pin(made, settings.sha256)
     return made
+
+
+def unverified() -> ssl.SSLContext:
+    """For a look at a certificate that was refused. Nothing is ever sent over such a connection."""
+    return context(TlsSettings(verify=False))
+
+
+def checks(made: ssl.SSLContext) -> bool:
+    """A connection with this context knows who answers."""
+    return made.verify_mode is not ssl.CERT_NONE or made.sslobject_class is not ssl.SSLObject
+
+
+def named(certificate: bytes) -> str:
+    """The digest of a certificate as people compare it."""
+    return hashlib.sha256(certificate).digest().hex(":").upper()
+
+
+def look(address: tuple[str, int], timeout_s: float) -> str:
+    """The digest of the certificate there, by a handshake that sends nothing; empty if that fails. Blocks."""
+    try:
+        pem = ssl.get_server_certificate(address, timeout=timeout_s)
+        return named(ssl.PEM_cert_to_DER_cert(pem))
+    except (OSError, ValueError):
+        return ""
+
+
+def _pin(made: ssl.SSLContext, sha256: str) -> None:
+    """Fail the handshake at another certificate, before any byte of ours, with asyncio and plain sockets."""
+
+    def compare(connection: ssl.SSLObject | ssl.SSLSocket) -> None:
+        found = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
+        if found != sha256:
+            raise ssl.SSLCertVerificationError(f"its certificate has another SHA-256: {found}")
+
+    class PinnedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            compare(self)
+
+    class PinnedSocket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  (the standard library's)
+            super().do_handshake(block)
+            compare(self)
+
+    made.sslobject_class, made.sslsocket_class = PinnedObject, PinnedSocket

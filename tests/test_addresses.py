@@ -139,7 +139,7 @@ def test_addresses_are_tidied() -> None:
     assert config.mqtt.address == ("xn--bcher-kva.example", 443)
     assert config.mqtt.encrypted
     assert config.mqtt.websocket_path == "/a/?token=geheim"
-    assert made(mqtt={"url": "ws://b?x=1"}).mqtt.websocket_path == "/mqtt?x=1"
+    assert made(mqtt={"url": "wss://b?x=1"}).mqtt.websocket_path == "/mqtt?x=1"
     assert "geheim" not in masked(config)
     assert "wss://xn--bcher-kva.example/a/?**********" in masked(config)
     assert made(pbx={"url": "http://pbx.soap"}).pbxs[0].endpoints == ("http://pbx.soap/PBX0/user.soap",)

@@ -208,6 +208,7 @@ def test_nobody_is_asked_for_a_passphrase(tmp_path: Path) -> None:
         serialization.BestAvailableEncryption(b"geheim"),
     )
     (tmp_path / "client.key").write_bytes(sealed)
+    (tmp_path / "client.key").chmod(0o600)
     file = tmp_path / "b.yaml"
     tls = "{cert_file: client.pem, key_file: client.key}"
     file.write_text(GOOD + f"mqtt: {{url: mqtts://127.0.0.1, tls: {tls}}}\n")

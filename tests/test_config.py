@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from bridge.config import Config
-from bridge.config_file import CUT, NUMBERS, UNPINNED, UNVERIFIED, load, masked
+from bridge.config_file import CUT, NUMBERS, load, masked
+from bridge.config_tls import UNVERIFIED
 from bridge.core.dialling import EMERGENCY, DialRules
 from bridge.core.rules import Rule
 from bridge.errors import ConfigError
@@ -473,7 +474,7 @@ def test_addresses_of_a_pbx(section: dict[str, Any], endpoints: tuple[str, ...])
 
 def test_addresses_of_broker_and_web() -> None:
     """Ports by scheme, the path of a WebSocket, off and IPv6 for the web."""
-    basics = {"name": "hq", "url": "http://a", "username": "u", "password": "p", "session_user": "API"}
+    basics = {"name": "hq", "url": "https://a", "username": "u", "password": "p", "session_user": "API"}
 
     def made(url: str, *, listen: object) -> Config:
         rules = [{"group": "g", "active": True}]
@@ -504,7 +505,7 @@ def test_what_is_doubtful_is_said_and_used(tmp_path: Path) -> None:
     """With file and line: a certificate nobody checks, a password that a comment may have cut."""
     file, heard = tmp_path / "b.yaml", list[str]()
     file.write_text(
-        "mqtt:\n  username: u\n  password: a # b\n  tls: {verify: false}\n"
+        "mqtt:\n  url: mqtts://b\n  username: u\n  password: a # b\n  tls: {verify: false}\n"
         + PBX
         + "  password: a #b\n  tls:\n    verify: false\n"
     )
@@ -512,9 +513,9 @@ def test_what_is_doubtful_is_said_and_used(tmp_path: Path) -> None:
 
     assert config.pbxs[0].secret == "a"
     assert [each.replace(f"{tmp_path}/", "") for each in heard] == [
-        f"b.yaml:10: pbxs[0].password: {CUT}",
-        f"b.yaml:4: mqtt.tls.verify: {UNVERIFIED}",
-        f"b.yaml:12: pbxs[0].tls.verify: {UNPINNED}",
+        f"b.yaml:11: pbxs[0].password: {CUT}",
+        f"b.yaml:5: mqtt.tls.verify: {UNVERIFIED}",
+        f"b.yaml:13: pbxs[0].tls.verify: {UNVERIFIED}",
     ]
     file.write_text(PBX + "  password: 'a #b'\n")
     heard.clear()

@@ -13,7 +13,7 @@ from bridge.config_file import load
 from bridge.errors import ConfigError
 
 RUN = 4
-HEAD = "mqtt:\n  url: mqtt://broker.example\n  username: b\n  password: x\n"
+HEAD = "mqtt:\n  url: mqtts://broker.example\n  username: b\n  password: x\n"
 PBX = "pbxs:\n- name: hq\n  url: https://pbx.example\n  username: u\n  session_user: API\n"
 PLACES = [
     "pbxs: SECRET\n",
@@ -62,10 +62,12 @@ PLACES = [
     PBX.replace("https://", "SECRET://") + "  password: x\n",
     PBX.replace("pbx.example", "SECRET") + "  password: x\n  nothing: 1\n",
     PBX.replace("pbx.example", "pbx.example/?SECRET") + "  password: x\n",
-    HEAD.replace("mqtt://", "mqtt://u:SECRET@"),
+    HEAD.replace("mqtts://", "mqtts://u:SECRET@"),
     HEAD.replace("broker.example", "broker.example/SECRET"),
-    HEAD.replace("mqtt://broker.example", "ws://broker.example/?SECRET#"),
+    HEAD.replace("mqtts://broker.example", "wss://broker.example/?SECRET#"),
     "mqtt: mqtt://u:SECRET@broker.example\n",
+    HEAD.replace("mqtts://broker.example", "ws://broker.example/?SECRET"),
+    HEAD + "  tls: {sha256: SECRET, key_file: SECRET}\n",
     HEAD + "user_id: SECRET\n",
     HEAD + "user_id: 'SECRET\n",
     HEAD + "SECRET\n",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import signal
 import socket
@@ -16,8 +17,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from bridge.build import Builder
+from bridge.check import check
+from bridge.config import Config
 from bridge.core.message import Message
-from bridge.errors import Rejected, Unreachable
+from bridge.errors import LinkError, Rejected, Unreachable
 from bridge.mqtt.client import connect
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
@@ -86,9 +90,11 @@ def served(tls: ssl.SSLContext) -> Iterator[tuple[int, list[bytes]]]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()[1], heard
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listener.getsockname()[1], heard
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @pytest.mark.parametrize(("trouble", "words"), [*WORDS.items(), ("old-tls", OLD)])
@@ -103,6 +109,90 @@ async def test_a_broker_that_must_not_be_trusted(ca: Ca, trouble: str, words: st
     assert words in refused.value.reason.lower().replace("_", " ")
     assert "\n" not in refused.value.reason
     assert b"\x10" not in heard
+
+
+def pinned(port: int, scheme: str, **tls: object) -> Config:
+    """A configuration with a broker of that port, whose certificate is known by a digest."""
+    mqtt = {"url": f"{scheme}://127.0.0.1:{port}", "username": "bridge", "password": "canary-1", "tls": tls}
+    pbx = {"name": "hq", "url": "http://127.0.0.1:1", "username": "u", "password": "p", "session_user": "API"}
+    return Config.model_validate({"mqtt": {**mqtt, "connect_timeout_s": 1, "protocol": "5"}, "pbxs": [pbx]})
+
+
+def digest(certificate: trustme.LeafCert) -> str:
+    """As `openssl x509 -fingerprint -sha256` prints it."""
+    der = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+    return hashlib.sha256(der).digest().hex(":").upper()
+
+
+@pytest.mark.parametrize("scheme", ["mqtts", "wss"])
+@pytest.mark.parametrize("impostor", [False, True])
+async def test_a_pinned_broker_hears_nothing_before_its_certificate_is_compared(
+    ca: Ca, scheme: str, *, impostor: bool
+) -> None:
+    """An impostor, even one whose certificate a trusted CA has issued, gets no CONNECT and no HTTP."""
+    broker = ca.trusted.issue_cert("127.0.0.1")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (ca.trusted.issue_cert("127.0.0.1") if impostor else broker).configure_cert(tls)
+    with served(tls) as (port, heard):
+        config = pinned(port, scheme, sha256=digest(broker))
+        settings = Builder(config).broker(config.pbxs[0])
+        with pytest.raises(LinkError) as refused:
+            async with connect(settings, Message("t", "offline")):
+                pass
+        first = {"mqtts": b"\x10", "wss": b"G"}[scheme]
+        if impostor:
+            assert isinstance(refused.value, Rejected)
+            assert "is not trusted: its certificate has another SHA-256" in refused.value.reason
+        else:
+            await eventually(lambda: heard[:1] == [first], "the broker itself hears the bridge")
+    assert (first in heard) is not impostor
+    assert set(heard) <= {b"", first}
+    assert "canary-1" not in refused.value.reason
+
+
+@asynccontextmanager
+async def encrypted(inner: int, tls: ssl.SSLContext) -> AsyncIterator[int]:
+    """TLS in front of a port of this machine: the port of it."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", inner)
+        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("scheme", ["mqtts", "wss"])
+async def test_a_self_signed_broker_is_named_and_then_pinned(ca: Ca, tmp_path: Path, scheme: str) -> None:
+    """`check --connect` names the digest; with it the broker works, whatever name and CA it has."""
+    certificate = ca.stranger.issue_cert("elsewhere.example")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(tls)
+    broker = Mosquitto(tmp_path)
+    inner = broker.add_websocket() if scheme == "wss" else broker.port
+    async with broker, encrypted(inner, tls) as port:
+
+        async def checked(**keys: object) -> tuple[bool, str]:
+            return (await check(pinned(port, scheme, **keys)))[1]
+
+        good, sentence = await checked()
+        assert not good
+        assert (
+            f"Its SHA-256 is {digest(certificate)}: compare it at the broker, then set mqtt.tls" in sentence
+        )
+        good, sentence = await checked(sha256="00" * 32)
+        assert not good
+        assert digest(certificate).replace(":", "").lower() in sentence
+        good, sentence = await checked(sha256=digest(certificate))
+        assert good, sentence
 
 
 async def test_a_broker_that_hangs_up_instead(ca: Ca) -> None:

@@ -5,6 +5,7 @@ QoS and retain are lowered to what the broker said it can do; paho ignores what 
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -138,6 +139,9 @@ class Connection:
                 await translate.connect_in_thread(self._client, self.settings, self.protocol)
             self._driver.attach()
             await self._await_acceptance()
+        except ssl.SSLCertVerificationError as error:
+            sha256 = await translate.refused(error, self.settings)
+            raise reasons.of_certificate(error, place, sha256) from None
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
             raise reasons.of_exception(error, place) from None
 

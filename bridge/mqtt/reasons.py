@@ -66,9 +66,19 @@ def of_exception(error: Exception, place: str) -> LinkError:
     return Unreachable(f"the broker {place} cannot be reached: {reason}")
 
 
+def of_certificate(error: ssl.SSLCertVerificationError, place: str, sha256: str = "") -> Rejected:
+    """The certificate is not trusted; `sha256` is that of the certificate there, to compare and pin.
+
+    Our own pin, which refuses without a code of OpenSSL, has named it already.
+    """
+    reason = getattr(error, "verify_message", "") or str(error.args[-1])
+    advice = (
+        f". Its SHA-256 is {sha256}: compare it at the broker, then set mqtt.tls.sha256" if sha256 else ""
+    )
+    return Rejected(f"the broker {place} is not trusted: {reason}{advice}")
+
+
 def _of_tls(error: ssl.SSLError, place: str) -> LinkError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Rejected(f"the broker {place} is not trusted: {error.verify_message or error}")
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Unreachable(f"the broker {place} closed the connection before TLS was set up")
     return Rejected(f"no TLS with the broker {place}: {error.reason or error}")

@@ -17,6 +17,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import MQTT_5, BrokerSettings
+from bridge.tls import look
 
 RECEIVE_MAXIMUM = 50
 INBOUND_BYTES = 262_144
@@ -164,6 +165,15 @@ async def connect_in_thread(client: Client, settings: BrokerSettings, protocol: 
     except asyncio.CancelledError:
         handover.leave()
         raise
+
+
+async def refused(error: ssl.SSLCertVerificationError, settings: BrokerSettings) -> str:
+    """The digest of the certificate that was refused, for people; empty where our pin has named it."""
+    if getattr(error, "verify_code", 0) == 0:
+        return ""
+    address = settings.host, settings.port
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, look, address, settings.connect_timeout_s)
 
 
 def publish_properties(message: Message, protocol: str) -> Properties | None:

@@ -5,7 +5,6 @@ Everything that goes wrong comes out as a LinkError whose reason is a sentence.
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import select
 import socket
@@ -16,8 +15,8 @@ from typing import Any
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
 from bridge.pbx.endpoint import Target
 from bridge.pbx.response import BrokenResponseError, RefusedResponseError, Response, ResponseReader
-from bridge.pbx.tls import unverified
 from bridge.tcp import options as tcp_options
+from bridge.tls import named, unverified
 
 CONNECT_S, HANDSHAKE_S, SOON_S = 5.0, 5.0, 2.0
 _AT_ONCE = struct.pack("ii", 1, 0)
@@ -25,6 +24,7 @@ _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 )
 """What OpenSSL says of an answer that is plain text; which of them depends on its version."""
+_MAYBE_HTTP = "is it http://, which anybody on the way can read and change?"
 _ALERT = b"\x15\x03"
 """The first bytes of a TLS alert: what a TLS server says to plain HTTP."""
 
@@ -220,14 +220,14 @@ def _no_tls(error: OSError | ValueError, place: str) -> LinkError:
     """Why TLS did not come about. A refusal is for a human; a connection that just ended may heal."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         if error.reason in _NOT_TLS:
-            return Rejected(f"{place} speaks no TLS there: is it http://?")
+            return Rejected(f"{place} speaks no TLS there; {_MAYBE_HTTP}")
         return Rejected(f"{place} offers no TLS that we take: {error.reason or error}")
     if isinstance(error, ConnectionAbortedError | TimeoutError):
         return Unreachable(
-            f"{place} did not answer the TLS handshake within {HANDSHAKE_S:g} s: is it http://?"
+            f"{place} did not answer the TLS handshake within {HANDSHAKE_S:g} s; {_MAYBE_HTTP}"
         )
     if isinstance(error, OSError):
-        return Unreachable(f"{place} cannot be reached: it ended the TLS handshake; is it http://?")
+        return Unreachable(f"{place} cannot be reached: it ended the TLS handshake; {_MAYBE_HTTP}")
     return Rejected(f"{place} cannot be used with TLS: its name is not valid")
 
 
@@ -256,7 +256,7 @@ async def _sha256_of(target: Target, place: str) -> str:
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
         transport.abort()
         await looker.closed()
-        return hashlib.sha256(certificate).digest().hex(":").upper()
+        return named(certificate)
     return ""
 
 

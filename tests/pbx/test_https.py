@@ -23,8 +23,8 @@ from bridge.errors import LinkError, Rejected
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.soap import Soap
-from bridge.pbx.tls import TlsSettings, context
 from bridge.sim.pbx import SimPbx
+from bridge.tls import TlsSettings, checks, context
 from tests.kit.raw_http import answer, listening, raw_http
 from tests.running import FAST, STAFF
 
@@ -252,26 +252,25 @@ async def test_an_intermediate_ca_is_enough(tmp_path: Path) -> None:
         assert await firmware(pbx, TlsSettings(ca_file=pbx.ca_file)) == "14r2 simulated"
 
 
-@pytest.mark.parametrize("verify", [True, False])
-def test_one_helper_for_pbx_and_broker(tmp_path: Path, verify: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("tls", [{"ca_file": "ca.pem"}, {}, {"verify": False}, {"sha256": "ab" * 32}])
+def test_one_helper_for_pbx_and_broker(tmp_path: Path, tls: dict[str, object]) -> None:
     """Strict where the system's CAs are used, not strict where a CA file is given; verified all the same."""
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
-    tls = {"ca_file": "ca.pem", "verify": verify}
     settings = {
         "mqtt": {"url": "mqtts://127.0.0.1", "tls": tls},
         "pbxs": [{**PBX, "url": "https://127.0.0.1", "tls": tls}],
     }
     config = Config.model_validate(settings, context={"folder": tmp_path})
-    broker = Builder(config, SOAP).broker(config.pbxs[0]).tls
-    assert broker is not None
-    for made in (broker, context(TlsSettings(ca_file=str(tmp_path / "ca.pem"), verify=verify))):
+    made = Builder(config, SOAP).broker(config.pbxs[0]).tls
+    assert made is not None
+    assert made.minimum_version is ssl.TLSVersion.TLSv1_2
+    by_ca = tls in ({}, {"ca_file": "ca.pem"})
+    assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED if by_ca else ssl.CERT_NONE, by_ca)
+    assert checks(made) == (tls != {"verify": False})
+    if tls == {"ca_file": "ca.pem"}:
         assert not made.verify_flags & ssl.VERIFY_X509_STRICT
-        assert made.minimum_version is ssl.TLSVersion.TLSv1_2
-        assert (made.verify_mode, made.check_hostname) == (
-            ssl.CERT_REQUIRED if verify else ssl.CERT_NONE,
-            verify,
-        )
-    assert context(TlsSettings()).verify_flags == ssl.create_default_context().verify_flags
+    if not tls:
+        assert made.verify_flags == ssl.create_default_context().verify_flags
 
 
 def test_old_tls_is_refused() -> None:
