@@ -12,8 +12,11 @@ from bridge.pbx.challenge import Challenge, challenges, parameters
 from bridge.pbx.digest import Account, Digest, Use
 from bridge.pbx.endpoint import Endpoint, Target
 from bridge.pbx.response import Response
+from bridge.tls import checks
 
 UNAUTHORISED = 401
+_BASIC_ONLY = "it offers basic only, or somebody on the way does"
+_READS = "they get the password then"
 
 
 class Login:
@@ -83,6 +86,10 @@ class Login:
         return f"{refused} (it offers neither digest nor basic)"
 
     def _only_basic(self) -> str:
-        if self._target.tls is None:
-            return "it offers basic only, which over http shows the password: use https and set auth: basic"
+        """Somebody on the way may have written the offer, to be sent the password: say where that can be."""
+        tls = self._target.tls
+        if tls is None:
+            return f"{_BASIC_ONLY}; over http {_READS}: use https, then set auth: basic"
+        if not checks(tls):
+            return f"{_BASIC_ONLY}; with verify: false {_READS}: set tls.sha256 first"
         return "it offers basic only: set auth: basic"

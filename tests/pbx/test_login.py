@@ -1,5 +1,6 @@
 """Logging in: to the simulated PBX in each way it knows, and to servers with odd or unknown challenges."""
 
+import hashlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +15,9 @@ from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
 from bridge.pbx.soap import Soap
-from bridge.pbx.tls import TlsSettings, context
 from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
+from bridge.tls import TlsSettings, context
 from tests.kit.raw_http import RawHttp, answer, raw_http
 from tests.pbx.attempt import attempt
 from tests.running import FAST, STAFF
@@ -119,23 +120,45 @@ WORDS = {
     "qop": "a digest that the bridge cannot give: qop auth-conf",
     "no-nonce": "a digest that the bridge cannot give: qop auth",
     "beside-basic": "a digest that the bridge cannot give: algorithm X",
-    "basic": "it offers basic only, which over http shows the password: use https and set auth: basic",
+    "basic": (
+        "it offers basic only, or somebody on the way does; "
+        "over http they get the password then: use https, then set auth: basic"
+    ),
     "negotiate": "it offers neither digest nor basic",
     "garbage": "it offers neither digest nor basic",
     "none": "it offers neither digest nor basic",
 }
 
 
-async def test_basic_is_advised_over_tls(tmp_path: Path) -> None:
-    """There the password cannot be overheard."""
+ADVICE = {
+    "ca": "it offers basic only: set auth: basic",
+    "pin": "it offers basic only: set auth: basic",
+    "nothing": (
+        "it offers basic only, or somebody on the way does; "
+        "with verify: false they get the password then: set tls.sha256 first"
+    ),
+}
+
+
+@pytest.mark.parametrize("known_by", ADVICE)
+async def test_basic_is_advised_where_we_know_who_answers(tmp_path: Path, known_by: str) -> None:
+    """There the password cannot be overheard; else somebody on the way may have written the offer."""
     ca, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(server)
+    issued = ca.issue_cert("127.0.0.1")
+    issued.configure_cert(server)
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    settings = {
+        "ca": TlsSettings(ca_file=str(tmp_path / "ca.pem")),
+        "pin": TlsSettings(sha256=hashlib.sha256(der).hexdigest()),
+        "nothing": TlsSettings(verify=False),
+    }
     async with raw_http(unauthorised(*UNKNOWN["basic"]), tls=server) as pbx:
-        tls = context(TlsSettings(ca_file=str(tmp_path / "ca.pem")))
+        tls = context(settings[known_by])
         async with Http(Endpoint(f"HTTPS://127.0.0.1:{pbx.port}", "admin", "canary-1", tls=tls)) as client:
-            with pytest.raises(Rejected, match=r"\(it offers basic only: set auth: basic\)"):
+            with pytest.raises(Rejected) as error:
                 await client.post(b"<q/>", {}, 5)
+    assert f"({ADVICE[known_by]})" in error.value.reason
     assert said(pbx.requests[0]) == b""
 
 
