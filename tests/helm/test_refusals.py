@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from bridge import config
+from bridge import config, config_tls
 from bridge.core.verbs import SETS, VERBS
 from tests.helm.tools import CHART, Helm, RefusedError
 from tests.helm.values import MQTT, pbx, values
+
+
+def without_url(**changes: Any) -> dict[str, Any]:
+    """A PBX whose address is not given, or in another way."""
+    return {name: value for name, value in pbx(**changes).items() if name != "url"}
+
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a password of a PBX": (
@@ -70,7 +76,7 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
         "pbxs: url: no user name or password here",
     ),
     "no address": (
-        values({name: value for name, value in pbx().items() if name != "url"}),
+        values(without_url()),
         "pbxs: hq: give url, or urls for a primary and its standby",
     ),
     "two ways to the address": (values(pbx(urls=["https://a.example"])), "pbxs: hq: give url, or urls"),
@@ -94,6 +100,34 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     "half a certificate": (
         values(mqtt={**MQTT, "tls": {"existingSecret": "x", "certKey": "tls.crt"}}),
         "mqtt.tls: give certKey and keyKey, or neither",
+    ),
+    "two ways to know the broker": (
+        values(mqtt={**MQTT, "tls": {"existingSecret": "x", "sha256": "ab" * 32}}),
+        'mqtt.tls: sha256 pins the certificate: set caKey to ""',
+    ),
+    "a password for everybody": (
+        values(mqtt={**MQTT, "url": "mqtt://broker.mqtt.svc"}),
+        "mqtt.url: anybody on the way could read the password: write mqtts://, or mqtt.insecure: true",
+    ),
+    "a token for everybody": (
+        values(mqtt={"url": "ws://broker.mqtt.svc/?token=geheim"}),
+        "mqtt.url: anybody on the way could read the password: write wss://, or mqtt.insecure: true",
+    ),
+    "TLS of a broker that has none": (
+        values(mqtt={**MQTT, "url": "ws://127.0.0.1", "tls": {"existingSecret": "x"}}),
+        "mqtt.tls: has no effect with ws://: write wss:// in mqtt.url, or take it out",
+    ),
+    "TLS of a PBX that has none": (
+        values(pbx(url="http://pbx.example", tls={"sha256": "ab" * 32})),
+        "pbxs: hq: tls: has no effect with http://: write https:// in the address, or take it out",
+    ),
+    "a standby that is weaker": (
+        values(without_url(urls=["https://a.example", "http://b.example"])),
+        "pbxs: hq: urls: whoever blocks the https:// address gets the login over http://",
+    ),
+    "basic over http": (
+        values(pbx(url="http://pbx.example", auth="basic")),
+        "pbxs: hq: anybody on the way could read the password (auth: basic): write https://, or",
     ),
 }
 """Values, and the words of the chart's own rules."""
@@ -159,9 +193,9 @@ def schema() -> dict[str, Any]:
     ("place", "model"),
     [
         ("mqtt", config.Mqtt),
-        ("mqtt.tls", config.MqttTls),
+        ("mqtt.tls", config_tls.MqttTls),
         ("pbxs", config.Pbx),
-        ("pbxs.tls", config.PbxTls),
+        ("pbxs.tls", config_tls.Tls),
         ("pbxs.users", config.RuleSection),
         ("config", config.Config),
         ("config.events", config.Events),

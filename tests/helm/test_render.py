@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helm.tools import CHART, HERE, Helm, Object, kinds, objects, only
+from tests.helm.tools import CHART, HERE, Helm, Object, RefusedError, kinds, objects, only
 from tests.helm.values import EXAMPLES, MQTT, pbx, values
 
 SETS = {
@@ -17,6 +17,11 @@ SETS = {
     "shards": values(pbx("hq"), pbx("branch"), shards=3, podDisruptionBudget={"enabled": True}),
     "no state": values(state={"kind": "none"}, tests={"enabled": False}, serviceAccount={"create": False}),
     "claim": values(state={"kind": "claim"}),
+    "pinned": values(mqtt={**MQTT, "tls": {"sha256": "ab" * 32}}),
+    "in the cluster": values(
+        pbx(url="http://pbx.example"), mqtt={**MQTT, "url": "mqtt://mosquitto", "insecure": True}
+    ),
+    "in the pod": values(mqtt={**MQTT, "url": "mqtt://127.0.0.1"}),
     **EXAMPLES,
 }
 """What is rendered and judged by every tool."""
@@ -241,7 +246,7 @@ def test_a_pod_cannot_fill_its_node(helm: Helm) -> None:
 def test_the_port_of_the_broker(helm: Helm, url: str, port: int, expected: int) -> None:
     """That of the URL, of its scheme, or the one that is given."""
     policy = {"enabled": True, "brokerPort": port}
-    rendered = helm.three(values(mqtt={**MQTT, "url": url}, networkPolicy=policy))
+    rendered = helm.three(values(mqtt={**MQTT, "url": url, "insecure": True}, networkPolicy=policy))
     rule = only(rendered, "NetworkPolicy")["spec"]["egress"][-1]
 
     assert rule["ports"] == [{"protocol": "TCP", "port": expected}]
@@ -323,6 +328,10 @@ def test_an_upgrade_is_possible(helm: Helm, placement: str) -> None:
     """What Kubernetes never lets change is as it was in 0.1.0."""
     before = objects((HERE / "previous" / f"0.1.0-{placement}.yaml").read_text(encoding="utf-8"))[0]
     name = "rel-innovaphone-mqtt" + ("-hq" if placement == "dedicated" else "")
+    if placement == "dedicated":  # 0.1.0 took TLS that did nothing
+        with pytest.raises(RefusedError, match="pbxs: south_: tls: has no effect with http://"):
+            helm.three(before)
+        del before["pbxs"][1]["tls"]
     spec = only(helm.three(before), "StatefulSet", name)["spec"]
 
     assert spec["serviceName"] == "rel-innovaphone-mqtt"

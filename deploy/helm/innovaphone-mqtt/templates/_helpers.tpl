@@ -73,6 +73,11 @@ annotations:
 {{- end -}}
 {{- end -}}
 
+{{/* Not empty where an address is this pod. */}}
+{{- define "innovaphone-mqtt.local" -}}
+{{- regexFind "^[a-z]+://(localhost[.]?|127([.][0-9]{1,3}){3}|\\[::1\\])([:/]|$)" (lower .) -}}
+{{- end -}}
+
 {{/* What no schema can say. */}}
 {{- define "innovaphone-mqtt.validate" -}}
 {{- with .Values.mqtt -}}
@@ -84,6 +89,18 @@ annotations:
 {{- fail "mqtt.tls: give existingSecret or files, not both" -}}
 {{- end -}}
 {{- if ne (empty .tls.certKey) (empty .tls.keyKey) }}{{ fail "mqtt.tls: give certKey and keyKey, or neither" }}{{ end -}}
+{{- if and .tls.sha256 .tls.existingSecret .tls.caKey -}}
+{{- fail "mqtt.tls: sha256 pins the certificate: set caKey to \"\"" -}}
+{{- end -}}
+{{- $scheme := get (urlParse (lower .url)) "scheme" -}}
+{{- $local := include "innovaphone-mqtt.local" .url -}}
+{{- $secure := get (dict "mqtt" "mqtts" "ws" "wss") $scheme -}}
+{{- if and $secure (or .tls.existingSecret .tls.ca_file .tls.cert_file .tls.key_file .tls.sha256 (not .tls.verify)) -}}
+{{- fail (printf "mqtt.tls: has no effect with %s://: write %s:// in mqtt.url, or take it out" $scheme $secure) -}}
+{{- end -}}
+{{- if and $secure (not $local) (not .insecure) (or .existingSecret .password_file (contains "?" .url)) -}}
+{{- fail (printf "mqtt.url: anybody on the way could read the password: write %s://, or mqtt.insecure: true to accept that" $secure) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) -}}
 {{- fail "networkPolicy.metricsFrom: podMonitor is on, but nobody may ask for metrics: name Prometheus, like [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" -}}
@@ -94,13 +111,27 @@ annotations:
 {{- if hasKey $seen .name }}{{ fail (printf "pbxs: the name '%s' is given twice" .name) }}{{ end -}}
 {{- $_ := set $seen .name true -}}
 {{- if eq (empty .url) (empty .urls) }}{{ fail (printf "pbxs: %s: give url, or urls for a primary and its standby" .name) }}{{ end -}}
-{{- range .urls | default (list .url) -}}
+{{- $addresses := .urls | default (list .url) -}}
+{{- $plain := list -}}
+{{- $exposed := list -}}
+{{- range $addresses -}}
+{{- if hasPrefix "http:" (lower .) }}{{ $plain = append $plain . }}{{ end -}}
+{{- if and (hasPrefix "http:" (lower .)) (not (include "innovaphone-mqtt.local" .)) }}{{ $exposed = append $exposed . }}{{ end -}}
 {{- if regexMatch "^[a-z]+://[^/]*@" . }}{{ fail "pbxs: url: no user name or password here: use username and existingSecret" }}{{ end -}}
 {{- end -}}
 {{- if eq (empty .existingSecret) (empty .password_file) -}}
 {{- fail (printf "pbxs: %s: give existingSecret, the Secret with the password (or password_file, a path in the pod)" .name) -}}
 {{- end -}}
 {{- $name := .name -}}
+{{- if and $plain (lt (len $plain) (len $addresses)) -}}
+{{- fail (printf "pbxs: %s: urls: whoever blocks the https:// address gets the login over http://: write https:// for all addresses" $name) -}}
+{{- end -}}
+{{- if and $plain .tls -}}
+{{- fail (printf "pbxs: %s: tls: has no effect with http://: write https:// in the address, or take it out" $name) -}}
+{{- end -}}
+{{- if and $exposed (eq (.auth | default "digest") "basic") (not .insecure) -}}
+{{- fail (printf "pbxs: %s: anybody on the way could read the password (auth: basic): write https://, or insecure: true to accept that" $name) -}}
+{{- end -}}
 {{- with .tls -}}
 {{- if and .existingSecret (or .ca_file .sha256) -}}
 {{- fail (printf "pbxs: %s: tls: give one of existingSecret, ca_file, sha256" $name) -}}
@@ -143,12 +174,14 @@ innovaphone-mqtt/unit: {{ .unit.label }}
 {{- if not $mqtt.username }}{{ $mqtt = omit $mqtt "username" }}{{ end -}}
 {{- if $values.mqtt.existingSecret }}{{ $_ := set $mqtt "password_file" (printf "%s/mqtt/password" $secrets) }}{{ end -}}
 {{- $tls := omit $values.mqtt.tls "existingSecret" "caKey" "certKey" "keyKey" -}}
+{{- if $tls.verify }}{{ $tls = omit $tls "verify" }}{{ end -}}
+{{- if not $tls.sha256 }}{{ $tls = omit $tls "sha256" }}{{ end -}}
 {{- if $values.mqtt.tls.existingSecret -}}
 {{- range $key, $file := dict "caKey" "ca" "certKey" "cert" "keyKey" "key" -}}
 {{- if get $values.mqtt.tls $key }}{{ $_ := set $tls (printf "%s_file" $file) (printf "%s/mqtt/%s.pem" $secrets $file) }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $mqtt "tls" $tls -}}
+{{- if $tls }}{{ $_ := set $mqtt "tls" $tls }}{{ end -}}
 {{- $pbxs := list -}}
 {{- range .unit.pbxs -}}
 {{- $pbx := omit . "existingSecret" "passwordKey" "tls" -}}
