@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from bridge.core.echoes import REST_S, Echoes
 from bridge.core.effect import Effect
 from bridge.core.line import ANSWERS
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
@@ -36,7 +37,7 @@ DOT_ASKS = 2
 """How many sessions are risked to learn what becomes of dots: a broker may close where a right is missing."""
 SMALL_BYTES = 1024
 """A message of this size is not too large for a broker: if it ends sessions, its topic is forbidden."""
-Arrived = Callable[[Incoming, bool], None]
+Arrived = Callable[[Incoming], None]
 
 
 class Door(Protocol):
@@ -56,7 +57,7 @@ class Door(Protocol):
 
 
 class BrokerSide:
-    """The MQTT sessions of one link. `arrived` hears commands, and whether we hear what we publish."""
+    """The MQTT sessions of one link. `arrived` hears commands."""
 
     def __init__(
         self,
@@ -90,6 +91,8 @@ class BrokerSide:
         self._dot_asks = 0
         self._announced = BrokerLimits()
         self._aside: frozenset[str] = frozenset()
+        self._echoes = Echoes()
+        self._hears_itself = False
         self._correction: asyncio.TimerHandle | None = None
         self._heard = b""
 
@@ -108,6 +111,10 @@ class BrokerSide:
         if self._connection is not None:
             self._count_inbound(self._connection)
             self._end_of_rest(self._connection)
+        if self._echoes.is_missing(self._clock().monotonic_s):
+            self._publisher.outbox.rest_clearings(self._clock().monotonic_s + REST_S)
+            reason = "a retained command stays though the bridge has deleted it"
+            self._observer.limited(reason, hint="grant the right to write the command topics")
         if self._effect is not None:
             again = self._effect.look(self._clock().monotonic_s)
             if again:
@@ -242,6 +249,7 @@ class BrokerSide:
     def _new_session(self, connection: Connection) -> BrokerSession:
         settings = connection.settings
         self._connection = connection
+        self._echoes, self._hears_itself = Echoes(), hears_itself(connection)
         self._effect = Effect(self._publisher.topics.state, settings.place, settings.connect_timeout_s)
         now_s = self._clock().monotonic_s
         self._announced = connection.limits
@@ -292,20 +300,31 @@ class BrokerSide:
         elif self._connection is None or self._hear_dots(self._connection, incoming.topic):
             return
         elif self._publisher.topics.command_in(incoming.topic) is not None:
-            if not self._door.answer_rival(incoming, self._publisher.topics, self._publisher.reply):
-                self._arrived(incoming, hears_itself(self._connection))
+            self._hear_command(incoming)
         elif self._recall is not None:  # else a state of a user comes too late to be remembered
             self._recall.take(incoming)
+
+    def _hear_command(self, incoming: Incoming) -> None:
+        """A command, the echo of a deletion of ours, or the question of another bridge."""
+        topics, now_s = self._publisher.topics, self._clock().monotonic_s
+        is_empty = not incoming.payload and not incoming.retain
+        if is_empty and self._echoes.is_echo(incoming.topic, now_s):
+            return
+        if not self._door.answer_rival(incoming, topics, self._publisher.reply):
+            self._arrived(incoming)
 
     def sent(self, topic: str) -> None:
         """A message is on its way (SessionEvents)."""
         if self._effect is not None:
             self._effect.sent(topic, self._clock().monotonic_s)
+        if self._hears_itself and self._publisher.topics.command_in(topic) is not None:
+            self._echoes.sent(topic)
 
     def acknowledged(self, topic: str, seconds: float) -> None:
         """The broker has a message (SessionEvents)."""
         self._progress.alive(OUTBOX, self._clock().monotonic_s)
         self._observer.acknowledged(seconds)
+        self._echoes.acknowledged(topic, self._clock().monotonic_s)
         if self._effect is not None:
             self._effect.accepted(topic)
 

@@ -29,8 +29,6 @@ ANSWERED_PER_S = 20
 """How many refusals, and how many duplicates, are answered a second."""
 OTHER_REQUEST = "id used for another request: each request needs an id of its own"
 CRASHED = "the bridge was restarted meanwhile: whether this was done is not known"
-ECHO_S = 10.0
-ECHOES_AT_MOST = 1000
 Told = Callable[[Address, str | None, str, str, float], None]
 
 
@@ -87,21 +85,18 @@ class Commander:
         self._rates = Rates(settings.per_minute, settings.calls_per_user)
         self._refusals = Allowance(ANSWERED_PER_S, 1.0)
         self._duplicates = Allowance(ANSWERED_PER_S, 1.0)
-        self._echoes: dict[int, float] = {}
         self._turns = Turns[Accepted]()
         self._pings = Turns[Accepted]()
 
-    def offer(self, incoming: Incoming, *, hears_itself: bool) -> None:
-        """Take one message of a command topic. `hears_itself`: the broker sends us what we publish there."""
+    def offer(self, incoming: Incoming) -> None:
+        """Take one message of a command topic. An empty retained one deletes another: it asks for nothing."""
         now = self._clock()
-        if self._is_our_clearing(incoming, now):
+        if incoming.retain and not incoming.payload:
             return
         patterns = self._settings.response_topics
         request = commands.parse(incoming, self._publisher.topics, now.unix_ms, patterns)
         if isinstance(request, Refusal):
             if request.code == "retained":
-                if hears_itself:
-                    self._expect_echo(incoming.topic, now)
                 self._publisher.clear_retained(incoming.topic)
             self._refuse(request, now)
         else:
@@ -156,18 +151,6 @@ class Commander:
             payload, code, detail = await self._answer(accepted)
             self._send(request.address, request.id, payload, code, since, detail)
             self._remember(accepted, payload)
-
-    def _expect_echo(self, topic: str, now: Instant) -> None:
-        """An MQTT 3.1.1 broker sends us our own clearing, without its flag: it looks like a command."""
-        if len(self._echoes) >= ECHOES_AT_MOST:
-            del self._echoes[next(iter(self._echoes))]
-        self._echoes[hash(topic)] = now.monotonic_s + ECHO_S
-
-    def _is_our_clearing(self, incoming: Incoming, now: Instant) -> bool:
-        """An empty retained message clears a topic, it asks for nothing; nor does its echo, soon after."""
-        if incoming.payload or incoming.retain:
-            return not incoming.payload
-        return now.monotonic_s <= self._echoes.pop(hash(incoming.topic), -1.0)
 
     def _is_same(self, known: Entry, mark: str, request: Request) -> bool:
         """0.1.0 kept of a request its verb only: then its reply goes where everybody's replies go."""

@@ -260,9 +260,9 @@ class Link:
         self._commander.restore(kept)
         return kept.users
 
-    def _arrived(self, incoming: Incoming, hears_itself: bool) -> None:  # noqa: FBT001  (a callback)
+    def _arrived(self, incoming: Incoming) -> None:
         try:
-            self._commander.offer(incoming, hears_itself=hears_itself)
+            self._commander.offer(incoming)
         except Exception as bug:  # noqa: BLE001  (anybody may send a request: a bug costs the request, not the link)
             self._observer.crashed(bug)
 

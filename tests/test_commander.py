@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.bugs import Bugs
-from bridge.commander import ANSWERED_PER_S, ECHOES_AT_MOST, Commander, CommandSettings
+from bridge.commander import ANSWERED_PER_S, Commander, CommandSettings
 from bridge.core.commands import Address, Permissions
 from bridge.core.dialling import DialRules
 from bridge.core.draft import Scope
@@ -93,7 +93,7 @@ class Bench:
     def offer(self, verb: str, body: object, **more: Any) -> None:
         """Send a request to the verb's topic."""
         incoming = Incoming(f"innovaphone/hq/command/{verb}", json.dumps(body).encode(), **more)
-        self.commander.offer(incoming, hears_itself=False)
+        self.commander.offer(incoming)
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -111,7 +111,7 @@ class Bench:
             until = datetime.fromtimestamp(self.now[0].unix_ms / 1000 + seconds, UTC)
             request["expires_at"] = until.isoformat()
         topic = "innovaphone/hq/command/presence"
-        self.commander.offer(Incoming(topic, json.dumps(request).encode()), hears_itself=False)
+        self.commander.offer(Incoming(topic, json.dumps(request).encode()))
 
 
 def clock() -> Instant:
@@ -150,7 +150,7 @@ async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
     worker = asyncio.create_task(commander.run())
     for request_id in ("a", "b"):
         payload = json.dumps({"id": request_id, "user": "anna", "activity": "away"}).encode()
-        commander.offer(Incoming("innovaphone/hq/command/presence", payload), hears_itself=False)
+        commander.offer(Incoming("innovaphone/hq/command/presence", payload))
         async with asyncio.timeout(5):
             await answered.acquire()
     worker.cancel()
@@ -272,7 +272,7 @@ async def test_what_is_dialled_is_judged_again_when_its_turn_comes(slow: Bench) 
         slow.publisher.reported(Batch(users=PEOPLE), {})
         slow.ask(f"first {number}", "away")
         payload = json.dumps({"id": f"call {number}", **call}).encode()
-        slow.commander.offer(Incoming("innovaphone/hq/command/call", payload), hears_itself=False)
+        slow.commander.offer(Incoming("innovaphone/hq/command/call", payload))
         slow.publisher.reported(Batch(users=(record,)), {})
         slow.box.let.set()
         assert await slow.codes(2) == ["ok", ("number_not_allowed", "not_permitted")[number]]
@@ -297,39 +297,13 @@ async def test_a_refusal_that_may_be_retried_is_not_kept(slow: Bench) -> None:
     assert slow.box.done == ["away", "busy"]
 
 
-async def test_only_the_echo_of_a_clearing_is_passed_over(slow: Bench) -> None:
-    """A 3.1.1 broker sends our clearing back as an empty payload: one, soon. Any other one is a command."""
+async def test_an_empty_retained_message_is_no_command(slow: Bench) -> None:
+    """It deletes one: it gets no reply."""
     clear = Incoming("innovaphone/hq/user/anna/command/clear", b"")
-    retained = replace(clear, payload=b"x", retain=True)
-
-    slow.commander.offer(retained, hears_itself=True)
-    slow.commander.offer(clear, hears_itself=True)
-    slow.commander.offer(clear, hears_itself=True)
-    assert await slow.codes(2) == ["retained", "ok"], "the first was the echo"
-
-    slow.commander.offer(retained, hears_itself=True)
-    slow.now[0] = replace(slow.now[0], monotonic_s=slow.now[0].monotonic_s + 60)
-    slow.commander.offer(clear, hears_itself=True)
-    assert await slow.codes(2) == ["retained", "ok"], "the echo never came"
-
-    slow.commander.offer(retained, hears_itself=False)
-    slow.commander.offer(clear, hears_itself=False)
-    assert await slow.codes(2) == ["retained", "ok"], "MQTT 5 brings no echo"
-    slow.commander.offer(replace(clear, retain=True), hears_itself=True)
+    slow.commander.offer(replace(clear, retain=True))
     assert slow.told.empty()
-
-
-async def test_echoes_are_remembered_in_bounds(slow: Bench) -> None:
-    """Thousands of retained topics: only the echoes of the latest are waited for."""
-    topics = [f"innovaphone/hq/user/u{number}/command/clear" for number in range(ECHOES_AT_MOST + 1)]
-    for topic in topics:
-        slow.commander.offer(Incoming(topic, b"x", retain=True), hears_itself=True)
-    assert set(await slow.codes(ANSWERED_PER_S)) == {"retained"}
-    for topic in (topics[0], topics[-1]):
-        slow.commander.offer(Incoming(topic, b""), hears_itself=True)
-
-    assert await slow.codes(1) == ["unknown_user"]
-    assert slow.told.empty()
+    slow.commander.offer(clear)
+    assert await slow.codes(1) == ["ok"]
 
 
 async def test_a_reply_of_another_request_cannot_be_had(slow: Bench) -> None:

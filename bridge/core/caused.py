@@ -14,25 +14,25 @@ PROVEN_AT_MOST = 1000
 
 
 class Caused:
-    """What the broker made of one kind of answers."""
+    """What the broker made of one kind of answers. Topics may be long: their hashes are kept."""
 
     def __init__(self) -> None:
-        self._proven: OrderedDict[str, None] = OrderedDict()
+        self._proven: OrderedDict[int, None] = OrderedDict()
         self._suspected_until_s = 0.0
         self._resting_until_s = 0.0
 
     def may_send(self, topic: str, now_s: float) -> bool:
         """Whether the broker may be given a message on this topic now."""
-        return topic in self._proven or now_s >= self._resting_until_s
+        return hash(topic) in self._proven or now_s >= self._resting_until_s
 
     def goes_alone(self, topic: str, now_s: float) -> bool:
         """Whether nothing else may be on its way beside it, so that its effect is clear."""
-        return topic not in self._proven and now_s < self._suspected_until_s
+        return hash(topic) not in self._proven and now_s < self._suspected_until_s
 
     def taken(self, topic: str) -> None:
         """The broker has answered a message on this topic, if only to refuse it."""
-        self._proven[topic] = None
-        self._proven.move_to_end(topic)
+        self._proven[hash(topic)] = None
+        self._proven.move_to_end(hash(topic))
         if len(self._proven) > PROVEN_AT_MOST:
             self._proven.popitem(last=False)
 
@@ -43,7 +43,7 @@ class Caused:
         """
         topics = list(unanswered)
         for topic in topics:
-            self._proven.pop(topic, None)
+            self._proven.pop(hash(topic), None)
         if not topics:
             return False
         if alone and now_s < self._suspected_until_s:

@@ -61,6 +61,7 @@ class Outbox:
         self._refused: set[int] = set()
         self._suspects = Suspects()
         self._caused = {kind: Caused() for kind in ANSWERS}
+        self._clearings_rest_until_s = 0.0
         self._proven = False
         self._aside: dict[str, float] = {}
         self._tickets = 0
@@ -121,8 +122,14 @@ class Outbox:
         self._queue_answer(message, Kind.CHOSEN_REPLY if chosen else Kind.REPLY, now_s)
 
     def put_clearing(self, topic: str, now_s: float) -> None:
-        """Have a retained message deleted from a command topic."""
+        """Have a retained message deleted from a command topic, unless that is known to be in vain."""
+        if now_s < self._clearings_rest_until_s:
+            return
         self._queue_answer(Message(topic, None, retain=True), Kind.CLEARING, now_s)
+
+    def rest_clearings(self, until_s: float) -> None:
+        """Delete nothing from command topics until then: the broker ignores it."""
+        self._clearings_rest_until_s = until_s
 
     def refresh(self, messages: Iterable[Message], now_s: float) -> None:
         """A new broker session: all our state again, in this order, before whatever else waits."""

@@ -261,7 +261,8 @@ class Observer:
         self._metrics.held_back.labels(self._pbx).inc(later)
         what, count = ("held back", self._held_back) if later else ("refused", self._refused)
         say = self.log.warning if count == 1 else self.log.debug
-        say(f"publish {what}", topic=topic, reason=error.reason, count=count)
+        reason = error.reason[:LONGEST_REASON]
+        say(f"publish {what}", topic=topic[:LONGEST_REASON], reason=reason, count=count)
 
     def no_effect(self, reason: str) -> None:
         """The broker is connected, but what we publish does not take effect: somebody must change a right."""
@@ -288,7 +289,7 @@ class Observer:
         self.log.warning(
             "answers held back",
             kind=kind.value,
-            topic=topic,
+            topic=topic[:LONGEST_REASON],
             reason="the broker closed the connection twice when it got one: for an hour they go only "
             "where it has taken one before",
             hint="grant the right to write <base>/reply/#, response/# and command topics",

@@ -1,12 +1,30 @@
 """Commands that lie retained on the broker when the bridge subscribes: refused, cleared, not carried out."""
 
+from pathlib import Path
+
 import pytest
+import structlog
+from structlog.typing import EventDict
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
+from tests.kit.proxy import Proxy
 from tests.running import bridge, configuration, pbx_section
 
-STATE = "innovaphone/hq/state"
+ROOT = "innovaphone/hq"
+STATE = f"{ROOT}/state"
+READ_ONLY = """
+user bridge
+topic readwrite innovaphone/hq/state
+topic read innovaphone/hq/command/#
+topic read innovaphone/hq/user/+/command/+
+topic readwrite innovaphone/hq/user/+/state
+topic write innovaphone/hq/user/+/event
+topic write innovaphone/hq/info
+topic readwrite innovaphone/hq/response/+
+user hers
+topic readwrite #
+"""
 COMMANDS = {
     "innovaphone/hq/command/call": {"id": "old", "user": "anna", "number": "1"},
     "innovaphone/hq/user/anna/command/call": "0123",
@@ -31,6 +49,50 @@ async def test_retained_commands_are_cleared(
 
     assert {reply["code"] for reply in (*bus.replies("call"), *bus.replies("clear"))} == {"retained"}
     assert not pbx.requests("UserCall")
+
+
+@pytest.mark.broker
+async def test_a_hang_up_is_not_taken_for_an_echo(tmp_path: Path, pbx: SimPbx) -> None:
+    """MQTT 3.1.1, and no right to delete what is retained there: the echo never comes, the command counts."""
+    (tmp_path / "acl").write_text(READ_ONLY)
+    clear = f"{ROOT}/user/anna/command/clear"
+    async with (
+        Mosquitto(tmp_path, f"acl_file {tmp_path / 'acl'}") as broker,
+        Observer(broker.port, credentials=("hers", "x"), protocol="3.1.1") as bus,
+        Proxy(broker.port) as proxy,
+    ):
+        settings = configuration(proxy.port, pbx_section(pbx))
+        settings["mqtt"] |= {"protocol": "3.1.1", "username": "bridge", "password": "x"}
+        bus.publish(clear, "x", retain=True)
+        with structlog.testing.capture_logs() as log:
+            async with bridge(settings):
+                await eventually(lambda: limits(log), "it knows that it may not delete")
+                for session in (1, 2):
+                    await eventually(lambda: bus.now(STATE) == "online", "it is online")
+                    await hang_up(bus, pbx, clear)
+                    if session == 1:
+                        proxy.cut()
+                        await eventually(lambda: bus.now(STATE) == "offline", "it is gone")
+                        await eventually(
+                            lambda: [r.get("code") for r in bus.replies("clear")].count("retained") == 2,
+                            "the retained one is refused again",
+                        )
+    assert limits(log) == ["grant the right to write the command topics"]
+
+
+async def hang_up(bus: Observer, pbx: SimPbx, topic: str) -> None:
+    """End a call of Anna's with an empty command."""
+    done = len(pbx.requests("UserClear"))
+    pbx.ring("Anna Müller", "0123")
+    await eventually(lambda: bus.now(f"{ROOT}/user/anna/state")["call_state"] == "ringing", "it rings")
+    bus.publish(topic, "")
+    await eventually(lambda: len(pbx.requests("UserClear")) == done + 1, "the call is ended")
+    await eventually(lambda: bus.now(f"{ROOT}/user/anna/state")["call_state"] == "idle", "it is over")
+
+
+def limits(log: list[EventDict]) -> list[str]:
+    """What the bridge says about rights that are missing."""
+    return [each["hint"] for each in log if each["event"] == "broker is limited" and "right" in each["hint"]]
 
 
 async def _cleared(bus: Observer, run: int) -> None:
