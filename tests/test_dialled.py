@@ -1,4 +1,4 @@
-"""What reaches the PBX of requests to dial: nothing that is refused, and of the rest exactly what was judged."""
+"""Requests to dial, as the PBX sees them: nothing that is refused, of the rest exactly what was judged."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ PEOPLE = (
     SimUser("Hidden Phone", "hidden", "24", groups=GROUP),
 )
 RULES = {"numbers": {"allow": ["2?"]}, "from_numbers": ["+49703173*"], "facilities": [2]}
-REFUSED = (
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"user": "anna", "number": "0900123"}, "number_not_allowed"),
     ({"user": "anna", "to_user": "trunk"}, "not_permitted"),
     ({"user": "anna", "name": "Trunk"}, "not_permitted"),
@@ -31,7 +31,9 @@ REFUSED = (
     ({"user": "anna", "number": "22", "facility": 3}, "not_permitted"),
     ({"user": "anna", "number": "2*0900"}, "number_not_allowed"),
 )
-SENT = ({"user": "anna", "number": "2 2", "from_number": "+49 (0) 7031/73-009", "facility": 2},)
+SENT: tuple[dict[str, Any], ...] = (
+    {"user": "anna", "number": "2 2", "from_number": "+49 (0) 7031/73-009", "facility": 2},
+)
 
 
 async def test_only_what_was_judged_reaches_the_pbx(broker: Mosquitto, bus: Observer) -> None:
