@@ -5,6 +5,7 @@ Bounded: threads, connections, the size of a request, and the time that one may 
 """
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections import Counter
@@ -22,7 +23,7 @@ from bridge.daemon_threads import DaemonExecutor
 from bridge.ops.pages import TEXT, Answer, Make
 from bridge.ops.request import END, Request, read
 
-AGAIN_S = 2.0
+AGAIN_S, LOOK_S = 2.0, 1.0
 AT_ONCE = 32
 REQUEST_S, ANSWER_S = 5.0, 10.0
 HEAD_BYTES = 4096
@@ -54,9 +55,10 @@ async def serve(
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     while True:
         try:
-            with Web(await _resolved(address), served, bugs, turned_away):
+            with Web(await _resolved(address), served, bugs, turned_away) as web:
                 log.info("pages served", kind=name, url=f"http://{listen}")
-                await asyncio.Event().wait()
+                while web.serves:  # noqa: ASYNC110  (a thread that ends sets no event of this loop)
+                    await asyncio.sleep(LOOK_S)
         except OSError as error:
             if not said:
                 reason = error.strerror or str(error)
@@ -93,9 +95,19 @@ class Web:
         port: int = self._socket.getsockname()[1]
         return port
 
+    @property
+    def serves(self) -> bool:
+        """Its thread runs; a bug may have ended it."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
+        try:
+            self._loop.run_until_complete(self._serve())
+        except Exception as bug:  # noqa: BLE001  (the pages come back)
+            self._bugs.report(bug, "web")
+        finally:
+            self._loop.close()
+            self._socket.close()
 
     async def _serve(self) -> None:
         visit = partial(_Visit, self._house)
@@ -117,7 +129,8 @@ class Web:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        with contextlib.suppress(RuntimeError):  # a bug has closed the loop
+            self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, failed: Mapping[str, Any]) -> None:

@@ -481,6 +481,27 @@ async def test_no_thread_to_spare_is_tried_again(monkeypatch: pytest.MonkeyPatch
     assert [line["event"] for line in log] == ["pages not served", "pages served"]
 
 
+async def test_pages_come_back_after_a_bug(
+    bugs: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the thread that serves them; there is a new one soon."""
+    monkeypatch.setattr(web, "LOOK_S", 0.05)
+    serve, tried = web.Web._serve, list[int]()
+
+    async def buggy(self: web.Web) -> None:
+        tried.append(1)
+        if len(tried) == 1:
+            raise LookupError("planted")
+        await serve(self)
+
+    monkeypatch.setattr(web.Web, "_serve", buggy)
+    port = free_port()
+    async with served("127.0.0.1", port):
+        await answers("127.0.0.1", port)
+    assert [str(bug) for bug in bugs] == ["planted"]
+    bugs.clear()
+
+
 def test_leaving_at_once_holds_nobody() -> None:
     """Whether or not the thread has begun."""
     for _ in range(20):
