@@ -273,7 +273,8 @@ class _Visit(asyncio.Protocol):
             piece, self._left = self._left[:PIECE], self._left[PIECE:]
             self._transport.write(piece)
         if not self._left:
-            self._transport.close()
+            # Closed from in here, the transport of Python 3.11 tells twice that the connection is lost.
+            self._house.loop.call_soon(self._transport.close)
 
 
 def _listening(family: socket.AddressFamily, where: Any) -> socket.socket:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from http import HTTPStatus
 
 import pytest
 import structlog
@@ -201,6 +202,25 @@ async def test_who_does_not_read_is_turned_away(monkeypatch: pytest.MonkeyPatch)
         async with crowd(port, web.AT_ONCE, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
             await eventually(lambda: turned.count(web.LATE) >= web.AT_ONCE, "their time is over")
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2 * len(body) / 1024
+
+
+async def test_a_large_page_arrives_whole(bugs: list[BaseException]) -> None:
+    """However it is cut up on the way, for several readers at once; and nothing goes wrong at the end."""
+    body = bytes(range(256)) * 40_000
+    large = pages.Answer(HTTPStatus.OK, "text/plain", body)
+    port = free_port()
+
+    async def read() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = await reader.read()
+        writer.close()
+        return got.partition(b"\r\n\r\n")[2]
+
+    async with served("127.0.0.1", port, lambda _: lambda: large):
+        await eventually(lambda: not _refused(port), "it is served")
+        assert await asyncio.gather(*(read() for _ in range(20))) == [body] * 20
+    assert bugs == []
 
 
 def _refused(port: int) -> bool:
