@@ -184,6 +184,11 @@ class Observer:
         with self._lock:
             return list(self._messages)
 
+    def since(self, count: int) -> list[Seen]:
+        """What came after the first `count` messages."""
+        with self._lock:
+            return self._messages[count:]
+
     def events(self, user: str = "", pbx: str = "hq") -> list[Any]:
         """The call events of a user, or of all, decoded."""
         wanted = f"{self.base}/{pbx}/user/"
@@ -222,10 +227,7 @@ class Observer:
     ) -> None:
         """Send something; a mapping becomes JSON."""
         body = payload if isinstance(payload, str | bytes) else json.dumps(payload)
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if response is not None:
-            properties.ResponseTopic = response
-            properties.CorrelationData = correlation or b""
+        properties = _reply_to(response, correlation)
         self._client.publish(topic, body, self._qos, retain, properties=properties).wait_for_publish(5)
 
     async def heard_all(self) -> None:
@@ -234,9 +236,9 @@ class Observer:
         self.send(fence, {})
         await eventually(lambda: fence in self.tree, "the observer hears itself")
 
-    def send(self, topic: str, payload: object) -> None:
+    def send(self, topic: str, payload: object, *, response: str | None = None) -> None:
         """Send something, at least once, when there is a broker; nobody waits for it."""
-        self._client.publish(topic, json.dumps(payload), self._qos)
+        self._client.publish(topic, json.dumps(payload), self._qos, properties=_reply_to(response))
 
     def send_bytes(self, topic: str, payload: bytes) -> Callable[[], bool]:
         """The same for something that is no JSON; what it returns tells whether the broker has it."""
@@ -294,6 +296,15 @@ async def eventually(
         if time.monotonic() > end:
             pytest.fail(f"not within {within:g} s: {what}")
         await asyncio.sleep(0.01)
+
+
+def _reply_to(response: str | None, correlation: bytes | None = None) -> Properties:
+    """The properties of a message that is to be answered at `response`, if anywhere."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if response is not None:
+        properties.ResponseTopic = response
+        properties.CorrelationData = correlation or b""
+    return properties
 
 
 def _accepts(port: int) -> bool:

@@ -70,6 +70,8 @@ async def played(drill: Drill, *, long: bool) -> str:
             return repr(error)
     problem = verdict(drill, row)
     say(f"{line(cells(row))} {time.monotonic() - start:5.0f} s  {problem or 'good'}")
+    if row.more:
+        say(f"    {', '.join(row.more)}")
     return problem
 
 

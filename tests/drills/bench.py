@@ -35,12 +35,13 @@ PAGE_S, LOOK_AGAIN_S = 5.0, 0.1
 class Place:
     """Where the bridge runs: the address at which it finds both ends, the command that puts it there.
 
-    `module`: what is run as the program.
+    `module`: what is run as the program. `broker`: lines of the broker's configuration.
     """
 
     address: str = "127.0.0.1"
     prefix: tuple[str, ...] = ()
     module: str = "bridge"
+    broker: tuple[str, ...] = ()
 
 
 HERE = Place()
@@ -183,7 +184,7 @@ async def bench(
     """Everything up and settled. `change` may change the configuration before the start."""
     history, secret = History(name), f"canary-{secrets.token_hex(8)}"
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(Mosquitto(folder, *QUEUE))
+        broker = await stack.enter_async_context(Mosquitto(folder, *QUEUE, *place.broker))
         options = replace(
             FAST, port=free_port(), account=Account("admin", secret), habits=replace(FAST.habits, batch=50)
         )

@@ -12,7 +12,10 @@ LATE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The figures of one drill; `truth_s` is the longest time until bus and PBX agreed again."""
+    """The figures of one drill; `truth_s` is the longest time until bus and PBX agreed again.
+
+    `broken`: promises of this drill alone that were not kept; `more`: figures of this drill alone.
+    """
 
     name: str
     events: int
@@ -25,6 +28,8 @@ class Row:
     truth_s: float
     peak_mib: float
     secrets: int
+    broken: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
 
 
 def judge(history: History) -> Row:
@@ -44,6 +49,8 @@ def judge(history: History) -> Row:
         max((entry.what["seconds"] for entry in history.of("truth")), default=0.0),
         max(_figures(history, "MiB"), default=0.0),
         int(sum(_figures(history, "secrets"))),
+        tuple(entry.what["promise"] for entry in history.of("broken")),
+        tuple(entry.what["text"] for entry in history.of("shown")),
     )
 
 
@@ -62,7 +69,7 @@ def late(history: History) -> list[str]:
     sent: dict[str, float] = {}
     for entry in (*history.of("done"), *history.of("sent")):
         sent[entry.what["number"]] = entry.at
-    over = {number: at - expires[number] for number, at in sent.items()}
+    over = {number: at - expires[number] for number, at in sent.items() if number in expires}
     return [f"{number}: {seconds:.1f} s late" for number, seconds in over.items() if seconds > LATE_S]
 
 

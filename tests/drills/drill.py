@@ -17,6 +17,7 @@ from tests.drills.checker import Row, judge
 FEWEST = 50
 ASKED_AT_MOST, ANSWER_S = 10, 3.0
 Change = Callable[[dict[str, Any], Path], object]
+After = Callable[[Bench], Awaitable[None]]
 
 
 def nothing(_settings: dict[str, Any], _folder: Path) -> None:
@@ -52,7 +53,7 @@ class Drill:
     name: str
     run: Callable[[Bench], Awaitable[None]]
     change: Change = nothing
-    after: Callable[[Bench], Awaitable[None]] = nothing_more
+    after: After = nothing_more
     lost: int | None = 0
     ends: int | None = 0
     twice: int | None = 0
@@ -145,4 +146,4 @@ def verdict(drill: Drill, row: Row) -> str:
         "secrets": row.secrets > 0,
         "too few events": drill.load and row.events < FEWEST,
     }
-    return ", ".join(name for name, is_so in wrong.items() if is_so)
+    return ", ".join([*(name for name, is_so in wrong.items() if is_so), *row.broken])

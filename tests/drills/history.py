@@ -16,7 +16,7 @@ class Entry:
     observer saw), `asked` (a command was published; until when it may be sent to the PBX), `sent` (the bridge
     sent it to the PBX), `done` (the PBX carried it out),
     `fault` (a note of what was done to whom), `truth` (so many seconds until bus and PBX agreed),
-    `figure` (a name and a number).
+    `figure` (a name and a number), `shown` (a figure as the table has it), `broken` (a promise).
     """
 
     at: float
