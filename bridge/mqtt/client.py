@@ -14,14 +14,14 @@ from typing import Any
 from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
+from bridge.core.message import BrokerLimits, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt import reasons, translate
 from bridge.mqtt.encode import encode, packet_size
+from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.loop import LoopDriver
 from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
-INCOMING_AT_MOST = 2000
 GOODBYE_S = 0.2
 PATHS = 3  # addresses of a name, or name, TLS and WebSocket: each may take the time allowed
 
@@ -106,7 +106,7 @@ class Connection:
         self.accepted_after_s = 0.0
         self.largest_taken = 0
         self.silent = False
-        self.incoming: asyncio.Queue[Incoming] = asyncio.Queue(INCOMING_AT_MOST)
+        self.incoming = Inbox()
         self.dropped = 0
         self.oversized = 0
         self.oversized_topic = ""
@@ -161,7 +161,9 @@ class Connection:
     @property
     def ended_by_broker(self) -> bool:
         """The broker, or the network, has ended the connection, and not by silence or for another client."""
-        return self.lost.done() and not self.silent and not isinstance(self.lost.result(), TakenOver)
+        if not self.lost.done() or self.silent:
+            return False
+        return not isinstance(self.lost.result(), TakenOver | ProtocolError)
 
     def needs_no_will(self) -> None:
         """The goodbye may discard the will, whatever the topic of it says: for who only looks."""
@@ -286,8 +288,10 @@ class Connection:
         self._end(reasons.of_disconnect(code, self.settings.place))
 
     def _broken(self, error: Exception) -> None:
-        place = self.settings.place
-        self._end(SessionLost(f"the connection to the broker {place} broke: {type(error).__name__}"))
+        broke = SessionLost(
+            f"the connection to the broker {self.settings.place} broke: {type(error).__name__}"
+        )
+        self._end(error if isinstance(error, LinkError) else broke)
 
     def _end(self, cause: LinkError) -> None:
         """Before CONNACK a cut may mean that the broker does not know MQTT 5; some say nothing else."""
@@ -298,7 +302,7 @@ class Connection:
             error: type[LinkError] = Unreachable if self._client.answered else NotThisWill
             if trial and not isinstance(cause, Rejected):
                 error = NotForThisBroker
-            self._accepted.set_exception(error(reason))
+            self._accepted.set_exception(cause if isinstance(cause, ProtocolError) else error(reason))
         self._lose(cause)
 
     def _lose(self, cause: LinkError) -> None:

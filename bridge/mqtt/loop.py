@@ -10,10 +10,11 @@ from typing import Any
 from paho.mqtt import MQTTException
 from paho.mqtt import client as paho
 
+from bridge.errors import LinkError
 from bridge.tcp import options as tcp_options
 
 MISC_S = 1.0
-TROUBLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, struct.error, MQTTException)
+TROUBLE = (LinkError, OSError, ValueError, LookupError, TypeError, RuntimeError, struct.error, MQTTException)
 """What paho may raise at bytes of a broken or hostile broker; a bug of ours is seen in tests all the same."""
 
 

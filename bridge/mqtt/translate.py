@@ -15,8 +15,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
+from bridge.errors import ProtocolError
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import MQTT_5, BrokerSettings
+from bridge.mqtt.websocket import Frames
 from bridge.tls import look
 
 RECEIVE_MAXIMUM = 50
@@ -24,16 +26,17 @@ INBOUND_BYTES = 262_144
 KEPT_BYTES = 2 * 65_536 + 16
 """Of a larger packet: its longest topic, and more of its payload than a command may have."""
 CHUNK_BYTES = 65_536
+UNREAD_AT_MOST = 1000
+"""Packets of ours that the broker leaves unread while it sends: many times what may be unacknowledged."""
 PUBLISH = 0x30
 _NO_LIMIT = 65_535
 
 
-class PacketTooLargeError(ValueError):
-    """The broker sends something that is no message and larger than any may be."""
-
-
 class Client(paho.Client):
-    """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets; keeps no huge packet."""
+    """Closes its socket when TLS or WebSocket fail on top of it, which paho forgets; keeps no huge packet.
+
+    Leaves a broker that makes it keep more than it has to: raises ProtocolError.
+    """
 
     raw: socket.socket | None = None
     connecting = False
@@ -52,20 +55,43 @@ class Client(paho.Client):
         self.raw = wrapped
         return wrapped
 
+    def _create_socket(self) -> Any:
+        """Read frames of WebSockets without keeping them."""
+        if self._transport != "websockets":
+            return super()._create_socket()
+        sock: Any = self._create_socket_connection()
+        if self._ssl:
+            sock = self._ssl_wrap_socket(sock)
+        sock.settimeout(self._connect_timeout)
+        return Frames(sock, self._host, self._port, self._ssl, self._websocket_path, None)
+
     def _sock_recv(self, bufsize: int) -> bytes:
         """Read past what is too large: MQTT 3.1.1 cannot tell a broker our limit.
 
         The message comes again with each connection, so that leaving is no help: its beginning is kept, the
         rest is thrown away as it comes, and paho acknowledges it.
         """
+        self._check_broker()
         if self.reads_too_much:
-            if self._in_packet["command"] & 0xF0 != PUBLISH:
-                raise PacketTooLargeError(bufsize)
             del self._in_packet["packet"][KEPT_BYTES:]
             bufsize = min(bufsize, CHUNK_BYTES)
         received = super()._sock_recv(bufsize)
         self.answered = self.answered or bool(received)
         return received
+
+    def _check_broker(self) -> None:
+        """Refuse what no broker needs to send and paho would keep: before the rest of the packet is read."""
+        kind, qos = self._in_packet["command"] & 0xF0, self._in_packet["command"] >> 1 & 0x03
+        if kind == PUBLISH and qos > 1:
+            raise ProtocolError(f"the broker {self._place} sends a message with QoS {qos}, we asked for 1")
+        if kind != PUBLISH and self.reads_too_much:
+            raise ProtocolError(f"the broker {self._place} sends a packet too large for its kind")
+        if len(self._out_packet) > UNREAD_AT_MOST:
+            raise ProtocolError(f"the broker {self._place} sends messages but reads no acknowledgements")
+
+    @property
+    def _place(self) -> str:
+        return f"{self.host}:{self.port}"
 
     @property
     def reads_too_much(self) -> bool:

@@ -153,7 +153,7 @@ async def test_a_packet_that_is_too_large(protocol: str) -> None:
     async with Peer() as peer, connect(settings(peer, protocol), WILL) as connection:
         peer.garbage(b"\x90\xff\xff\xff\x7f\x00\x01t")
         lost = await asyncio.wait_for(connection.lost, 5)
-    assert "PacketTooLarge" in lost.reason
+    assert "too large for its kind" in lost.reason
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -235,7 +235,7 @@ async def test_garbage(garbage: bytes) -> None:
         sent = connection.publish(Message("t/a", "x"))
         peer.garbage(garbage)
         lost = await asyncio.wait_for(connection.lost, 5)
-        assert type(lost) is SessionLost
+        assert type(lost) in {SessionLost, ProtocolError}
         with pytest.raises(SessionLost):
             await asyncio.wait_for(sent, 5)
         assert connection.incoming.empty()
