@@ -13,7 +13,6 @@ from bridge import clock
 from bridge.commander import CommandSettings
 from bridge.config import Config, Pbx
 from bridge.config_tls import Tls
-from bridge.core.commands import Permissions
 from bridge.core.draft import Scope
 from bridge.core.journal import Journal, Kept, hand_over
 from bridge.core.outbox import Limits
@@ -137,7 +136,7 @@ class Builder:
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(
-                permissions=Permissions(frozenset(commands.allow), commands.to_rules()),
+                permissions=commands.to_permissions(),
                 per_minute=commands.rate_per_minute,
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,

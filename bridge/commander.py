@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bridge.core import commands, verbs
-from bridge.core.commands import Address, Permissions, Refusal, Request
+from bridge.core.commands import Address, Refusal, Request
 from bridge.core.journal import Journal, Kept, KeptCommand, MemoryJournal
 from bridge.core.ledger import Entry, Ledger, fingerprint
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
 from bridge.core.naming import known_user
+from bridge.core.permissions import Permissions
 from bridge.core.rates import ENDING, Allowance, Rates
 from bridge.core.verbs import Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
 from bridge.errors import CommandError, LinkError, Unreachable

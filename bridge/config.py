@@ -10,7 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     field_serializer,
     field_validator,
     model_validator,
@@ -35,6 +37,7 @@ from bridge.config_types import (
 from bridge.core import reply_topics
 from bridge.core.dialling import EMERGENCY, LONGEST, OUTSIDE_LINE, PHONES, DialRules
 from bridge.core.numbers import pattern
+from bridge.core.permissions import Form, Grant, Permissions
 from bridge.core.rules import Rule
 from bridge.core.topics import REPLY
 from bridge.core.verbs import SETS, VERBS
@@ -195,8 +198,16 @@ def _known_verb(name: str) -> str:
     raise ValueError(f"this version has no such verb{hint}")
 
 
-def _verbs(allow: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(verb for name in allow for verb in SETS.get(name, (name,))))
+def _verbs(allow: "tuple[str | GrantSection, ...]") -> "tuple[str | GrantSection, ...]":
+    """Sets as the verbs that they stand for, each once."""
+    words = [name for name in allow if isinstance(name, str)]
+    verbs = dict.fromkeys(verb for name in words for verb in SETS.get(name, (name,)))
+    return (*verbs, *(grant for grant in allow if not isinstance(grant, str)))
+
+
+def _tag(value: object) -> str:
+    """Which kind an entry of `allow` is, also one that is neither."""
+    return "<rule>" if isinstance(value, dict | GrantSection) else "<word>"
 
 
 def _not_yet(value: object) -> object:
@@ -231,10 +242,27 @@ class Numbers(Section):
     longest: int = Field(LONGEST, ge=3, le=64)
 
 
+class GrantSection(Section):
+    """Verbs that are allowed about some users only, or on topics of one form only."""
+
+    verbs: Annotated[tuple[VerbOrSet, ...], AfterValidator(_verbs)] = Field(strict=False, min_length=1)
+    users: tuple[RuleSection, ...] = Field((), strict=False)
+    topic: Literal["user", "pbx", "any"] = "any"
+
+    def to_grant(self) -> Grant:
+        """The grant as the core knows it."""
+        return Grant(frozenset(self.verbs), tuple(rule.to_rule() for rule in self.users), Form(self.topic))
+
+
+Allowed = Annotated[
+    Annotated[VerbOrSet, Tag("<word>")] | Annotated[GrantSection, Tag("<rule>")], Discriminator(_tag)
+]
+
+
 class Commands(Section):
     """What the bus may do. `allow` names verbs or sets of verbs; in force are the verbs."""
 
-    allow: Annotated[tuple[VerbOrSet, ...], AfterValidator(_verbs)] = Field(SETS["basic"], strict=False)
+    allow: Annotated[tuple[Allowed, ...], AfterValidator(_verbs)] = Field(SETS["basic"], strict=False)
     numbers: Numbers = Numbers()
     from_numbers: tuple[NumberPattern, ...] = Field((), strict=False)
     facilities: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field((), strict=False)
@@ -243,6 +271,12 @@ class Commands(Section):
     rate_per_minute: int = Field(60, ge=1, le=6000)
     calls_per_user_per_minute: int = Field(10, ge=1, le=6000)
     clear_cause: int = Field(26, ge=1, le=127)
+
+    def to_permissions(self) -> Permissions:
+        """What the bus may do, as the core knows it."""
+        words = frozenset(name for name in self.allow if isinstance(name, str))
+        grants = tuple(grant.to_grant() for grant in self.allow if not isinstance(grant, str))
+        return Permissions(words, self.to_rules(), grants)
 
     def to_rules(self) -> DialRules:
         """What may be dialled, as the core knows it."""

@@ -7,7 +7,7 @@ keys that the schema knows, and what is expected there.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,7 +37,7 @@ _SENTENCES = {
 def problems(error: ValidationError, document: Document, model: type[BaseModel]) -> Iterator[Problem]:
     """Every problem once, with its line."""
     details = error.errors(include_url=False, include_input=False)
-    places = [(*detail["loc"], *_inner(detail)) for detail in details]
+    places = [(*_place(detail["loc"]), *_inner(detail)) for detail in details]
     missing = [place for place, detail in zip(places, details, strict=True) if detail["type"] == "missing"]
     for place, detail in zip(places, details, strict=True):
         if detail["type"] == "too_short" and any(place == other[: len(place)] != other for other in places):
@@ -68,6 +68,11 @@ def shown(place: Place, model: type[BaseModel]) -> str:
         else:
             break
     return text.removeprefix(".")
+
+
+def _place(loc: Place) -> Place:
+    """Where it is in the file: without the tags by which pydantic tells kinds of items apart."""
+    return tuple(part for part in loc if not str(part).startswith("<"))
 
 
 def _inner(detail: Mapping[str, Any]) -> Place:
@@ -121,14 +126,25 @@ def _example(place: Place, model: type[BaseModel]) -> str | None:
 
 
 def _keys_at(place: Place, model: type[BaseModel]) -> list[str]:
-    """The keys that the schema knows at a place."""
-    for part in place:
+    """The keys that the schema knows at a place; none for a list whose items may be words too."""
+    for depth, part in enumerate(place):
         if isinstance(part, int):
             continue
-        field = model.model_fields.get(part)
-        kinds = [] if field is None else getattr(field.annotation, "__args__", (field.annotation,))
-        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if not inner:
+        kind = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = list(_sections(kind))
+        if not inner or (depth + 1 == len(place) and _has_words(kind)):
             return []
         model = inner[0]
     return list(model.model_fields)
+
+
+def _sections(annotation: object) -> Iterator[type[BaseModel]]:
+    """The sections in a type, also those of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
+def _has_words(annotation: object) -> bool:
+    return any(part is str or _has_words(part) for part in get_args(annotation))

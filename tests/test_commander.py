@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from bridge.bugs import Bugs
 from bridge.commander import ANSWERED_PER_S, Commander, CommandSettings
-from bridge.core.commands import Address, Permissions
+from bridge.core.commands import Address
 from bridge.core.dialling import DialRules
 from bridge.core.draft import Scope
 from bridge.core.journal import Kept, KeptCommand
@@ -21,6 +21,7 @@ from bridge.core.ledger import WAITING_PER_ID
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
+from bridge.core.permissions import Permissions
 from bridge.core.reports import Batch
 from bridge.core.topics import Topics
 from bridge.core.verbs import PlaceCall, SetPresence

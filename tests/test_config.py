@@ -1,5 +1,6 @@
 """Configuration: every problem at once, with file and line, and never a secret."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ from bridge.config import Config
 from bridge.config_file import CUT, NUMBERS, load, masked
 from bridge.config_tls import UNVERIFIED
 from bridge.core.dialling import EMERGENCY, DialRules
+from bridge.core.permissions import Form, Grant, Permissions
 from bridge.core.rules import Rule
+from bridge.core.verbs import SETS
 from bridge.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +58,21 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "very unknown": (
         GOOD + "zzz: {}\n",
         ["b.yaml:7: unknown key; known here: " + ", ".join(Config.model_fields)],
+    ),
+    "verbs for some": (
+        GOOD
+        + "commands:\n  allow:\n    - basc\n    - {verbs: [clera], users: [{nam: a}], topic: users}\n"
+        + "    - {users: []}\n    - 5\n    - {verb: [call]}\n",
+        [
+            "b.yaml:9: commands.allow[0]: this version has no such verb (did you mean 'basic'?)",
+            "b.yaml:10: commands.allow[1].verbs[0]: this version has no such verb (did you mean 'clear'?)",
+            "b.yaml:10: commands.allow[1].users[0]: 'nam' is an unknown key (did you mean 'name'?)",
+            "b.yaml:10: commands.allow[1].topic: expected 'user', 'pbx' or 'any' (did you mean 'user'?)",
+            "b.yaml:11: commands.allow[2].verbs: required",
+            f"b.yaml:12: commands.allow[3]: {NO_TEXT}",
+            "b.yaml:13: commands.allow[4].verbs: required",
+            "b.yaml:13: commands.allow[4]: 'verb' is an unknown key (did you mean 'verbs'?)",
+        ],
     ),
     "what may be dialled": (
         GOOD
@@ -552,6 +570,21 @@ def test_sets_of_verbs_are_shown_as_verbs(allow: list[str] | None, verbs: tuple[
 
     assert config.commands.allow == verbs
     assert yaml.safe_load(masked(config))["commands"]["allow"] == list(verbs)
+
+
+def test_verbs_for_some_only(tmp_path: Path) -> None:
+    """Limited to users and to a form of topic; shown as they are in force."""
+    rule = {"verbs": ["basic"], "users": [{"short_name": "door-*"}], "topic": "user"}
+    file = tmp_path / "b.yaml"
+    file.write_text(GOOD + f"commands: {{allow: [ping, {json.dumps(rule)}, {{verbs: [ping]}}]}}\n")
+    config = load(file)
+    doors = Grant(frozenset(SETS["basic"]), (Rule(short_name="door-*"),), Form.USER)
+    shown = yaml.safe_load(masked(config))["commands"]["allow"]
+
+    permissions = config.commands.to_permissions()
+    assert permissions == Permissions(frozenset({"ping"}), DialRules(), (doors, Grant(frozenset({"ping"}))))
+    assert shown[0] == "ping"
+    assert (shown[1]["verbs"], shown[1]["topic"]) == (list(SETS["basic"]), "user")
 
 
 def test_a_list_of_numbers_of_an_older_version_is_named(tmp_path: Path) -> None:

@@ -7,18 +7,18 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn
 
 from bridge.core import render, verbs
-from bridge.core.dialling import DialRules
 from bridge.core.message import Incoming, Json, Message
 from bridge.core.model import PbxState
 from bridge.core.naming import closest
+from bridge.core.permissions import Permissions, permits
 from bridge.core.reply_topics import may_reply_to
 from bridge.core.topics import TopicId, Topics, decode
-from bridge.core.verbs import SETS, VERBS, Fields
+from bridge.core.verbs import VERBS, Fields
 
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
@@ -59,14 +59,6 @@ class Refusal:
     code: str
     message: str
     retryable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Permissions:
-    """What the configuration lets the bus do."""
-
-    allow: frozenset[str] = frozenset(SETS["basic"])
-    dialling: DialRules = field(default_factory=DialRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +115,8 @@ def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Re
     That a user is not there comes later in the order of codes, when the request has its turn.
     """
     verb = request.address.verb
-    if verb not in permissions.allow:
-        sentence = f"'{verb}' is not in commands.allow of the bridge"
+    if not permits(permissions, verb, request.fields, state):
+        sentence = f"commands.allow of the bridge does not have '{verb}', or not here"
         return Refusal(request.address, request.id, "not_permitted", sentence)
     denial = verbs.denied(verb, state, request.fields, permissions.dialling)
     if denial is None or denial.code == "unknown_user":

@@ -68,14 +68,15 @@ Action = PlaceCall | ClearCall | SetPresence | Resync | Ping
 class Verb:
     """One verb. `bare`: the field that a bare payload fills, "" when a bare payload says nothing more.
 
-    `group`: the set of `commands.allow` that it belongs to; `basic` is the default and never grows.
+    `group`: the set of `commands.allow` that it belongs to. `basic` is what a configuration without that key
+    allows: it never grows, or an upgrade would give rights that nobody has given.
     """
 
+    group: str
     plan: Callable[[PbxState, str, Fields], Action]
     fields: Mapping[str, FieldKind] = field(default_factory=dict)
     bare: str | None = None
     check: Callable[[Fields], str | None] = lambda _: None
-    group: str = "basic"
 
 
 def plan(verb: str, state: PbxState, pbx: str, fields: Fields, rules: DialRules) -> Action:
@@ -172,6 +173,7 @@ def _whole(fields: Fields, name: str) -> int | None:
 
 VERBS: Mapping[str, Verb] = {
     "call": Verb(
+        group="basic",
         plan=_plan_call,
         fields={
             "user": Text(dials=Dials.CALLER),
@@ -186,12 +188,14 @@ VERBS: Mapping[str, Verb] = {
         check=_check_call,
     ),
     "clear": Verb(
+        group="basic",
         plan=_plan_clear,
         fields={"user": Text(), "call": Text(), "cause": Number(1, 127)},
         bare="",
         check=lambda fields: None if {"call", "user"} & fields.keys() else "give 'call' or 'user'",
     ),
     "presence": Verb(
+        group="basic",
         plan=_plan_presence,
         fields={
             "user": Text(),
@@ -204,8 +208,8 @@ VERBS: Mapping[str, Verb] = {
         bare="activity",
         check=_check_presence,
     ),
-    "resync": Verb(plan=lambda _state, _pbx, _fields: Resync()),
-    "ping": Verb(plan=lambda _state, _pbx, _fields: Ping()),
+    "resync": Verb("basic", plan=lambda _state, _pbx, _fields: Resync()),
+    "ping": Verb("basic", plan=lambda _state, _pbx, _fields: Ping()),
 }
 SETS: Mapping[str, tuple[str, ...]] = {
     group: tuple(verb for verb, its in VERBS.items() if its.group == group)

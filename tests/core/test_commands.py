@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import commands, reply_topics
-from bridge.core.commands import Permissions, Refusal, Request
+from bridge.core.commands import Refusal, Request
 from bridge.core.dialling import DialRules
 from bridge.core.draft import Scope
 from bridge.core.message import Incoming
 from bridge.core.naming import find_user
 from bridge.core.numbers import dialable
+from bridge.core.permissions import Permissions
 from bridge.core.topics import TopicId, Topics
 from bridge.core.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence
 from bridge.errors import CommandError

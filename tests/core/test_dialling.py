@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import commands, dialling, verbs
-from bridge.core.commands import Address, Permissions, Request
+from bridge.core.commands import Address, Request
 from bridge.core.dialling import DialRules
 from bridge.core.fields import Dials, FieldKind, Number, Text
 from bridge.core.model import PbxState
 from bridge.core.numbers import normal, pattern
+from bridge.core.permissions import Permissions
 from bridge.core.rules import Rule
-from bridge.core.verbs import SETS, VERBS, Fields, PlaceCall
+from bridge.core.verbs import VERBS, Fields, PlaceCall
 from bridge.errors import CommandError
 from tests.core.builders import PEOPLE, SCOPE, History, user
 
@@ -296,9 +297,3 @@ def test_nothing_passes_that_the_rules_do_not_name(fields: Fields, allow: list[s
     assert all(len(normal(number)) <= dialling.LONGEST for number in wanted.numbers)
     if "112" not in allow:
         assert "112" not in {normal(number) for number in wanted.numbers}
-
-
-def test_rights_do_not_come_with_an_upgrade() -> None:
-    """The default and the set `basic` are the five verbs of 0.1.0 for good; any new verb is opted in to."""
-    assert set(SETS["basic"]) == {"call", "clear", "presence", "resync", "ping"}
-    assert Permissions().allow == set(SETS["basic"])

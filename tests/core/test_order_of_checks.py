@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from bridge.core import commands
-from bridge.core.commands import LONGEST_ID, LONGEST_PAYLOAD, LONGEST_READ, Permissions, Refusal, Request
+from bridge.core.commands import LONGEST_ID, LONGEST_PAYLOAD, LONGEST_READ, Refusal, Request
 from bridge.core.dialling import DialRules
 from bridge.core.message import Incoming
+from bridge.core.permissions import Permissions
 from bridge.core.topics import Topics
 from bridge.core.verbs import VERBS
 from tests.core.builders import History

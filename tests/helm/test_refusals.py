@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from bridge import config, config_tls
+from bridge.core.permissions import Form
 from bridge.core.verbs import SETS, VERBS
 from tests.helm.tools import CHART, Helm, RefusedError
 from tests.helm.values import MQTT, pbx, values
@@ -178,9 +179,11 @@ CHART_ONLY = {
 
 def test_the_schema_knows_the_verbs_of_the_program() -> None:
     """And the sets of them; a chart must not let through what the program refuses."""
-    commands = schema()["properties"]["config"]["properties"]["commands"]["properties"]
+    definitions = schema()["definitions"]
 
-    assert commands["allow"]["items"]["enum"] == [*SETS, *VERBS]
+    assert definitions["verb"]["enum"] == [*SETS, *VERBS]
+    assert set(definitions["grant"]["properties"]) == set(config.GrantSection.model_fields)
+    assert definitions["grant"]["properties"]["topic"]["enum"] == list(Form)
 
 
 def schema() -> dict[str, Any]:
