@@ -46,7 +46,7 @@ class DialRules:
 class Target:
     """What a request wants dialled. callees: the users whom its numbers, names and users lead to.
 
-    strangers: long names that no user has whom we publish. unknown: users who are not there.
+    strangers: long names of no user that we publish. unknown: users who are not there.
     """
 
     callers: tuple[UserRecord, ...] = ()
@@ -75,22 +75,22 @@ def target_of(kinds: Mapping[str, FieldKind], fields: Mapping[str, object], stat
     def given(wanted: Dials) -> tuple[str, ...]:
         return tuple(value for part, value in parts if part is wanted and isinstance(value, str) and value)
 
-    names, callers = given(Dials.NAME), given(Dials.CALLER)
-    found = {name: known_user(state, name) for name in (*callers, *given(Dials.USER))}
-    named = {name: tuple(_called(state, "name", name)) for name in names}
+    callers = [(name, known_user(state, name)) for name in given(Dials.CALLER)]
+    users = [(name, known_user(state, name)) for name in given(Dials.USER)]
+    named = [(name, tuple(_called(state, "name", name))) for name in given(Dials.NAME)]
     dialled = [numbers.dialable(number) or "" for number in given(Dials.NUMBER)]
     return Target(
-        callers=tuple(user.record for name in callers if (user := found[name])),
+        callers=tuple(user.record for _, user in callers if user),
         numbers=given(Dials.NUMBER),
         callees=(
-            *(user.record for name in given(Dials.USER) if (user := found[name])),
-            *(record for records in named.values() for record in records),
+            *(user.record for _, user in users if user),
+            *(record for _, records in named for record in records),
             *(record for number in dialled for record in _called(state, "number", number)),
         ),
-        strangers=tuple(name for name, records in named.items() if not records),
+        strangers=tuple(name for name, records in named if not records),
         from_numbers=given(Dials.FROM_NUMBER),
         facilities=tuple(value for part, value in parts if part is Dials.FACILITY and isinstance(value, int)),
-        unknown=tuple(name for name, user in found.items() if user is None),
+        unknown=tuple(name for name, user in (*callers, *users) if user is None),
     )
 
 
@@ -116,7 +116,7 @@ def _facility_problem(target: Target, rules: DialRules) -> str | None:
 
 
 def _type_problem(target: Target, rules: DialRules) -> str | None:
-    """A trunk is an outside line: who calls it, or from it, dials past every rule about numbers."""
+    """A trunk is an outside line: a call to it, or from it, goes past every rule about numbers."""
     if ANY in rules.types:
         return None
     for record in (*target.callers, *target.callees):
@@ -149,7 +149,7 @@ def _callee_problem(callee: UserRecord, rules: DialRules) -> str | None:
 
 
 def _from_problem(target: Target, rules: DialRules) -> str | None:
-    """A forged caller number is believed by whoever is called: none goes unless it is listed."""
+    """The callee sees a forged number as the caller's: none goes unless it is listed."""
     for number in target.from_numbers:
         short = len(numbers.normal(number)) <= rules.longest
         if not short or not numbers.fits(number, rules.from_numbers):

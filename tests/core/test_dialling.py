@@ -16,6 +16,7 @@ from bridge.core.model import PbxState
 from bridge.core.numbers import normal, pattern
 from bridge.core.permissions import Permissions
 from bridge.core.rules import Rule
+from bridge.core.topics import TopicId
 from bridge.core.verbs import VERBS, Fields, PlaceCall
 from bridge.errors import CommandError
 from tests.core.builders import PEOPLE, SCOPE, History, user
@@ -162,6 +163,17 @@ def test_a_number_is_judged_however_it_is_reached(fields: Any, code: str) -> Non
 def test_callers_and_callees_are_phones(types: tuple[str, ...], fields: Any, code: str) -> None:
     """Unless the configuration says more; a trunk is the outside line itself."""
     assert denial(DialRules(types=frozenset(types)), **fields) == code
+
+
+def test_a_user_calls_itself_by_another_spelling() -> None:
+    """The caller of a topic is exactly that one, though the callee is written the same."""
+    people = (user("g-1", "One", short_name="a/b", number="21", type="gw"), *PEOPLE)
+    state = History().start(*people, user("g-2", "Two", short_name="a%2Fb", number="22", type="ep")).state
+    wanted = dialling.target_of(VERBS["call"].fields, {"user": TopicId("a/b"), "to_user": "a/b"}, state)
+
+    assert wanted is not None
+    assert (wanted.callers, wanted.unknown) == ((), ("a/b",)), "no topic has a slash in its level"
+    assert [record.name for record in wanted.callees] == ["One"]
 
 
 def test_what_is_denied_is_denied_to_users_and_names_too() -> None:
