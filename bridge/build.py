@@ -101,8 +101,11 @@ class Builder:
         def told(problem: str | None) -> None:
             loop.call_soon_threadsafe(observer.stored, problem)
 
-        opening = self._disk.run(partial(_open_store, path, told, memory, self._disk))
-        return await asyncio.wrap_future(opening)
+        opening = partial(_open_store, path, told, memory, self._disk)
+        try:
+            return await asyncio.wrap_future(self._disk.run(opening))
+        except OSError:  # no thread can be made now
+            return opening()
 
     def _open_pbx(self, pbx: Pbx, asked: Asked) -> OpenPbx:
         settings = SessionSettings(

@@ -32,6 +32,7 @@ from bridge.recall import list_users
 from bridge.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
 
 FLUSH_S = 1.0
+KEPT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,12 @@ class Link:
         """The PBX does not report the calls of this user (PbxEvents)."""
         self.publisher.not_followed(guid)
         self._observer.not_followed(guid, name, reason)
+
+    async def kept(self) -> None:
+        """The PBX may forget what it reported (PbxEvents); a disk that hangs does not stop its events."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEPT_S):
+                await self._journal.kept_now()
 
     def polled(self, seconds: float, *, events: bool) -> None:
         """A poll came back (PbxEvents)."""

@@ -22,7 +22,7 @@ class About:
 
 
 class PbxEvents(Protocol):
-    """What a PBX session reports. None of these waits or raises."""
+    """What a PBX session reports. None of these raises, and none but `kept` waits."""
 
     def began(self, about: About) -> None:
         """A session is open; the list of users follows."""
@@ -42,6 +42,10 @@ class PbxEvents(Protocol):
 
     def not_followed(self, guid: str, name: str, reason: str) -> None:
         """The PBX does not report the calls of this user; it will be asked again later."""
+        ...
+
+    async def kept(self) -> None:
+        """Return when what was reported survives a crash: to ask for more acknowledges it."""
         ...
 
     def polled(self, seconds: float, *, events: bool) -> None:

@@ -45,6 +45,9 @@ class Listener:
     def not_followed(self, guid: str, name: str, reason: str) -> None:
         """See PbxEvents."""
 
+    async def kept(self) -> None:
+        """See PbxEvents."""
+
     def polled(self, seconds: float, *, events: bool) -> None:
         """See PbxEvents."""
 

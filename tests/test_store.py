@@ -10,15 +10,22 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from bridge.bugs import Bugs
+from bridge.build import Builder
+from bridge.config import Config
 from bridge.config_file import load
 from bridge.core.journal import Kept, KeptCommand, KeptEvent
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
-from bridge.disk import Disk
+from bridge.disk import Disk, Result
+from bridge.ops.metrics import Metrics
+from bridge.ops.observer import Observer
 from bridge.store import Store
 from tests.bus import eventually
 
@@ -316,6 +323,38 @@ async def test_the_end_writes_what_is_left(staged: tuple[Store, Stage, Told]) ->
     stage.work()
     await store.closed()
     assert reopened(store.path).events == (event(1), event(2))
+
+
+class NoThread(Disk):
+    """The system gives no thread."""
+
+    def run(self, job: Callable[[], Result]) -> Future[Result]:
+        """See Disk.run."""
+        failed: Future[Result] = Future()
+        failed.set_exception(OSError("can't start new thread"))
+        return failed
+
+
+async def test_without_a_thread_it_is_opened_all_the_same(tmp_path: Path) -> None:
+    """What waited in memory goes into it; then it cannot be written, which is told and passes."""
+    section = {"name": "hq", "url": "http://127.0.0.1:9", "username": "u", "password": "p"}
+    config = Config.model_validate({"pbxs": [{**section, "session_user": "API"}], "state_dir": str(tmp_path)})
+    registry = CollectorRegistry()
+    observer = Observer("hq", Metrics(registry), Bugs(lambda _: None))
+    memory = Kept({}, (event(7),), (KeptCommand("c-1", "call", 5, None, "mark"),))
+    store = await Builder(config, disk=NoThread()).store(config.pbxs[0], observer, memory)
+
+    def up() -> float | None:
+        return registry.get_sample_value("innovaphone_mqtt_state_store_up", {"pbx": "hq"})
+
+    assert store is not None
+    assert store.kept() == Kept({}, (replace(event(7), number=1),), memory.commands)
+    await eventually(lambda: up() == 1, "it is open")
+    store.event(event(2))
+    store.commit()
+    await eventually(lambda: up() == 0, "it cannot be written")
+    store.close()
+    await store.closed()
 
 
 async def test_the_thread_writes(tmp_path: Path) -> None:

@@ -165,6 +165,7 @@ class Session:
                 empty = empty and not batch
                 self._report(batch, events)
                 await asyncio.sleep(0)
+            await events.kept()
             events.polled(seconds, events=not empty)
             doubts = doubts + 1 if empty and seconds < QUICK_S else 0
             if doubts:

@@ -60,6 +60,9 @@ class Witness:
     def not_followed(self, guid: str, name: str, reason: str) -> None:
         """Nobody is asked for."""
 
+    async def kept(self) -> None:
+        """Nothing is kept."""
+
     def polled(self, seconds: float, *, events: bool) -> None:
         """Not of interest."""
 

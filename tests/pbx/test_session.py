@@ -1,17 +1,21 @@
 """What a session decides by itself, and what it still does when it is over."""
 
+import asyncio
+from collections.abc import Mapping
+
 import pytest
 
 from bridge.core.model import User
-from bridge.core.reports import UserRecord
+from bridge.core.reports import Batch, UserRecord
 from bridge.core.verbs import PlaceCall
 from bridge.errors import CommandError, SessionLost
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
-from bridge.pbx.session import DOUBT_LONGEST_S, SessionSettings, doubt_s, session
+from bridge.pbx.session import DOUBT_LONGEST_S, Session, SessionSettings, doubt_s, session
 from bridge.ports import at_any_time
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
+from tests.bus import eventually
 from tests.pbx.attempt import SOAP, Witness
 
 
@@ -37,3 +41,36 @@ async def test_a_session_that_broke_places_no_call(pbx: SimPbx) -> None:
 
     assert (refusal.value.code, refusal.value.retryable) == ("pbx_offline", True)
     assert not pbx.requests("UserCall")
+
+
+class Slow(Witness):
+    """Hears a session, and takes its time to keep what it heard."""
+
+    def __init__(self, opened: Session) -> None:
+        super().__init__(opened)
+        self.waits, self.let = asyncio.Event(), asyncio.Event()
+
+    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+        """Go on when the list is complete."""
+
+    async def kept(self) -> None:
+        """Wait until a test lets it."""
+        self.waits.set()
+        await self.let.wait()
+
+
+async def test_a_poll_acknowledges_what_the_last_one_brought(pbx: SimPbx) -> None:
+    """So it is sent when that is kept: after a crash nobody would report it again."""
+    client = Client(SOAP, Endpoint(pbx.soap_url, "admin", "secret"), poll_s=5, request_s=5)
+    async with client, session(client, SessionSettings("API")) as opened:
+        events = Slow(opened)
+        serving = asyncio.create_task(opened.serve(events))
+        async with asyncio.timeout(5):
+            await events.waits.wait()
+        await client.version()
+        assert len(pbx.requests("Poll")) == 1
+        events.let.set()
+        await eventually(lambda: len(pbx.requests("Poll")) > 1, "the PBX is asked for more")
+        opened.resync()
+        with pytest.raises(SessionLost):
+            await serving
