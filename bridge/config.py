@@ -321,6 +321,12 @@ class Http(Section):
             listening(listen)
         return listen
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.probes_address is not None and self.probes_address == self.address:
+            raise MisplacedError("the pages listen there: give another port, or off", "probes")
+        return self
+
     @property
     def address(self) -> tuple[str, int] | None:
         """Host and port of the pages, None for off."""

@@ -120,6 +120,10 @@ def test_what_the_pages_cannot_listen_on(listen: str) -> None:
 def test_probes_listen_as_pages_do() -> None:
     """The same forms, the same refusals."""
     assert refusal(http={"probes": "1.2.3:80"}).startswith("http.probes: ")
+    assert (
+        refusal(http={"probes": "127.0.0.1:9642"})
+        == "http: the pages listen there: give another port, or off"
+    )
 
 
 @pytest.mark.parametrize("host", ["a b", "bridge:80", "http://bridge", "", "1.2.3", "*.example"])
