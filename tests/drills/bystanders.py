@@ -110,6 +110,11 @@ class Machine:
         self._times.append(at)
         self._taken.append(taken_s)
 
+    @property
+    def share(self) -> float:
+        """How much of all time was taken; more than 1 where both of us waited."""
+        return (self._taken[-1] - self._taken[0]) / max(TICK_S, self._times[-1] - self._times[0])
+
     def wait_s(self, span: Span) -> float:
         """How long a wait was, without what the machine took meanwhile."""
         first = max(0, bisect.bisect_right(self._times, span[0]) - 1)

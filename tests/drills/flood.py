@@ -99,7 +99,7 @@ class Flood:
             lost=len(office.lost),
             gaps=ear.gaps("branch"),
         )
-        for text in figures.shown():
+        for text in (*figures.shown(), f"the machine took {machine.share:.0%}"):
             made.history.add("shown", text=text)
         for promise in figures.broken():
             made.history.add("broken", promise=promise)

@@ -68,6 +68,7 @@ def test_what_the_machine_took_is_no_wait(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "none")
     for at, taken_s in ((10.0, 0.0), (11.0, 0.5), (12.0, 0.5), (13.0, 1.5)):
         machine.note(at, taken_s)
+    assert machine.share == pytest.approx(0.5)
     spans = ((10.0, 11.0), (11.0, 12.0), (10.5, 11.5), (9.0, 20.0), (12.5, 12.6))
     assert [machine.wait_s(span) for span in spans] == pytest.approx([0.5, 1.0, 0.5, 9.5, 0.0])
 
