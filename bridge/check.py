@@ -3,51 +3,71 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from bridge.build import Builder
 from bridge.config import Config, Pbx
+from bridge.core.rights import excess, lacks, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
-from bridge.mqtt.trial import try_out
+from bridge.mqtt.trial import ONE_ID, Outcome, one_id_for_all, try_out
 from bridge.pbx.client import Client, Following, Ticket
 from bridge.pbx.wire import decode_poll
 
 LIST_S = 20.0
 ASKED_FOR = 3
+OK, WARN, FAIL = "ok", "warn", "FAIL"
+NARROWER = "config/examples has the rights that it needs"
 
 
-async def check(config: Config) -> list[tuple[bool, str]]:
-    """One line for each PBX and its broker: whether it works, and what was seen."""
+class Line(NamedTuple):
+    """A line for people, and its first word: ok, warn or FAIL."""
+
+    word: str
+    text: str
+
+
+async def check(config: Config) -> list[Line]:
+    """What was seen of each PBX and its broker: whether it works, and what is wrong with the rights."""
     builder = Builder(config)
-    checks = [work for pbx in config.pbxs for work in _checks(builder, pbx, config)]
-    return list(await asyncio.gather(*checks))
+    one_id = await _one_id_for_all(builder, config)
+    checks = [work for pbx in config.pbxs for work in _checks(builder, pbx, config, one_id=one_id)]
+    return [line for lines in await asyncio.gather(*checks) for line in lines]
 
 
-def _checks(builder: Builder, pbx: Pbx, config: Config) -> Iterator["asyncio.Future[tuple[bool, str]]"]:
+async def _one_id_for_all(builder: Builder, config: Config) -> bool:
+    """Ask once: the answer ends the connection of a running bridge. What else is wrong shows later."""
+    first = config.pbxs[0]
+    with suppress(LinkError):
+        return await one_id_for_all(builder.broker(first), Topics(config.mqtt.base_topic, first.name))
+    return False
+
+
+def _checks(
+    builder: Builder, pbx: Pbx, config: Config, *, one_id: bool
+) -> Iterator["asyncio.Future[list[Line]]"]:
     yield asyncio.ensure_future(_check_pbx(builder, pbx))
-    yield asyncio.ensure_future(_check_broker(builder, pbx, config))
+    yield asyncio.ensure_future(_check_broker(builder, pbx, config, one_id=one_id))
 
 
-async def _check_pbx(builder: Builder, pbx: Pbx) -> tuple[bool, str]:
+async def _check_pbx(builder: Builder, pbx: Pbx) -> list[Line]:
     try:
         async with asyncio.timeout(LIST_S), builder.client(pbx) as client:
             about = await client.version()
             ticket = await client.initialize(pbx.session_user)
             if ticket.session <= 0:
-                return (
-                    False,
-                    f"{pbx.name}: PBX: no session for '{pbx.session_user}': no such user, or no right",
-                )
+                reason = f"no session for '{pbx.session_user}': no such user, or no right"
+                return [Line(FAIL, f"{pbx.name}: PBX: {reason}")]
             try:
                 seen = await _see(client, ticket, pbx.session_user)
             finally:
                 with suppress(LinkError):  # the PBX ends the session by itself, too
                     await client.end(ticket)
     except LinkError as error:
-        return False, f"{pbx.name}: PBX: {error.reason}"
+        return [Line(FAIL, f"{pbx.name}: PBX: {error.reason}")]
     except TimeoutError:
-        return False, f"{pbx.name}: PBX: the list of users did not come within {LIST_S:g} s"
-    return True, f"{pbx.name}: PBX: firmware {about.firmware or 'unknown'}, {seen}"
+        return [Line(FAIL, f"{pbx.name}: PBX: the list of users did not come within {LIST_S:g} s")]
+    return [Line(OK, f"{pbx.name}: PBX: firmware {about.firmware or 'unknown'}, {seen}")]
 
 
 async def _see(client: Client, ticket: Ticket, session_user: str) -> str:
@@ -77,10 +97,40 @@ async def _follows(client: Client, ticket: Ticket, name: str) -> bool:
         return False
 
 
-async def _check_broker(builder: Builder, pbx: Pbx, config: Config) -> tuple[bool, str]:
+async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: bool) -> list[Line]:
     settings = builder.broker(pbx)
+    topics = Topics(config.mqtt.base_topic, pbx.name)
+    start = f"{pbx.name}: broker {settings.place}: "
+    if one_id and len(config.pbxs) > 1:
+        return [Line(FAIL, start + ONE_ID)]
     try:
-        rights = await try_out(settings, Topics(config.mqtt.base_topic, pbx.name))
+        outcome = await try_out(settings, topics, dots=not config.mqtt.encode_dots, one_id=one_id)
     except LinkError as error:
-        return False, f"{pbx.name}: {error.reason}"
-    return True, f"{pbx.name}: broker {settings.place}: {rights}"
+        return [Line(FAIL, f"{pbx.name}: {error.reason}")]
+    who = "the bridge" if settings.username is None else f"user '{settings.username}'"
+    lines = [Line(WARN, ONE_ID)] if one_id else []
+    lines += _rights(outcome, topics, who, [each.name for each in config.pbxs])
+    if not any(line.word == FAIL for line in lines):
+        lines.insert(0, Line(OK, _summary(outcome)))
+    return [Line(word, start + text) for word, text in lines]
+
+
+def _rights(outcome: Outcome, topics: Topics, who: str, pbxs: list[str]) -> Iterator[Line]:
+    """What is missing, what does not belong there."""
+    for lack in lacks(outcome.probes, outcome.seen):
+        right = lack.right
+        reason = f"{who} may not {right.access} {right.pattern} ({right.purpose}): {lack.evidence}"
+        yield Line(FAIL if right.needed else WARN, f"{reason}; {right.remedy}")
+    more = excess(topics, outcome.seen, pbxs)
+    if more:
+        yield Line(WARN, f"{who} has rights that the bridge does not need: {', '.join(more)}; {NARROWER}")
+
+
+def _summary(outcome: Outcome) -> str:
+    """That the bridge can work, and what is not known."""
+    rest = ", ".join(f"{each.access} {each.pattern}" for each in unknown(outcome.probes, outcome.seen))
+    why = (
+        "not tried while a bridge serves the PBX" if outcome.served else "not known, the broker does not tell"
+    )
+    notes = [*outcome.notes, *([f"{why}: {rest}"] if rest else [])]
+    return "; ".join([f"MQTT {outcome.protocol}, may publish and hear commands", *notes])

@@ -16,6 +16,7 @@ import typer
 
 from bridge import __version__, app, log
 from bridge.addresses import listening
+from bridge.check import FAIL
 from bridge.check import check as check_connections
 from bridge.config import Config, Pbx
 from bridge.config_file import load, masked
@@ -237,7 +238,7 @@ def _share(config: Config, shard: str) -> list[Pbx]:
 
 def _check_connections(config: Config) -> None:
     results = asyncio.run(check_connections(config))
-    for good, line in results:
-        say(f"{'ok  ' if good else 'FAIL'}  {line}")
-    if not all(good for good, _ in results):
+    for word, text in results:
+        say(f"{word:4}  {text}")
+    if any(word == FAIL for word, _ in results):
         raise typer.Exit(EXIT_FAILED)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.check import check
+from bridge.check import Line, check
 from bridge.config import Config
 from bridge.sim.faults import Fault
 from bridge.sim.operations import Box
@@ -13,15 +13,15 @@ from tests.bus import Mosquitto, free_port
 from tests.running import FAST, STAFF, configuration, pbx_section
 
 
-async def said(port: int, pbx: SimPbx, **changes: object) -> list[tuple[bool, str]]:
+async def said(port: int, pbx: SimPbx, **changes: object) -> list[Line]:
     """What the check says of a PBX and of its broker."""
     return await check(Config.model_validate(configuration(port, pbx_section(pbx, **changes))))
 
 
 async def test_it_tells_firmware_users_and_rights(broker: Mosquitto, pbx: SimPbx) -> None:
     """And leaves no session behind."""
-    (pbx_good, pbx_line), (broker_good, broker_line) = await said(broker.port, pbx)
-    assert (pbx_good, broker_good) == (True, True)
+    (pbx_word, pbx_line), (broker_word, broker_line), (rights_word, _) = await said(broker.port, pbx)
+    assert (pbx_word, broker_word, rights_word) == ("ok", "ok", "warn")  # the broker has no access list
     rights = "may follow and control their calls"
     assert pbx_line == f"hq: PBX: firmware 14r2 simulated, 5 visible users, {rights}"
     assert broker_line.endswith("MQTT 5, may publish and hear commands")
@@ -30,8 +30,8 @@ async def test_it_tells_firmware_users_and_rights(broker: Mosquitto, pbx: SimPbx
 
 async def test_it_tells_that_a_session_sees_only_itself(pbx: SimPbx) -> None:
     """A user that is active in no group: the usual mistake (wire reference 7)."""
-    good, line = (await said(free_port(), pbx, session_user="Bert O'Neil"))[0]
-    assert good
+    word, line = (await said(free_port(), pbx, session_user="Bert O'Neil"))[0]
+    assert word == "ok"
     assert line.endswith("sees no user but itself: make 'Bert O'Neil' an active member of a group")
 
 
@@ -39,9 +39,9 @@ async def test_it_tells_a_missing_right() -> None:
     """The PBX lists users and gives no handle of them; and there is no broker."""
     options = replace(FAST, box=Box(gives_control=False))
     async with SimPbx(STAFF, options) as pbx:
-        (_, line), (broker_good, broker_line) = await said(free_port(), pbx)
+        (_, line), (broker_word, broker_line) = await said(free_port(), pbx)
     assert line.endswith("no right to follow and control their calls")
-    assert not broker_good
+    assert broker_word == "FAIL"
     assert "cannot be reached" in broker_line
 
 
@@ -49,8 +49,8 @@ async def test_it_tells_a_missing_right() -> None:
 async def test_one_user_who_is_refused_says_nothing_about_the_right(pbx: SimPbx, kind: str) -> None:
     """Others are asked for, too."""
     pbx.faults.add(Fault(kind, "UserInitialize", times=2))
-    good, line = (await said(free_port(), pbx))[0]
-    assert good
+    word, line = (await said(free_port(), pbx))[0]
+    assert word == "ok"
     assert line.endswith("may follow and control their calls")
 
 
@@ -60,8 +60,8 @@ async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:
     assert "password" in (await said(port, pbx, password="wrong"))[0][1]
     assert "no session for 'Nobody'" in (await said(port, pbx, session_user="Nobody"))[0][1]
     pbx.faults.add(Fault("html", "Initialize"))
-    good, line = (await said(port, pbx))[0]
-    assert (good, "hq: PBX: " in line) == (False, True)
+    word, line = (await said(port, pbx))[0]
+    assert (word, "hq: PBX: " in line) == ("FAIL", True)
 
 
 @pytest.mark.parametrize("poll", [None, "html"])
@@ -70,6 +70,6 @@ async def test_an_end_that_fails_is_not_the_result(pbx: SimPbx, poll: str | None
     pbx.faults.add(Fault("http", "End", value=503))
     if poll:
         pbx.faults.add(Fault(poll, "Poll"))
-    good, line = (await said(free_port(), pbx))[0]
-    assert good == (poll is None)
+    word, line = (await said(free_port(), pbx))[0]
+    assert word == ("ok" if poll is None else "FAIL")
     assert ("is a web page" if poll else "may follow and control their calls") in line

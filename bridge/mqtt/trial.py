@@ -1,143 +1,238 @@
-"""Goes the way of the bridge at a broker once: same will, same subscriptions, same kinds of messages.
+"""Tries the rights of the bridge at a broker, each by real means. Judges none of them: core/rights.py does.
 
-Nothing of it disturbs a bridge that runs: what is published lies under a user of its own, commands have
-expired, and what is retained is cleared again.
+Nothing of it disturbs a bridge that runs, or those who listen to it: it has client ids of its own, retains
+nothing, asks under a user and a PBX that do not exist, and commands have expired. What programs act on is
+published only where no bridge serves the PBX, and is true then.
 """
 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from bridge.core.message import BrokerLimits, Message, Subscription
+from bridge.core.message import Incoming, Message, Subscription
+from bridge.core.rights import CHECK, Probe, Seen, needed, outside
 from bridge.core.topics import Topics
-from bridge.errors import LinkError, Rejected, SessionLost, Unreachable
+from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.session import QUIET_S, command_subscriptions, own_state
-from bridge.mqtt.settings import BrokerSettings
+from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
-USER = "innovaphone-mqtt-check"
 LONG_AGO = "2000-01-01T00:00:00Z"
+QUIET_S = 0.3
+"""Nothing for this long: what is retained has come, and what was asked is answered."""
+BROKER_VERSION = "$SYS/broker/version"
+"""Retained, and of no use to the bridge: whoever gets it may read $SYS."""
+ABOUT_THE_ID = ("Not authorized", "Client identifier")
+"""Words of a refusal that may be about the client id."""
+ONE_ID = (
+    "the broker gives every client of this user the same client id, so that the links of several PBXs throw "
+    "each other off, and so did this check with a bridge that runs (it comes back within a minute): see "
+    "config/examples/mosquitto.conf"
+)
 
 
-async def try_out(settings: BrokerSettings, topics: Topics) -> str:
-    """What the bridge may do there, in a few words. Raises the LinkError that says what it may not.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a trial has shown. `served`: a bridge serves this PBX now; `notes`: what is not as usual."""
 
-    Under a client id of its own: a bridge that runs must not be thrown out.
+    protocol: str
+    probes: tuple[Probe, ...]
+    seen: Seen
+    served: bool
+    notes: tuple[str, ...] = ()
+
+
+async def try_out(
+    settings: BrokerSettings, topics: Topics, *, dots: bool = True, one_id: bool = False
+) -> Outcome:
+    """Try every right. Raises a LinkError where that cannot be done.
+
+    MQTT 3.1.1 does not say what it refuses: MQTT 5 is asked, too, if the broker speaks it.
+    `one_id`: what `one_id_for_all` said.
     """
-    mine = settings.with_client_id(f"{settings.client_id}-check")
-    readable = await _readable(mine, topics)
-    will = Message(topics.state, "offline", retain=True)
-    async with connect(mine, will) as connection:
-        connection.needs_no_will()  # a bridge that runs goes on
-        notes = await _Trial(connection, topics, readable).run()
-    return "; ".join([f"MQTT {connection.protocol}, may publish and hear commands", *notes])
+    first = await _Trial(settings, topics, dots=dots, one_id=one_id).run()
+    if first.protocol == MQTT_5 or settings.protocol != MQTT_3:
+        return first
+    newer = replace(settings, protocol=MQTT_5, connect_timeout_s=settings.trial_s)
+    with contextlib.suppress(LinkError):
+        second = await _Trial(newer, topics, dots=dots, one_id=one_id).run()
+        return replace(first, seen=first.seen.completed(second.seen))
+    return first
 
 
-def _optional(topics: Topics) -> tuple[str, ...]:
-    """Topics that the bridge writes and need not read, so that swallowing there may stay unseen."""
-    return topics.user_event(USER), topics.response("check"), topics.dotted
+async def one_id_for_all(settings: BrokerSettings, topics: Topics) -> bool:
+    """Tell whether the broker takes the user name for the client id, whatever id a client has chosen.
 
-
-async def _readable(settings: BrokerSettings, topics: Topics) -> Sequence[str]:
-    """Those of them that may be read.
-
-    RabbitMQ ends the connection when it refuses a subscription: with each refusal another one begins. It
-    also publishes the will, which therefore says nothing of the PBX here.
+    Then the second connection ends the first, and both have ended that of a running bridge.
     """
-    asked = iter(_optional(topics))
-    readable: list[str] = []
-    topic = next(asked, None)
-    while topic is not None:
-        async with connect(settings, Message(topics.user_state(USER), None)) as connection:
-            with contextlib.suppress(Rejected, SessionLost):
-                while topic is not None:
-                    chosen, topic = topic, next(asked, None)
-                    await connection.subscribe([Subscription(chosen)])
-                    readable.append(chosen)
-    return readable
+    will = Message(topics.user_state(CHECK), None)
+    first, second = (settings.with_client_id(f"{settings.client_id}-check-{name}") for name in ("a", "b"))
+    async with connect(first, will) as one:
+        one.needs_no_will()
+        async with connect(second, will) as other:
+            other.needs_no_will()
+            ended, _ = await asyncio.wait([one.lost], timeout=QUIET_S)
+            return bool(ended) and not other.lost.done()
 
 
 class _Trial:
-    """One trial: what was published must be delivered to us."""
+    """One trial with one protocol, over as many connections as the broker ends."""
 
-    def __init__(self, connection: Connection, topics: Topics, readable: Sequence[str]) -> None:
-        self._connection = connection
+    def __init__(self, settings: BrokerSettings, topics: Topics, *, dots: bool, one_id: bool) -> None:
+        self._settings = settings
         self._topics = topics
-        self._readable = readable
+        self._probes = needed(topics, dots=dots)
+        self._one_id = one_id
         self._token = f"check-{secrets.token_hex(8)}"
-        self._retained_state: bytes | None = None
-        self._heard: set[str] = set()
+        self._stack = contextlib.AsyncExitStack()
+        self._connection: Connection | None = None
+        self._connected = 0
+        self._granted: list[Subscription] = []
+        self._listening: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
+        self._taken: set[str] = set()
+        self._refused: set[str] = set()
+        self._closed: set[str] = set()
+        self._deaf: set[str] = set()
+        self._heard: set[str] = set()
+        self._others: set[str] = set()
+        self._served = False
+        self._state_said = False
+        self._changes_dots = False
 
-    async def run(self) -> Sequence[str]:
-        """Notes on what is not as usual. Raises a LinkError."""
-        listening = asyncio.create_task(self._listen(), name="listen")
+    async def run(self) -> Outcome:
+        """Raises a LinkError."""
         try:
-            return await self._try()
+            async with self._stack:
+                return await self._run()
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            for task in self._listening:
+                task.cancel()
+            await asyncio.gather(*self._listening, return_exceptions=True)
 
-    async def _try(self) -> Sequence[str]:
-        topics = self._topics
-        proven = {topics.user_state(USER), *self._command_topics}
-        await self._subscribe()
-        await self._wait_for(lambda: self._retained_state is not None, QUIET_S)
-        messages = list(self._messages())
-        if self._retained_state != b"online":  # nobody serves this PBX: `offline` is true
-            proven.add(topics.state)
-            messages.append(Message(topics.state, "offline", retain=True))
+    async def _run(self) -> Outcome:
+        connection = await self._open()
+        await self._subscribe(connection)
+        await self._wait_for(lambda: self._served, QUIET_S)
+        await self._try([probe for probe in self._probes if not probe.live])
+        if not self._served:
+            await self._wait_for(lambda: self._served, QUIET_S)  # a bridge says that the ping has expired
+        if not self._served:
+            await self._try([probe for probe in self._probes if probe.live])
+            await self._try_will()
+        await self._try_outside()
+        answers = (self._taken, self._refused, self._closed, self._deaf, self._heard, self._others)
+        taken, refused, closed, deaf, heard, others = (frozenset(each) for each in answers)
+        seen = Seen(taken, refused, closed, deaf, heard, others, honest=connection.protocol == MQTT_5)
+        return Outcome(connection.protocol, self._probes, seen, self._served, self._notes(connection))
+
+    async def _open(self) -> Connection:
+        """The connection, or another where the broker has ended it. Raises a LinkError."""
+        if self._connection is not None and not self._connection.lost.done():
+            return self._connection
+        if self._connection is not None and (
+            self._one_id or isinstance(self._connection.lost.result(), TakenOver)
+        ):
+            raise Rejected(f"another client has ended the check, a bridge that runs? {ONE_ID}")
+        self._connected += 1
+        mine = self._settings.with_client_id(f"{self._settings.client_id}-check-{self._connected}")
+        will = Message(self._topics.user_state(CHECK), None, retain=True)
         try:
-            for message in messages:
-                await self._publish(message)
-            await self._wait_for(lambda: proven <= self._heard, self._connection.settings.connect_timeout_s)
-        finally:
-            await self._clear()
-        missing = sorted(proven - self._heard)
-        if missing:
-            raise Rejected(
-                f"the broker {self._connection.settings.place} takes but does not deliver "
-                f"{', '.join(missing)}: the bridge's user needs the right to write and to read them"
-            )
-        return self._notes()
+            connection = await self._stack.enter_async_context(connect(mine, will))
+        except Rejected as error:
+            if not any(words in error.reason for words in ABOUT_THE_ID):
+                raise
+            hint = f"the check uses client ids of its own, like {mine.client_id}: are they allowed?"
+            raise Rejected(f"{error.reason} ({hint})") from None
+        connection.needs_no_will()
+        self._connection = connection
+        self._listening.append(asyncio.create_task(self._listen(connection), name="listen"))
+        for each in self._granted:
+            await connection.subscribe([each])
+        return connection
 
-    async def _subscribe(self) -> None:
-        """As the bridge does, but hearing ourselves too; to the rest only where that is allowed."""
-        needed = [Subscription(each.topic_filter) for each in command_subscriptions(self._topics)]
-        states = Subscription(self._topics.user_states, qos=0, retain_handling=2)
-        state = Subscription(own_state(self._topics).topic_filter)
-        readable = [Subscription(each) for each in self._readable]
-        await self._connection.subscribe([*needed, state, states, *readable])
+    def _leave(self) -> None:
+        """Go on with another connection: a broker may end this one after a refusal, a moment later."""
+        if not self._one_id:
+            self._connection = None
 
-    @property
-    def _command_topics(self) -> tuple[str, str]:
-        root = self._topics.root
-        return f"{root}/command/ping", f"{root}/user/{USER}/command/ping"
+    async def _subscribe(self, connection: Connection) -> None:
+        """As the bridge does, but hearing ourselves; to what only shows more, where that is allowed."""
+        for probe in self._probes:
+            if probe.read is not None and not await self._may_hear(self._subscription(probe)):
+                self._deaf.add(probe.listen)
+        more = [f"{self._topics.base}/+/info", BROKER_VERSION]
+        if connection.protocol != MQTT_5:  # that it delivers a message is all it says
+            more += [probe.listen for probe in self._probes if probe.read is None]
+        for each in more:
+            await self._may_hear(Subscription(each))
 
-    def _messages(self) -> Iterator[Message]:
-        payload = {"id": self._token, "expires_at": LONG_AGO}
-        yield Message(self._topics.user_state(USER), payload, retain=True)
-        for topic in (*_optional(self._topics), *self._command_topics):
-            yield Message(topic, payload)
+    def _subscription(self, probe: Probe) -> Subscription:
+        """Of what is retained only the state of the PBX is wanted."""
+        wanted = probe.topic == self._topics.state
+        return Subscription(probe.listen, qos=1 if wanted else 0, retain_handling=0 if wanted else 2)
+
+    async def _may_hear(self, subscription: Subscription) -> bool:
+        connection = await self._open()
+        try:
+            await connection.subscribe([subscription])
+        except (Rejected, SessionLost):
+            self._leave()
+            return False
+        self._granted.append(subscription)
+        return True
+
+    async def _try(self, probes: Sequence[Probe]) -> None:
+        """Publish; what may be read must come back."""
+        for probe in probes:
+            await self._publish(self._message(probe))
+        if any(probe.topic == self._topics.user_state(CHECK) for probe in probes):
+            await self._publish(Message(self._topics.user_state(CHECK), None, retain=True))
+        due = {probe.topic for probe in probes if probe.read is not None and probe.listen not in self._deaf}
+        due &= self._taken
+        await self._wait_for(lambda: due <= self._heard, self._settings.connect_timeout_s)
+
+    def _message(self, probe: Probe) -> Message:
+        if probe.topic == self._topics.state:
+            self._state_said = True
+            return Message(probe.topic, "offline")
+        if probe.topic == self._topics.info:
+            info = {"schema": 1, "pbx": self._topics.pbx, "link": "stopped", "reason": self._token}
+            return Message(probe.topic, info)
+        return Message(probe.topic, {"id": self._token, "expires_at": LONG_AGO})
+
+    async def _try_will(self) -> None:
+        """The last will of the bridge, as it is. A goodbye discards it."""
+        mine = self._settings.with_client_id(f"{self._settings.client_id}-check-will")
+        if not self._one_id:
+            async with connect(mine, Message(self._topics.state, "offline", retain=True)) as connection:
+                connection.needs_no_will()
+
+    async def _try_outside(self) -> None:
+        """Where the bridge must not write. An empty message means that nothing is there."""
+        topics = outside(self._topics)
+        for topic in topics:
+            await self._may_hear(Subscription(topic))
+            await self._publish(Message(topic, None))
+        await self._wait_for(lambda: topics.keys() <= self._heard | self._refused, QUIET_S)
 
     async def _publish(self, message: Message) -> None:
+        """Publish, and note the broker's answer. One that ends the connection at a message refuses it."""
+        connection = await self._open()
         try:
-            async with asyncio.timeout(self._connection.settings.connect_timeout_s):
-                await self._connection.publish(message)
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await connection.publish(message)
         except TimeoutError:
             raise Unreachable(f"the broker acknowledges no message on {message.topic}") from None
-        except SessionLost as error:
-            raise SessionLost(
-                f"{error.reason} (at the publish to {message.topic}: may the bridge's user write there?)"
-            ) from None
-
-    async def _clear(self) -> None:
-        """Leave nothing behind; what was retained of our state before is still true."""
-        topics = [self._topics.user_state(USER), *([] if self._retained_state else [self._topics.state])]
-        with contextlib.suppress(LinkError):
-            for topic in topics:
-                await self._publish(Message(topic, None, retain=True))
+        except Rejected:
+            self._refused.add(message.topic)
+            self._leave()
+        except SessionLost:
+            self._closed.add(message.topic)
+            self._refused.add(message.topic)
+        else:
+            self._taken.add(message.topic)
 
     async def _wait_for(self, condition: Callable[[], bool], within_s: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -146,26 +241,27 @@ class _Trial:
                     self._news.clear()
                     await self._news.wait()
 
-    async def _listen(self) -> None:
+    async def _listen(self, connection: Connection) -> None:
         while True:
-            incoming = await self._connection.incoming.get()
-            if incoming.topic == self._topics.state:
-                self._hear_state(incoming.payload, retained=incoming.retain)
-            elif self._token.encode() in incoming.payload:
-                self._heard.add(incoming.topic)
+            self._hear(await connection.incoming.get())
             self._news.set()
 
-    def _hear_state(self, payload: bytes, *, retained: bool) -> None:
-        if retained:
-            self._retained_state = payload
-        elif payload == b"offline":
-            self._heard.add(self._topics.state)
+    def _hear(self, incoming: Incoming) -> None:
+        topics, topic, payload = self._topics, incoming.topic, incoming.payload
+        mine = self._token.encode() in payload
+        if topic == topics.state:
+            self._served = self._served or payload == b"online"
+            (self._heard if self._state_said and not incoming.retain else self._others).add(topic)
+        elif topic == topics.response("ping") and mine and b'"verb"' in payload:
+            self._served = True
+        elif mine and topic == topics.dotted.replace(".", "/"):
+            self._changes_dots = True
+            self._heard.add(topics.dotted)
+        elif mine or (topic in outside(topics) and not payload):
+            self._heard.add(topic)
+        elif incoming.retain:
+            self._others.add(topic)
 
-    def _notes(self) -> Sequence[str]:
-        limits: BrokerLimits = self._connection.limits
-        notes = list(limits.lacks)
-        if self._topics.dotted.replace(".", "/") in self._heard:
-            notes.append("it turns dots into slashes: set mqtt.encode_dots: true")
-        elif not set(_optional(self._topics)) <= self._heard:
-            notes.append("whether events and replies arrive is not known: the user may not read them")
-        return notes
+    def _notes(self, connection: Connection) -> tuple[str, ...]:
+        dots = ["it turns dots into slashes: set mqtt.encode_dots: true"] if self._changes_dots else []
+        return (*connection.limits.lacks, *dots)

@@ -1,23 +1,50 @@
-"""`check --connect` at brokers: it goes the way of the run, names what is missing, and disturbs nobody."""
+"""`check --connect` at brokers: it names each right that is missing or too many, and disturbs nobody."""
 
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from bridge.check import check
+from bridge.check import Line, check
 from bridge.config import Config
+from bridge.core.rights import CHECK
 from bridge.sim.pbx import SimPbx
+from tests.brokers.examples import EXAMPLES
 from tests.bus import Mosquitto, Observer, eventually
 from tests.kit.habits import Habits
 from tests.kit.peer import Peer
 from tests.running import bridge, configuration, pbx_section
 
 ROOT = "innovaphone/hq"
-MINE = f"{ROOT}/user/innovaphone-mqtt-check"
+MINE = f"{ROOT}/user/{CHECK}"
 FILTERS = (f"{ROOT}/command/+", f"{ROOT}/user/+/command/+", f"{ROOT}/state", f"{ROOT}/user/+/state")
-READ = "\n".join(f"topic read {each}" for each in FILTERS)
+LIVE = (f"{ROOT}/state", f"{ROOT}/info")
+USEFUL = (f"{ROOT}/response/ping", f"{ROOT}/dot.check")
+"""Without reading these the bridge does all that it promises, at a usual broker."""
+NEEDLESS = "has rights that the bridge does not need"
+STATES = "speak for other PBXs (write innovaphone/<another PBX>/state)"
+COMMANDS = "command other PBXs (write innovaphone/<another PBX>/command/...)"
+ELSEWHERE, OTHER_INFO = "write outside of innovaphone/", "read innovaphone/branch/info"
+
+
+def rights() -> Iterator[tuple[str, str]]:
+    """Each right of the bridge in config/examples."""
+    for line in (EXAMPLES / "bridge.acl").read_text(encoding="utf-8").splitlines():
+        if line.startswith("topic "):
+            _, access, topic = line.split()
+            yield from ((each, topic) for each in ("read", "write") if each in access)
+
+
+RIGHTS = tuple(rights())
+
+
+def access_list(without: tuple[str, str] | None = None, *more: str) -> str:
+    """The bridge's rights without one of them, and others."""
+    lines = (f"topic {access} {topic}" for access, topic in RIGHTS if (access, topic) != without)
+    return "\n".join(["user bridge", *lines, *more, "user observer", "topic readwrite #"])
 
 
 def settings(port: int, pbx: SimPbx, **mqtt: Any) -> dict[str, Any]:
@@ -27,49 +54,100 @@ def settings(port: int, pbx: SimPbx, **mqtt: Any) -> dict[str, Any]:
     return made
 
 
-async def said(port: int, pbx: SimPbx, **mqtt: Any) -> tuple[bool, str]:
+async def said(port: int, pbx: SimPbx, **mqtt: Any) -> list[Line]:
     """What the check says of the broker."""
-    return (await check(Config.model_validate(settings(port, pbx, **mqtt))))[1]
+    return (await check(Config.model_validate(settings(port, pbx, **mqtt))))[1:]
+
+
+def one(lines: list[Line]) -> tuple[bool, str]:
+    """The only line: whether it is good, and the text."""
+    assert len(lines) == 1, lines
+    return lines[0].word == "ok", lines[0].text
+
+
+@contextlib.asynccontextmanager
+async def limited(folder: Path, text: str, *more: str) -> AsyncIterator[tuple[Mosquitto, Observer]]:
+    """Mosquitto with an access list, and an observer that may everything."""
+    (folder / "rights").write_text(f"{text}\n")
+    async with (
+        Mosquitto(folder, f"acl_file {folder / 'rights'}", *more) as broker,
+        Observer(broker.port, credentials=("observer", "")) as bus,
+    ):
+        yield broker, bus
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("missing", RIGHTS, ids=" ".join)
+async def test_a_missing_right_is_named(
+    tmp_path: Path, pbx: SimPbx, protocol: str, missing: tuple[str, str]
+) -> None:
+    """This one and no other, with the line to add; nothing stays behind."""
+    access, topic = missing
+    async with limited(tmp_path, access_list(missing)) as (broker, bus):
+        lines = await said(broker.port, pbx, protocol=protocol)
+        await bus.heard_all()
+        assert not [
+            each for each in bus.messages if each.payload and each.topic == f"{ROOT}/info" and each.retain
+        ]
+        async with Observer(broker.port, credentials=("observer", "")) as late:
+            await late.heard_all()
+            assert [each.topic for each in late.messages if each.topic.startswith("innovaphone/")] == []
+    named = [line for line in lines if "user 'bridge' may not" in line.text]
+    assert len(named) == 1, lines
+    assert f"may not {access} {topic} (" in named[0].text
+    assert f"acl_file: topic {access} {topic} (" in named[0].text
+    useful = topic in USEFUL
+    assert named[0].word == ("warn" if useful else "FAIL")
+    assert [line.word for line in lines] == (["ok", "warn"] if useful else ["FAIL"])
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_all_of_them_are_enough(tmp_path: Path, pbx: SimPbx, protocol: str) -> None:
+    """The example is good, and says no more than that."""
+    async with limited(tmp_path, access_list()) as (broker, _):
+        good, line = one(await said(broker.port, pbx, protocol=protocol))
+    assert (good, line.endswith(f"MQTT {protocol}, may publish and hear commands")) == (True, True), line
 
 
 @pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize(
-    ("rights", "words"),
+    ("more", "meanings"),
     [
-        ("topic readwrite innovaphone/#", None),
-        (f"topic write innovaphone/#\n{READ}", None),
-        ("topic read innovaphone/#", f"{MINE}/state"),
-        ("topic write innovaphone/#", f"{MINE}/state"),
-        (f"topic deny {ROOT}/user/+/command/#\ntopic readwrite innovaphone/#", f"{MINE}/command/ping"),
-        (f"topic deny {ROOT}/user/+/state\ntopic readwrite innovaphone/#", f"{MINE}/state"),
-        (f"topic deny {ROOT}/state\ntopic readwrite innovaphone/#", f"{ROOT}/state"),
-    ],
-    ids=[
-        "all",
-        "as the README says",
-        "no write",
-        "no read",
-        "no user commands",
-        "no user states",
-        "no state",
+        ("topic readwrite #", {STATES, COMMANDS, ELSEWHERE, OTHER_INFO}),
+        ("topic readwrite innovaphone/#", {STATES, COMMANDS, OTHER_INFO}),
+        ("topic write innovaphone/+/state", {STATES}),
+        ("topic write innovaphone/+/command/+", {COMMANDS}),
+        ("topic write $CONTROL/#", {"change the rights at the broker (write $CONTROL/...)"}),
+        ("topic read $SYS/#", {"read $SYS/broker/version"}),
+        ("topic read innovaphone/+/info", {OTHER_INFO}),
     ],
 )
-async def test_access_lists_that_swallow(
-    tmp_path: Path, pbx: SimPbx, protocol: str, rights: str, words: str | None
+async def test_a_needless_right_is_named(
+    tmp_path: Path, pbx: SimPbx, protocol: str, more: str, meanings: set[str]
 ) -> None:
-    """Mosquitto acknowledges what it swallows, with MQTT 3.1.1; the check names the topic all the same."""
-    (tmp_path / "rights").write_text(f"topic readwrite #\nuser bridge\n{rights}\n")
-    async with (
-        Mosquitto(tmp_path, f"acl_file {tmp_path / 'rights'}") as broker,
-        Observer(broker.port) as bus,
-    ):
-        good, line = await said(broker.port, pbx, protocol=protocol)
-        await bus.heard_all()
-        left = {topic for topic in bus.tree if topic.endswith("/state")}
-    assert good == (words is None), line
-    assert (words or "may publish and hear commands") in line
-    assert left == set()
+    """This one and no other. The bridge can work: it is a warning."""
+    async with limited(tmp_path, access_list(None, more)) as (broker, bus):
+        bus.publish("innovaphone/branch/info", "{}", retain=True)
+        lines = await said(broker.port, pbx, protocol=protocol)
+    assert [line.word for line in lines] == ["ok", "warn"]
+    told = lines[1].text.partition(f"user 'bridge' {NEEDLESS}: ")[2].partition("; ")[0]
+    assert {*told.split(", ")} == meanings
+
+
+@pytest.mark.broker
+async def test_other_pbxs_of_the_configuration_are_no_strangers(tmp_path: Path, pbx: SimPbx) -> None:
+    """The same user serves them all: what it reads of the others is its own."""
+    both = "\n".join(each.replace("/hq/", "/branch/") for each in access_list().splitlines()[:-2])
+    more = both.replace("user bridge", "topic read innovaphone/branch/info")
+    async with limited(tmp_path, access_list(None, more)) as (broker, bus):
+        bus.publish("innovaphone/branch/info", "{}", retain=True)
+        made = settings(broker.port, pbx)
+        made["pbxs"].append({**made["pbxs"][0], "name": "branch"})
+        lines = await check(Config.model_validate(made))
+    assert [line.word for line in lines] == ["ok"] * 4, lines
 
 
 @pytest.mark.broker
@@ -77,45 +155,94 @@ async def test_a_limited_broker_is_good_with_a_note(tmp_path: Path, pbx: SimPbx)
     """Without retained messages the bridge works, and the check says what does not hold."""
     async with Mosquitto(tmp_path, "retain_available false") as broker:
         for protocol in ("5", "3.1.1"):
-            good, line = await said(broker.port, pbx, protocol=protocol)
-            assert good
-            assert "it keeps no retained messages" in line
+            lines = await said(broker.port, pbx, protocol=protocol)
+            assert lines[0].word == "ok"
+            assert "it keeps no retained messages" in lines[0].text
 
 
 @pytest.mark.broker
+@pytest.mark.parametrize("away", [False, True], ids=["online", "PBX away"])
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_a_running_bridge_is_not_disturbed(
-    broker: Mosquitto, bus: Observer, pbx: SimPbx, protocol: str
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, protocol: str, *, away: bool
 ) -> None:
-    """Its tree stays as it is, nothing is carried out, and nobody is thrown out."""
+    """Its tree stays as it is, nothing is said there, nothing is carried out, and nobody is thrown out."""
     made = settings(broker.port, pbx, protocol=protocol)
+    if away:
+        made["pbxs"][0]["url"] = "http://127.0.0.1:1"
     async with bridge(made):
-        await eventually(lambda: (bus.now(f"{ROOT}/info") or {}).get("settled"), "it is settled")
-        await eventually(lambda: bus.now(f"{ROOT}/state") == "online", "it is online")
+        link = "unreachable" if away else "online"
+        await eventually(lambda: (bus.now(f"{ROOT}/info") or {}).get("link") == link, f"it is {link}")
+        if not away:
+            await eventually(lambda: (bus.now(f"{ROOT}/info") or {}).get("settled"), "it is settled")
         await bus.heard_all()
         before, echoes = dict(bus.tree), len(pbx.requests("Echo"))
-        words = [each.payload for each in bus.messages if each.topic == f"{ROOT}/state"]
-        good, line = (await check(Config.model_validate(made)))[1]
+        before_count = len([each for each in bus.messages if each.topic in LIVE])
+        lines = await said(broker.port, pbx, protocol=protocol)
         await bus.heard_all()
         after = dict(bus.tree)
-        assert good, line
-        assert [each.payload for each in bus.messages if each.topic == f"{ROOT}/state"] == words
-        lasting = {topic for topic in (*before, *after) if topic.endswith(("/state", "/info"))}
+        assert [line.word for line in lines] == ["ok", "warn"], lines  # there is no access list
+        told = [each for each in bus.messages if each.topic in LIVE][before_count:]
+        untried = "write innovaphone/hq/state, write innovaphone/hq/info"
+        assert f"not tried while a bridge serves the PBX: {untried}" in lines[0].text
+        said_twice = [each for each in told if each.topic == f"{ROOT}/state"]  # it tries the PBX again
+        assert {each.payload for each in said_twice} <= ({b"offline"} if away else set())
+        assert {each.json["link"] for each in told if each not in said_twice} <= {link}
+        lasting = {topic for topic in (*before, *after) if topic.endswith("/state")}
         assert {topic: before.get(topic) for topic in lasting} == {
             topic: after.get(topic) for topic in lasting
         }
         assert len(pbx.requests("Echo")) == echoes
-        assert {each["code"] for each in bus.replies("ping")} <= {"expired", "unknown_user", "invalid"}
+        codes = {each["code"] for each in bus.replies("ping") if "verb" in each}
+        assert codes == {"expired", "invalid"}  # a ping is not for a user
 
 
-@pytest.mark.parametrize("denied", range(4))
+@pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_the_refused_filter_is_named(pbx: SimPbx, denied: int, protocol: str) -> None:
-    """In the check, and for what the bridge needs all the time in the run."""
-    codes = tuple(0x87 if protocol == "5" else 0x80 for _ in range(1))
-    async with Peer(Habits(suback_codes=(0,) * denied + codes)) as peer:
-        good, line = await said(peer.port, pbx, protocol=protocol)
-    assert (good, f"refuses the subscription to {FILTERS[denied]}:" in line) == (False, True), line
+async def test_one_client_id_for_all(tmp_path: Path, pbx: SimPbx, protocol: str) -> None:
+    """Said, with what follows: nothing for one PBX, but several links cannot work so."""
+    async with limited(tmp_path, access_list(), "use_username_as_clientid true") as (broker, _):
+        made = settings(broker.port, pbx, protocol=protocol)
+        alone = (await check(Config.model_validate(made)))[1:]
+        made["pbxs"].append({**made["pbxs"][0], "name": "branch"})
+        both = await check(Config.model_validate(made))
+    assert [line.word for line in alone] == ["ok", "warn"], alone
+    assert "every client of this user the same client id" in alone[1].text
+    assert [line.word for line in both] == ["ok", "FAIL", "ok", "FAIL"], both
+    assert "every client of this user the same client id" in both[1].text
+
+
+@pytest.mark.broker
+async def test_one_client_id_and_a_bridge_that_runs(tmp_path: Path, pbx: SimPbx) -> None:
+    """The check ends its connection, says so, and the bridge comes back."""
+    async with limited(tmp_path, access_list(), "use_username_as_clientid true") as (broker, bus):
+        made = settings(broker.port, pbx, protocol="3.1.1")
+        async with bridge(made):
+            await eventually(lambda: bus.now(f"{ROOT}/state") == "online", "it is online")
+            lines = await said(broker.port, pbx, protocol="3.1.1")
+            await eventually(lambda: bus.now(f"{ROOT}/state") == "online", "it is online again")
+    assert "so did this check with a bridge that runs" in str(lines)
+
+
+@pytest.mark.parametrize(("code", "hint"), [(0x87, True), (0x85, True), (0x86, False)])
+async def test_a_refused_client_id(pbx: SimPbx, code: int, *, hint: bool) -> None:
+    """A broker may tie the user to one client id: then the check cannot have its own."""
+    async with Peer(Habits(connack_code=code)) as peer:
+        good, line = one(await said(peer.port, pbx, protocol="5"))
+    assert not good
+    assert ("like innovaphone-mqtt-hq-check-1: are they allowed?" in line) == hint, line
+
+
+@pytest.mark.parametrize("denied", FILTERS)
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_the_refused_filter_is_named(pbx: SimPbx, denied: str, protocol: str) -> None:
+    """A broker that says what it refuses."""
+    async with Peer(Habits(refuses=frozenset({denied}))) as peer:
+        lines = await said(peer.port, pbx, protocol=protocol)
+    bad = [line.text for line in lines if line.word == "FAIL"]
+    assert len(bad) == 1, lines
+    assert f"may not read {denied} (" in bad[0]
+    assert f"refuses the subscription to {denied};" in bad[0]
 
 
 async def test_the_run_names_the_refused_filter(pbx: SimPbx) -> None:
@@ -129,35 +256,39 @@ async def test_the_run_names_the_refused_filter(pbx: SimPbx) -> None:
 
 @pytest.mark.parametrize("topic", [f"{MINE}/state", f"{MINE}/event", f"{ROOT}/command/ping", f"{ROOT}/state"])
 async def test_a_broker_that_closes_at_a_publish(pbx: SimPbx, topic: str) -> None:
-    """The topic is named."""
+    """The topic is named, and the rest is tried all the same."""
     async with Peer(Habits(closes_at=frozenset({topic}))) as peer:
-        good, line = await said(peer.port, pbx, protocol="3.1.1")
-    assert (good, f"at the publish to {topic}" in line) == (False, True), line
+        lines = await said(peer.port, pbx, protocol="3.1.1")
+    bad = [line.text for line in lines if line.word == "FAIL"]
+    assert len(bad) == 1, lines
+    assert f"ends the connection at the publish to {topic};" in bad[0]
 
 
 async def test_a_broker_that_acknowledges_nothing(pbx: SimPbx) -> None:
     """Said after the time that is configured."""
     async with Peer(Habits(puback_s=None)) as peer:
-        good, line = await said(peer.port, pbx)
+        good, line = one(await said(peer.port, pbx))
     assert (good, "acknowledges no message on" in line) == (False, True), line
 
 
 async def test_dots_and_silence_are_noted(pbx: SimPbx) -> None:
     """A broker that turns dots into slashes."""
     async with Peer(Habits(dots_become_slashes=True)) as peer:
-        good, line = await said(peer.port, pbx)
-    assert (good, "set mqtt.encode_dots: true" in line) == (True, True), line
+        lines = await said(peer.port, pbx)
+    assert (lines[0].word, "set mqtt.encode_dots: true" in lines[0].text) == ("ok", True), lines
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-@pytest.mark.parametrize("missing", [0, 1, 2])
-async def test_a_broker_that_closes_after_a_refusal(pbx: SimPbx, protocol: str, missing: int) -> None:
+@pytest.mark.parametrize("missing", [USEFUL, USEFUL[:1], USEFUL[1:]])
+async def test_a_broker_that_closes_after_a_refusal(
+    pbx: SimPbx, protocol: str, missing: tuple[str, ...]
+) -> None:
     """What the bridge need not read may be refused so, too: the rest is tried all the same."""
-    unread = (f"{ROOT}/response/check", f"{ROOT}/dot.check", f"{MINE}/event")
-    for refused in (frozenset(unread[missing:]), frozenset(unread[: missing + 1])):
-        async with Peer(Habits(refuses=refused, closes_after_refusal=True)) as peer:
-            good, line = await said(peer.port, pbx, protocol=protocol)
-            asked = {each.topic_filter for each in peer.subscribed}
-        assert good, line
-        assert "whether events and replies arrive is not known" in line
-        assert set(unread) - refused <= asked
+    async with Peer(Habits(refuses=frozenset(missing), closes_after_refusal=True)) as peer:
+        lines = await said(peer.port, pbx, protocol=protocol)
+        asked = {each.topic_filter for each in peer.subscribed}
+    assert [line.word for line in lines] == ["ok", *("warn" for _ in missing), "warn"], lines
+    assert [
+        line.text.count(f"may not read {topic} ") for line, topic in zip(lines[1:], missing, strict=False)
+    ] == [1 for _ in missing]
+    assert {*FILTERS, *USEFUL} - {*missing} <= asked
