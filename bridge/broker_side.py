@@ -6,7 +6,7 @@ Retries nothing: supervise.py runs `session` again and again.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -18,14 +18,16 @@ from bridge.core.model import Instant
 from bridge.core.outbox import SET_ASIDE_S
 from bridge.core.progress import OUTBOX, Progress
 from bridge.core.reports import UserRecord
-from bridge.core.restore import newest
+from bridge.core.restore import Memory
+from bridge.core.retained import Retained
 from bridge.core.rivalry import Rivalry
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, StandsBack, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.encode import encode, packet_size
+from bridge.mqtt.readback import read_back
 from bridge.mqtt.rival import Found
-from bridge.mqtt.session import BrokerSession, hears_itself, read_back
+from bridge.mqtt.session import BrokerSession, hears_itself
 from bridge.ops.observer import Observer
 from bridge.publisher import Publisher
 from bridge.recall import Recall
@@ -63,7 +65,7 @@ class BrokerSide:
         self,
         door: Door,
         publisher: Publisher,
-        kept_users: Mapping[str, object],
+        memory: Memory,
         *,
         observer: Observer,
         clock: Callable[[], Instant],
@@ -77,7 +79,7 @@ class BrokerSide:
         self.inbound_dropped: Counter[str] = Counter()
         self._door = door
         self._publisher = publisher
-        self._kept_users = kept_users
+        self._memory = memory
         self._observer = observer
         self._clock = clock
         self._arrived = arrived
@@ -158,27 +160,34 @@ class BrokerSide:
 
     async def _read_back(self, connection: Connection) -> None:
         """Remember the earlier run; not yet, where it must be asked for user by user: see `recall`."""
-        memory = await read_back(connection, self._publisher.topics)
+        retained = self._new_retained()
+        found = await read_back(connection, self._publisher.topics, retained)
+        self._observer.cleared(found.cleared)
         self.has_read.set()
-        complete = memory.users or self._kept_users or not memory.was_here
-        if complete or not connection.limits.retain_available:
-            self._remember(memory.users)
+        told = retained.users or found.cleared or self._memory.whole
+        if told or not found.was_here or not connection.limits.retain_available:
+            self._remember(retained)
 
-    def _remember(self, users: Mapping[str, object]) -> None:
-        self._publisher.restore(newest(users, self._kept_users))
-        self._kept_users = {}
+    def _new_retained(self) -> Retained:
+        return Retained(self._memory, self._publisher.scope, self._clock)
+
+    def _remember(self, retained: Retained) -> None:
+        self._publisher.restore(retained.users)
+        self._observer.left_out(retained.left_out)
+        self._memory = Memory()
         self.remembers.set()
 
     async def recall(self, records: Sequence[UserRecord]) -> None:
         """Read back what was told of these users, topic by topic, in as many sessions as it takes."""
         while not self.remembers.is_set():
             await self._open.wait()
-            recall = Recall.of(self._publisher.topics, records, self._publisher.scope.topic_id)
+            retained = self._new_retained()
+            recall = Recall.of(self._publisher.topics, records, self._publisher.scope.topic_id, retained)
             connection, self._recall = self._connection, recall
             try:
                 if connection is not None:
                     await recall.read(connection)
-                    self._remember(recall.found)
+                    self._remember(retained)
                     self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
                     self.wake()
             except LinkError:  # the session may go on all the same: ask it again

@@ -13,7 +13,7 @@ from bridge import clock
 from bridge.commander import CommandSettings
 from bridge.config import Config, Pbx
 from bridge.config_tls import Tls
-from bridge.core.draft import Scope
+from bridge.core.draft import Most, Scope
 from bridge.core.journal import Journal, Kept, hand_over
 from bridge.core.outbox import Limits
 from bridge.core.progress import Pace
@@ -136,6 +136,7 @@ class Builder:
                 calls=tuple(rule.to_rule() for rule in pbx.calls),
                 user_id=self._config.user_id,
                 encode_dots=self._config.mqtt.encode_dots,
+                most=Most(**pbx.limits.model_dump()),
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(

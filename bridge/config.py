@@ -121,6 +121,14 @@ class RuleSection(Section):
         return Rule(**self.model_dump())
 
 
+class PbxLimits(Section):
+    """How much of a PBX is kept; what it names beyond that is left out and counted."""
+
+    users: int = Field(20_000, ge=1, le=200_000)
+    calls: int = Field(5_000, ge=1, le=100_000)
+    calls_per_user: int = Field(1_024, ge=1, le=100_000)
+
+
 class Pbx(WithPassword):
     """One PBX or dynamic PBX."""
 
@@ -149,6 +157,7 @@ class Pbx(WithPassword):
     request_timeout_s: float = Field(10, gt=0, le=60)
     monitor_per_s: float = Field(100, gt=0, le=10_000)
     settle_s: float = Field(2, gt=0, le=60)
+    limits: PbxLimits = PbxLimits()
 
     @field_validator("name")
     @classmethod

@@ -22,6 +22,7 @@ from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.progress import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.reports import Batch
+from bridge.core.restore import Memory, remembered
 from bridge.core.topics import Topics
 from bridge.errors import Crashed
 from bridge.ops.health import LinkStatus
@@ -169,10 +170,8 @@ class Link:
 
     def _leave_journal(self) -> None:
         """The events that wait go out in the name of the next link: it must know the states behind them."""
-        for message in self.outbox.states:
-            topic_id = self._settings.topics.user_in_state(message.topic)
-            if topic_id is not None and isinstance(message.payload, dict):
-                self._journal.left(topic_id, message.payload)
+        if self._broker.remembers.is_set():
+            self._journal.leave(self.publisher.states())
         self._journal.close()
 
     def _bug(self, parts: Iterable[asyncio.Task[None]]) -> BaseException | None:
@@ -222,6 +221,7 @@ class Link:
             loop = asyncio.get_running_loop()
             loop.call_later(self._settings.settle_s, self._reconcile, guid, ids)
         self._observer.events(changes.events)
+        self._observer.left_out(changes.left_out)
         if batch.unreadable:
             self._observer.unreadable(batch.unreadable)
         if batch.list_complete:
@@ -259,13 +259,21 @@ class Link:
         self._progress.alive(POLL, self._clock().monotonic_s)
         self._observer.polled(seconds, events=events)
 
-    def _restore(self) -> Mapping[str, object]:
-        """Take over what an earlier run kept; its user states wait for those of the broker."""
+    def _restore(self) -> Memory:
+        """Take over what an earlier run kept; its user states wait for those of the broker.
+
+        Somebody else may have written into the file: an event on a topic that is not ours is left out.
+        """
         now, kept = self._clock(), self._journal.kept()
         for event in kept.events:
-            self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
+            if self._settings.topics.user_in_event(event.message.topic) is None:
+                self._journal.event_done(event.number)
+            else:
+                self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
         self._commander.restore(kept)
-        return kept.users
+        scope = self._settings.scope
+        users = {topic: remembered(topic, payload, scope, now) for topic, payload in kept.users.items()}
+        return Memory(users, kept.whole)
 
     def _arrived(self, incoming: Incoming) -> None:
         try:
@@ -299,7 +307,7 @@ class Link:
         await self._broker.has_read.wait()
         if not self._broker.remembers.is_set():
             async with self._open_pbx(attempt) as session:
-                users = await list_users(session)
+                users = await list_users(session, self._settings.scope.most.users)
             await self._broker.recall(users)
         self._up = up
         try:

@@ -13,7 +13,7 @@ from bridge.core.message import Json, Message
 from bridge.core.model import Call, Changes, Event, Instant, PbxState
 from bridge.core.outbox import Outbox
 from bridge.core.reports import Batch
-from bridge.core.restore import restore
+from bridge.core.restore import Remembered, restore
 from bridge.core.topics import Topics
 from bridge.core.verbs import VERBS
 from bridge.errors import LinkError, ProtocolError
@@ -77,15 +77,19 @@ class Publisher:
         """The PBX session is up and the list of users complete."""
         return self.status.link == ONLINE
 
-    def restore(self, payloads: Mapping[str, object]) -> None:
+    def restore(self, found: Mapping[str, Remembered | None]) -> None:
         """Start from what we told the world in an earlier run; clear what is not ours."""
         now = self._clock()
-        self.state, strange = restore(self._epoch, payloads, self.scope, now)
+        self.state, strange = restore(self._epoch, found, self.scope, now)
         for topic in strange:
             self._clear_user(topic, now)
         for guid in self.state.users:
             self._journal.user(self.state.topics[guid], self._user_payload(guid))
         self._journal.commit()
+
+    def states(self) -> Mapping[str, Json]:
+        """The state of each user, by topic id."""
+        return {topic_id: self._user_payload(guid) for guid, topic_id in self.state.topics.items()}
 
     def tree(self) -> list[Message]:
         """All that is retained, in the order in which a new broker session must hear it."""

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bridge.core.message import Incoming, Subscription
 from bridge.core.reports import Batch, UserRecord
+from bridge.core.retained import Retained, Verdict
 from bridge.core.topics import Topics, encode
 from bridge.errors import LinkError, Rejected, SessionLost
 from bridge.mqtt.client import Connection
-from bridge.mqtt.session import QUIET_S, decoded
+from bridge.mqtt.readback import QUIET_S, decoded
 from bridge.ports import About, PbxSession
 
 LIST_S = 60.0
@@ -22,7 +23,8 @@ AT_ONCE = 50
 class Listener:
     """Hears a PBX session until the list of users is complete (PbxEvents); does nothing else with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.records: dict[str, UserRecord] = {}
         self.complete = asyncio.Event()
 
@@ -32,7 +34,9 @@ class Listener:
     def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
         """See PbxEvents."""
         del follows
-        self.records.update({record.guid: record for record in batch.users})
+        for record in batch.users:
+            if len(self.records) < self._most or record.guid in self.records:
+                self.records[record.guid] = record
         if batch.list_complete:
             self.complete.set()
 
@@ -52,9 +56,9 @@ class Listener:
         """See PbxEvents."""
 
 
-async def list_users(session: PbxSession) -> Sequence[UserRecord]:
-    """The users of a PBX. Raises the LinkError that ended the session first."""
-    listener = Listener()
+async def list_users(session: PbxSession, most: int) -> Sequence[UserRecord]:
+    """The users of a PBX, but no more than `most`. Raises the LinkError that ended the session first."""
+    listener = Listener(most)
     serving = asyncio.create_task(session.serve(listener), name="list")
     complete = asyncio.create_task(listener.complete.wait(), name="complete")
     try:
@@ -73,25 +77,40 @@ async def list_users(session: PbxSession) -> Sequence[UserRecord]:
 class Recall:
     """The exact state topics of some users, and what is retained there. `wanted`: topic ids."""
 
-    def __init__(self, topics: Topics, wanted: Iterable[str]) -> None:
+    def __init__(self, topics: Topics, wanted: Iterable[str], retained: Retained) -> None:
+        self._retained = retained
         self._ids = {topics.user_state(user): user for user in wanted}
         self._heard = asyncio.Event()
-        self.found: dict[str, object] = {}
+        self.found = False
         self.refused = False
 
     @classmethod
     def of(
-        cls, topics: Topics, records: Sequence[UserRecord], topic_id: Callable[[UserRecord], str]
+        cls,
+        topics: Topics,
+        records: Sequence[UserRecord],
+        topic_id: Callable[[UserRecord], str],
+        retained: Retained,
     ) -> "Recall":
         """All topics that an earlier run may have used for these users."""
-        return cls(topics, [name for each in records for name in (topic_id(each), encode(each.guid))])
+        names = [name for each in records for name in (topic_id(each), encode(each.guid))]
+        return cls(topics, names, retained)
 
     def take(self, incoming: Incoming) -> None:
         """Take a message if it is one of ours."""
         user = self._ids.get(incoming.topic)
         if user is not None and incoming.retain and incoming.payload:
-            self.found[user] = decoded(incoming.payload)
+            self.found = True
+            self._judge(user, incoming.payload)
             self._heard.set()
+
+    def _judge(self, user: str, payload: bytes) -> None:
+        """What is not taken is noted as nobody's, so that its topic is cleared."""
+        verdict = self._retained.judge(user, len(payload))
+        if verdict is Verdict.READ:
+            verdict = self._retained.take(user, len(payload), decoded(payload))
+        if verdict is Verdict.FOREIGN:
+            self._retained.users[user] = None
 
     async def read(self, connection: Connection) -> None:
         """Ask for all of them, and wait until nothing comes any more. Raises a LinkError.

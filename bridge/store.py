@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -129,19 +129,19 @@ class Store:
             kept, self._kept = self._kept, None
             return kept
         if self._db is None:
-            return Kept()
+            return Kept(whole=True)
         try:
             return _read(self._db)
         except sqlite3.Error as error:
             self._broken(error)
-            return Kept()
+            return Kept(whole=True)
 
     def user(self, topic_id: str, payload: Json | None) -> None:
         """See Journal."""
         self._pending.users[topic_id] = None if payload is None else orjson.dumps(payload)
         self._fall_behind()
 
-    def left(self, topic_id: str, payload: Json) -> None:
+    def leave(self, users: Mapping[str, Json]) -> None:
         """See Journal. All states are in the file already."""
 
     def event(self, event: KeptEvent) -> None:
@@ -375,7 +375,7 @@ def _read(db: sqlite3.Connection) -> Kept:
         KeptCommand(request_id, verb, unix_ms, None if reply is None else _json(reply), fingerprint)
         for request_id, verb, unix_ms, reply, fingerprint in rows
     ]
-    return Kept(users, tuple(events), tuple(reversed(newest_first)))
+    return Kept(users, tuple(events), tuple(reversed(newest_first)), whole=True)
 
 
 def _json(raw: bytes) -> Json | None:

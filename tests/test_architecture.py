@@ -42,6 +42,7 @@ LAYERS = {
     "bridge.ops.pages": {"bridge", "bridge.ops.health", "bridge.ops.request"},
     "bridge.ops.request": set[str](),
     "bridge.ops.status": {"bridge.ops.health"},
+    "bridge.ops.trouble": {"bridge.errors", "bridge.supervise"},
     "bridge.ops.web": {"bridge.bugs", "bridge.daemon_threads", "bridge.ops.pages", "bridge.ops.request"},
     "bridge.daemon_threads": set[str](),
     "bridge.publisher": {"bridge.core", "bridge.errors", "bridge.ports", "bridge"},

@@ -58,7 +58,7 @@ def test_it_keeps_what_was_committed(tmp_path: Path) -> None:
     """Events that are not done, the newest state of each user, commands with their replies."""
     path, told = tmp_path / "deep" / "hq.sqlite3", Told()
     store = Store(path, told)
-    assert store.kept() == Kept()
+    assert store.kept() == Kept(whole=True)
     for number in (1, 2, 3):
         store.event(event(number))
     store.event_done(2)
@@ -76,7 +76,10 @@ def test_it_keeps_what_was_committed(tmp_path: Path) -> None:
 
     assert told.said == [None]
     assert reopened(path) == Kept(
-        {"anna": {"missed": 2}}, (event(3), event(4)), (KeptCommand("c-1", "call", 6, {"status": "ok"}),)
+        {"anna": {"missed": 2}},
+        (event(3), event(4)),
+        (KeptCommand("c-1", "call", 6, {"status": "ok"}),),
+        whole=True,
     )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -141,7 +144,7 @@ def test_a_file_of_0_1_0_is_taken_over(tmp_path: Path) -> None:
     db.close()
     commands = KeptCommand("c-1", "call", 5, {"status": "ok"}), KeptCommand("c-2", "ping", 6, None)
     for _ in range(2):
-        assert reopened(path) == Kept({"anna": {"missed": 1}}, (event(1),), commands)
+        assert reopened(path) == Kept({"anna": {"missed": 1}}, (event(1),), commands, whole=True)
     store = Store(path, Told())
     store.command(KeptCommand("c-3", "call", 7, None, "mark"))
     store.close()
@@ -305,6 +308,7 @@ async def test_what_failed_is_written_later(
         {"anna": {"missed": 2}, "bert": {"missed": 1}},
         (event(2),),
         (KeptCommand("c-1", "call", 6, {"status": "ok"}),),
+        whole=True,
     )
 
 
@@ -379,12 +383,12 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     """And one of another version; the bridge starts with an empty one."""
     path = tmp_path / "hq.sqlite3"
     path.write_bytes(b"this is no database, and long enough to be looked at" * 20)
-    assert reopened(path) == Kept()
+    assert reopened(path) == Kept(whole=True)
     assert path.with_suffix(".damaged").exists()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version=99")
     db.close()
-    assert reopened(path) == Kept()
+    assert reopened(path) == Kept(whole=True)
 
 
 def test_rows_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
@@ -408,7 +412,7 @@ def test_a_second_bridge_does_not_get_the_file(tmp_path: Path) -> None:
     first.event(event(1))
     first.commit()
     second = Store(path, told)
-    assert second.kept() == Kept()
+    assert second.kept() == Kept(whole=True)
     second.event(event(2))
     second.commit()
     second.close()
@@ -454,7 +458,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     folder, told = tmp_path / "state", Told()
     folder.write_text("")
     store = Store(folder / "hq.sqlite3", told)
-    assert store.kept() == Kept()
+    assert store.kept() == Kept(whole=True)
     store.event(event(1))
     store.commit()
     assert [said is None for said in told.said] == [False]

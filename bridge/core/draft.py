@@ -1,7 +1,11 @@
 """The working copy of one transition: copied once, changed freely, frozen at the end. Pure from outside."""
 
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Generic, TypeVar
+from urllib.parse import unquote
 
 from bridge.core import topics
 from bridge.core.calls import GATEWAY, YOUNG
@@ -19,9 +23,22 @@ from bridge.core.model import (
 )
 from bridge.core.reports import Party, UserRecord
 from bridge.core.rules import Rule, selects
+from bridge.core.running import Running
 
 Key = TypeVar("Key")
 CONTEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """How much of a PBX is kept. What it names beyond that is left out and counted.
+
+    A trunk has hundreds of calls at once, so the calls of one user are limited far above those of a phone.
+    """
+
+    users: int = 20_000
+    calls: int = 5_000
+    calls_per_user: int = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,7 @@ class Scope:
     calls: tuple[Rule, ...] = ()
     user_id: str = "h323"
     encode_dots: bool = False
+    most: Most = Most()
 
     def topic_id(self, record: UserRecord) -> str:
         """The topic level that a user wants."""
@@ -46,6 +64,38 @@ class Scope:
         return selects(self.calls, record)
 
 
+class _Sets(Generic[Key]):
+    """Guids by some key. A set is copied when it is first touched, not for each guid that comes to it."""
+
+    def __init__(self, before: Mapping[Key, frozenset[str]]) -> None:
+        self._before = before
+        self._touched: dict[Key, set[str]] = {}
+
+    def get(self, key: Key) -> AbstractSet[str]:
+        touched = self._touched.get(key)
+        return self._before.get(key, frozenset()) if touched is None else touched
+
+    def add(self, key: Key, guid: str) -> None:
+        self._touch(key).add(guid)
+
+    def discard(self, key: Key, guid: str) -> None:
+        self._touch(key).discard(guid)
+
+    def finished(self) -> Mapping[Key, frozenset[str]]:
+        if not self._touched:
+            return self._before
+        after = {**self._before, **{key: frozenset(guids) for key, guids in self._touched.items()}}
+        for key, guids in self._touched.items():
+            if not guids:
+                del after[key]
+        return after
+
+    def _touch(self, key: Key) -> set[str]:
+        if key not in self._touched:
+            self._touched[key] = set(self._before.get(key, ()))
+        return self._touched[key]
+
+
 class Draft:
     """A mutable copy of a state that notes what changes. Lives inside one transition only."""
 
@@ -55,9 +105,9 @@ class Draft:
         self.now = now
         self.users = dict(state.users)
         self.topics = dict(state.topics)
-        self._claims = dict(state.claims)
-        self._names = dict(state.names)
-        self.calls = dict(state.calls)
+        self._claims = _Sets(state.claims)
+        self._names = _Sets(state.names)
+        self.running = Running(state.calls)
         self.placed = dict(state.placed)
         self.unseen = None if state.unseen is None else set(state.unseen)
         self.torn = state.torn
@@ -67,6 +117,7 @@ class Draft:
         self._touched: dict[str, None] = {}
         self._gone: dict[str, None] = {}
         self._events: list[Event] = []
+        self._left_out: Counter[str] = Counter()
 
     def put_user(self, user: User) -> None:
         """Add or replace a user and give it, and whoever competes for it, the right topic id."""
@@ -84,20 +135,18 @@ class Draft:
         self.unsettled.discard(guid)
         self._unclaim(user)
 
-    def put_call(self, call: Call) -> None:
-        """Add a call to its user, or replace the one with the same id."""
-        calls = self.calls.get(call.user, ())
-        known = any(other.id == call.id for other in calls)
-        others = tuple(call if other.id == call.id else other for other in calls)
-        self.calls[call.user] = others if known else (*calls, call)
+    @property
+    def is_full(self) -> bool:
+        """There is no room for one more user; those that this session has not confirmed do not count."""
+        return len(self.users) - len(self.unseen or ()) >= self.scope.most.users
 
-    def drop_call(self, call: Call) -> None:
-        """Take a call off its user."""
-        rest = tuple(other for other in self.calls.get(call.user, ()) if other.id != call.id)
-        if rest:
-            self.calls[call.user] = rest
-        else:
-            self.calls.pop(call.user, None)
+    def leave_out(self, limit: str) -> None:
+        """Count what is beyond a limit."""
+        self._left_out[limit] += 1
+
+    def related(self, call: Call) -> list[Call]:
+        """Other calls that may belong to the same conversation."""
+        return self.running.related(call, self._guid_at(call.remote.user))
 
     def tell(self, kind: EventType, guid: str, call: Call | None, *, resync: bool = False) -> None:
         """Number one event of a user and keep it for the end."""
@@ -134,9 +183,9 @@ class Draft:
             self._state,
             users=self.users,
             topics=self.topics,
-            claims=self._claims,
-            names=self._names,
-            calls=self.calls,
+            claims=self._claims.finished(),
+            names=self._names.finished(),
+            calls=self.running.finished(),
             placed=self.placed,
             unseen=None if self.unseen is None else frozenset(self.unseen),
             torn=self.torn,
@@ -145,7 +194,12 @@ class Draft:
             call_count=self._call_count,
         )
         gone = tuple(topic for topic in self._gone if state.user_of(topic) is None)
-        return state, Changes(tuple(self._touched), gone, tuple(self._events))
+        return state, Changes(tuple(self._touched), gone, tuple(self._events), dict(self._left_out))
+
+    def _guid_at(self, topic_id: str | None) -> str | None:
+        """The guid of the user who has this topic id now."""
+        guids = () if topic_id is None else (*self._claims.get(topic_id), unquote(topic_id))
+        return next((guid for guid in guids if self.topics.get(guid) == topic_id), None)
 
     def _user_at_far_end(self, number: str, leg: Call) -> str | None:
         """The user with this number, where the number is no claim of somebody outside.
@@ -158,31 +212,27 @@ class Draft:
             return None
         dialled = leg.direction is Direction.OUTBOUND and leg.state in YOUNG
         known = leg.remote.user == user and leg.remote.number == number
-        (guid,) = self._names["number", number]
-        other = any(
-            call.conference == leg.conference != "" and call.direction is not leg.direction
-            for call in self.calls.get(guid, ())
-        )
-        return user if dialled or known or other else None
+        (guid,) = self._names.get(("number", number))
+        return user if dialled or known or self.running.meets(guid, leg) else None
 
     def _user_named(self, kind: str, name: str) -> str | None:
-        guids = self._names.get((kind, name), frozenset())
+        guids = self._names.get((kind, name))
         return self.topics[next(iter(guids))] if len(guids) == 1 else None
 
     def _claim(self, user: User) -> None:
         wanted = self.scope.topic_id(user.record)
-        self._claims[wanted] = self._claims.get(wanted, frozenset()) | {user.guid}
+        self._claims.add(wanted, user.guid)
         for key in _keys(user.record):
-            self._names[key] = self._names.get(key, frozenset()) | {user.guid}
+            self._names.add(key, user.guid)
         self._settle_topics(wanted, user.guid)
 
     def _unclaim(self, user: User | None) -> None:
         if user is None:
             return
         for key in _keys(user.record):
-            _discard(self._names, key, user.guid)
+            self._names.discard(key, user.guid)
         wanted = self.scope.topic_id(user.record)
-        _discard(self._claims, wanted, user.guid)
+        self._claims.discard(wanted, user.guid)
         self._gone[self.topics.pop(user.guid)] = None
         self._settle_topics(wanted)
 
@@ -191,8 +241,8 @@ class Draft:
 
         With more than two, only the newcomer changes: the others go by their guids already.
         """
-        guids = self._claims.get(wanted, frozenset())
-        for guid in guids if len(guids) <= CONTEST else guids & {claimed_by}:
+        guids = self._claims.get(wanted)
+        for guid in frozenset(guids) if len(guids) <= CONTEST else guids & {claimed_by}:
             topic = wanted if len(guids) == 1 else topics.encode(guid, dots=self.scope.encode_dots)
             before = self.topics.get(guid)
             if topic != before:
@@ -214,11 +264,3 @@ def _keys(record: UserRecord) -> tuple[tuple[str, str], ...]:
     """What a user can be found by."""
     named = (("short_name", record.short_name), ("number", record.number), ("name", record.name))
     return tuple(key for key in named if key[1])
-
-
-def _discard(index: dict[Key, frozenset[str]], key: Key, guid: str) -> None:
-    rest = index.get(key, frozenset()) - {guid}
-    if rest:
-        index[key] = rest
-    else:
-        index.pop(key, None)

@@ -6,22 +6,14 @@ from dataclasses import replace
 
 from bridge.core import calls as legs
 from bridge.core.draft import Draft, Scope
-from bridge.core.model import (
-    CALLS_AT_MOST,
-    Call,
-    Changes,
-    EventType,
-    Instant,
-    Outcome,
-    PbxState,
-    Switch,
-    User,
-)
+from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxState, Switch, User
 from bridge.core.outcome import judge, terminal_event
 from bridge.core.reports import Batch, CallState, LegRecord, UserRecord
 
 Follows = Mapping[int, str]
 PLACED_KEPT = 256
+OVERDUE_S = 3600.0
+"""Where a user has too many calls, the end of one that began earlier than this is taken as lost."""
 _SWITCH = re.compile(r"[01]{2}")
 
 
@@ -89,7 +81,7 @@ def reconcile(
     """The end of these calls was never reported, and the PBX still counts none (wire reference 21)."""
     draft = Draft(state, scope, now)
     if guid in draft.users and draft.users[guid].record.channels == 0:
-        for call in draft.calls.get(guid, ()):
+        for call in draft.running.of(guid):
             if call.id in ids and _needs_its_user(call):
                 _close(draft, call, Outcome.LOST)
     return draft.finish()
@@ -100,9 +92,9 @@ def place(
 ) -> tuple[PbxState, Changes, str]:
     """A command of ours started a leg: name it before, or after, the PBX first reports it."""
     draft = Draft(state, scope, now)
-    known = next((call for call in draft.calls.get(guid, ()) if call.handle == handle), None)
+    known = draft.running.by_handle(guid, handle)
     if known is not None:
-        draft.put_call(replace(known, command_id=command_id))
+        draft.running.put(replace(known, command_id=command_id))
         draft.put_user(draft.users[guid])
         return *draft.finish(), known.id
     call_id = draft.new_call_id()
@@ -127,6 +119,8 @@ def _see_user(draft: Draft, record: UserRecord) -> None:
         draft.unseen.discard(record.guid)
     if not record.active or not draft.scope.publishes(record):
         _remove_user(draft, record.guid)
+    elif known is None and draft.is_full:
+        draft.leave_out("users")
     elif known is None:
         now = draft.now.unix_ms
         draft.put_user(User(record, since_ms=now, changed_ms=now))
@@ -145,12 +139,12 @@ def _remove_user(draft: Draft, guid: str) -> None:
 
 
 def _lose_calls(draft: Draft, guid: str) -> None:
-    for call in draft.calls.get(guid, ()):
+    for call in draft.running.of(guid):
         _close(draft, call, Outcome.LOST)
 
 
 def _lose_unconfirmed(draft: Draft, guid: str) -> None:
-    for call in draft.calls.get(guid, ()):
+    for call in draft.running.of(guid):
         if call.handle is None:
             _close(draft, call, Outcome.LOST)
 
@@ -192,18 +186,38 @@ def _see_leg(draft: Draft, guid: str, record: LegRecord, *, ends_next: bool) -> 
 
 
 def _open(draft: Draft, guid: str, record: LegRecord) -> None:
-    for oldest in draft.calls.get(guid, ())[: 1 - CALLS_AT_MOST]:
-        _close(draft, oldest, Outcome.LOST)
+    if not _has_room(draft, guid):
+        return
     placed = draft.placed.pop((guid, record.leg), None)
     call_id, command_id = placed or (draft.new_call_id(), None)
     kind_of_user = draft.users[guid].record.type
     fresh = legs.opened(call_id, guid, kind_of_user, record, draft.now)
     call = replace(legs.advanced(fresh, kind_of_user, record, draft, draft.now), command_id=command_id)
     resync = guid in draft.unsettled and placed is None
-    draft.put_call(call)
+    draft.running.put(call)
     for kind in legs.events_between(None, call, resync=resync):
         draft.tell(kind, guid, call, resync=resync)
     draft.put_user(draft.users[guid])
+
+
+def _has_room(draft: Draft, guid: str) -> bool:
+    """Tell whether one more call may begin; what is overdue makes room.
+
+    So a PBX that loses ends does not hide new calls for ever, and one that names legs without end does not
+    make an event for each.
+    """
+    most, limit = draft.scope.most, ""
+    if draft.running.count_of(guid) >= most.calls_per_user:
+        limit = "calls_per_user"
+    elif draft.running.count >= most.calls:
+        limit = "calls"
+    oldest = draft.running.oldest(guid) if limit else None
+    if oldest is not None and draft.now.monotonic_s - oldest.started_s > OVERDUE_S:
+        _close(draft, oldest, Outcome.LOST)
+    elif limit:
+        draft.leave_out(limit)
+        return False
+    return True
 
 
 def _advance(draft: Draft, known: Call, record: LegRecord, *, ends_next: bool) -> None:
@@ -213,10 +227,10 @@ def _advance(draft: Draft, known: Call, record: LegRecord, *, ends_next: bool) -
         return
     kinds = legs.events_between(known, call, resync=False)
     if ends_next and legs.only_lets_go(known, call):
-        draft.put_call(call)
+        draft.running.put(call)
         return
     if kinds or call.handle != known.handle:
-        draft.put_call(call)
+        draft.running.put(call)
     for kind in kinds:
         draft.tell(kind, call.user, call)
     if kinds:
@@ -225,12 +239,11 @@ def _advance(draft: Draft, known: Call, record: LegRecord, *, ends_next: bool) -
 
 def _close(draft: Draft, call: Call, outcome: Outcome | None) -> None:
     """The one terminal event of a call; without an outcome given, what was seen of it decides."""
-    running = (other for calls in draft.calls.values() for other in calls)
     kind_of_user = draft.users[call.user].record.type
-    judged = judge(call, kind_of_user, running, draft.topics) if outcome is None else outcome
+    judged = judge(call, kind_of_user, draft.related(call), draft.topics) if outcome is None else outcome
     last = legs.ended(replace(call, outcome=judged), draft.now)
     kind = terminal_event(last)
-    draft.drop_call(call)
+    draft.running.drop(call)
     user = draft.users[call.user]
     missed = user.missed + (kind is EventType.MISSED)
     draft.put_user(replace(user, last_call=last, missed=missed))
@@ -239,19 +252,7 @@ def _close(draft: Draft, call: Call, outcome: Outcome | None) -> None:
 
 def _known_call(draft: Draft, guid: str, record: LegRecord) -> Call | None:
     """By its handle; else, after a reconnect, the unconfirmed call that looks most like it."""
-    calls = draft.calls.get(guid, ())
-    by_handle = next((call for call in calls if call.handle == record.leg), None)
-    if by_handle is not None:
-        return by_handle
-    waiting = [call for call in calls if call.handle is None and _looks_like(call, record)]
-    number = record.remote.number
-    return min(waiting, key=lambda call: call.remote.number != number, default=None)
-
-
-def _looks_like(call: Call, record: LegRecord) -> bool:
-    if call.conference and record.conference:
-        return call.conference == record.conference
-    return call.remote.number == record.remote.number
+    return draft.running.by_handle(guid, record.leg) or draft.running.like(guid, record)
 
 
 def _needs_its_user(call: Call) -> bool:

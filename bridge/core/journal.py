@@ -43,11 +43,15 @@ class KeptCommand:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an earlier run left: user payloads by topic id, events and commands, oldest first."""
+    """What an earlier run left: user payloads by topic id, events and commands, oldest first.
+
+    `whole`: this is a memory of all users that were published, so that the broker need not be believed.
+    """
 
     users: Mapping[str, object] = field(default_factory=dict)
     events: tuple[KeptEvent, ...] = ()
     commands: tuple[KeptCommand, ...] = ()
+    whole: bool = False
 
 
 class Journal(Protocol):
@@ -61,8 +65,8 @@ class Journal(Protocol):
         """A user's state was told, or (None) cleared."""
         ...
 
-    def left(self, topic_id: str, payload: Json) -> None:
-        """The link ends, and the broker does not have this state of a user."""
+    def leave(self, users: Mapping[str, Json]) -> None:
+        """The link ends, and these are the states of all its users."""
         ...
 
     def event(self, event: KeptEvent) -> None:
@@ -120,20 +124,22 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._left: dict[str, Json] = {}
+        self._whole = False
         self._events: dict[int, KeptEvent] = {}
         self._commands: dict[str, KeptCommand] = {}
 
     def kept(self) -> Kept:
-        """See Journal; the states of users are read back from the broker, but those it did not get."""
-        return Kept(dict(self._left), tuple(self._events.values()), tuple(self._commands.values()))
+        """See Journal; before the first link ends, the broker's memory is the only one of users."""
+        events, commands = tuple(self._events.values()), tuple(self._commands.values())
+        return Kept(dict(self._left), events, commands, self._whole)
 
-    def user(self, topic_id: str, payload: Json | None) -> None:  # noqa: ARG002  (the broker keeps it)
+    def user(self, topic_id: str, payload: Json | None) -> None:  # noqa: ARG002  (the link keeps it)
         """See Journal."""
         self._left.pop(topic_id, None)
 
-    def left(self, topic_id: str, payload: Json) -> None:
+    def leave(self, users: Mapping[str, Json]) -> None:
         """See Journal."""
-        self._left[topic_id] = payload
+        self._left, self._whole = dict(users), True
 
     def event(self, event: KeptEvent) -> None:
         """See Journal."""

@@ -47,10 +47,6 @@ class EventType(enum.StrEnum):
     SWITCHED = "switched"
 
 
-CALLS_AT_MOST = 1024
-"""Of one user at once, trunks included: a PBX that never reports an end must not cost memory without end."""
-
-
 @dataclass(frozen=True, slots=True)
 class Instant:
     """One moment on two clocks: Unix milliseconds for people, monotonic seconds for durations."""
@@ -196,8 +192,12 @@ class PbxState:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one transition changed: users to publish, topic ids to clear, events to tell, in order."""
+    """What one transition changed: users to publish, topic ids to clear, events to tell, in order.
+
+    `left_out`: how many records were beyond each limit.
+    """
 
     users: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)

@@ -12,9 +12,12 @@ _QUIET_CAUSES = frozenset({causes.NORMAL_CLEARING, causes.TAKEN_ELSEWHERE, cause
 
 
 def judge(call: Call, user_type: str, others: Iterable[Call], topics: Mapping[str, str]) -> Outcome:
-    """Name the outcome of an ended call from it, the calls that still run, and all users' topic ids."""
+    """Name the outcome of an ended call from it, other calls that run, and all users' topic ids.
+
+    `others` may leave out what has neither conference nor far end in common with it, nor is its far end's.
+    """
     topic = topics.get(call.user, "")
-    rest = [other for other in others if other.id != call.id]
+    rest = list(others)
     inbound = call.direction is Direction.INBOUND
     if user_type == QUEUE and inbound:
         return _of_queued(call, topic, rest)

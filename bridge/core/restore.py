@@ -1,68 +1,87 @@
-"""What we told the world before we were started: retained user states read back. Pure and total.
+"""What we told the world before we were started: state payloads read back. Pure and total.
 
-The broker is not trusted: what does not look like ours is left out, and the caller clears its topic.
+What does not look like ours is left out, and the caller clears its topic. How far a payload may be believed
+that somebody else could have written: see retained.py.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from bridge.core import topics
 from bridge.core.draft import Draft, Scope
-from bridge.core.model import CALLS_AT_MOST, Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
+from bridge.core.model import Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
 from bridge.core.reports import CallState, Group, Presence, UserRecord
 
 Word = TypeVar("Word", bound=StrEnum)
 LARGEST = 2**53
 """The largest whole number that every JSON reader and writer keeps."""
+LONGEST_TEXT = 1024
+"""The longest text that a record of a PBX brings, too."""
 YEARS = range(1971, 9999)
 """After the epoch and before the last year, whatever the zone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A user as an earlier run published it, with the calls that ran."""
+
+    user: User
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What this bridge knows without the broker, by topic id; None: a topic that is to be cleared.
+
+    `whole`: there is a memory of our own, so that nothing else was published by us. It may be new and empty.
+    """
+
+    users: Mapping[str, Remembered | None] = field(default_factory=dict)
+    whole: bool = False
+
+
+def remembered(topic: str, payload: object, scope: Scope, now: Instant) -> Remembered | None:
+    """The user in a state payload; None where it cannot be one of ours."""
+    fields = _Fields(payload)
+    user = _user(topic, fields, scope.user_id)
+    if user is None:
+        return None
+    return Remembered(user, _calls(fields.items("calls")[: scope.most.calls_per_user], user.guid, now))
+
+
 def restore(
-    epoch: str, payloads: Mapping[str, object], scope: Scope, now: Instant
+    epoch: str, found: Mapping[str, Remembered | None], scope: Scope, now: Instant
 ) -> tuple[PbxState, tuple[str, ...]]:
-    """The state behind retained user payloads (by topic id), and the topic ids that are not of it.
+    """The state behind what is remembered by topic id, and the topic ids that are not of it.
 
     Of a user under two topics (killed while it was renamed) the one counts that was told last.
     """
     draft = Draft(PbxState(epoch), scope, now)
-    for topic, user in _latest(payloads, scope.user_id).items():
+    room = scope.most.calls
+    for user, running in _latest(found):
         draft.put_user(user)
         draft.users[user.guid] = user
-        for call in _calls(_Fields(payloads[topic]).items("calls"), user.guid, now):
-            draft.put_call(call)
+        for call in running[:room]:
+            draft.running.put(call)
+        room = max(0, room - len(running))
     state, _ = draft.finish()
     kept = set(state.topics.values())
-    return state, tuple(topic for topic in payloads if topic not in kept)
+    return state, tuple(topic for topic in found if topic not in kept)
 
 
-def newest(retained: Mapping[str, object], kept: Mapping[str, object]) -> dict[str, object]:
-    """Of what the broker and our own file remember of each user, the one that was told last.
-
-    They differ when we were killed between keeping and publishing, when the broker lost its memory, or
-    when the bridge ran elsewhere for a while.
-    """
-
-    def told(payload: object) -> int:
-        return _Fields(payload).moment("time") or 0
-
-    ours = {topic: payload for topic, payload in kept.items() if told(payload) >= told(retained.get(topic))}
-    return {**retained, **ours}
-
-
-def _latest(payloads: Mapping[str, object], user_id: str) -> Mapping[str, User]:
-    """Each user under one topic; of the same moment, the later of the mapping."""
-    latest: dict[str, tuple[str, User]] = {}
-    for topic, payload in payloads.items():
-        user = _user(topic, _Fields(payload), user_id)
-        if user is not None and (
-            user.guid not in latest or user.changed_ms >= latest[user.guid][1].changed_ms
-        ):
-            latest[user.guid] = topic, user
-    return dict(latest.values())
+def _latest(found: Mapping[str, Remembered | None]) -> Iterator[tuple[User, tuple[Call, ...]]]:
+    """Each user once; of the same moment, the later of the mapping."""
+    latest: dict[str, Remembered] = {}
+    for each in found.values():
+        if each is None:
+            continue
+        other = latest.get(each.user.guid)
+        if other is None or each.user.changed_ms >= other.user.changed_ms:
+            latest[each.user.guid] = each
+    return ((each.user, each.calls) for each in latest.values())
 
 
 def _user(topic: str, fields: "_Fields", user_id: str) -> User | None:
@@ -98,7 +117,7 @@ def _record(topic: str, guid: str, fields: "_Fields", user_id: str) -> UserRecor
             "" if activity == "available" else activity, presence.text("status"), presence.text("note")
         ),
         groups=tuple(Group(group.text("name"), group.flag("active")) for group in fields.items("groups")),
-        emails=tuple(email for email in fields.values("emails") if isinstance(email, str)),
+        emails=tuple(email[:LONGEST_TEXT] for email in fields.values("emails") if isinstance(email, str)),
         location=fields.text("location"),
         node=fields.text("node"),
         is_switch=bool(fields.sub("switch").fields),
@@ -106,7 +125,7 @@ def _record(topic: str, guid: str, fields: "_Fields", user_id: str) -> UserRecor
 
 
 def _calls(items: "tuple[_Fields, ...]", guid: str, now: Instant) -> tuple[Call, ...]:
-    calls = (_call(fields, guid, now) for fields in items[:CALLS_AT_MOST])
+    calls = (_call(fields, guid, now) for fields in items)
     return tuple(call for call in calls if call is not None and call.state is not CallState.ENDED)
 
 
@@ -188,7 +207,7 @@ class _Fields:
 
     def text(self, key: str) -> str:
         value = self.fields.get(key)
-        return value if isinstance(value, str) else ""
+        return value[:LONGEST_TEXT] if isinstance(value, str) else ""
 
     def flag(self, key: str) -> bool:
         return self.fields.get(key) is True

@@ -97,6 +97,14 @@ class Topics:
             case _:
                 return None
 
+    def user_in_event(self, topic: str) -> str | None:
+        """The topic id in the topic of a user's events; None for any other topic."""
+        match topic.removeprefix(f"{self.root}/").split("/"):
+            case ["user", user, "event"] if topic.startswith(f"{self.root}/"):
+                return user
+            case _:
+                return None
+
     def command_in(self, topic: str) -> tuple[str | None, str] | None:
         """The user's topic id, if any, and the verb of a command topic; None for any other topic."""
         if not topic.startswith(f"{self.root}/"):

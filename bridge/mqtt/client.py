@@ -14,7 +14,7 @@ from typing import Any
 from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bridge.core.message import BrokerLimits, Message, Subscription
+from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt import reasons, translate
 from bridge.mqtt.encode import encode, packet_size
@@ -96,7 +96,10 @@ async def _open(settings: BrokerSettings, will: Message, protocol: str) -> "Conn
 
 
 class Connection:
-    """An open connection. `lost` gets the LinkError that ended it."""
+    """An open connection. `lost` gets the LinkError that ended it.
+
+    Messages wait in `incoming`, unless there is a `listener`: then that one gets each as it comes.
+    """
 
     def __init__(self, settings: BrokerSettings, will: Message, protocol: str) -> None:
         self.protocol = protocol
@@ -107,6 +110,7 @@ class Connection:
         self.largest_taken = 0
         self.silent = False
         self.incoming = Inbox()
+        self.listener: Callable[[Incoming], None] | None = None
         self.dropped = 0
         self.oversized = 0
         self.oversized_topic = ""
@@ -130,6 +134,11 @@ class Connection:
     def heard_s(self) -> float:
         """When the broker last said anything, in monotonic seconds."""
         return self._driver.heard_s
+
+    @property
+    def writing(self) -> bool:
+        """Something that we sent has not left us."""
+        return bool(self._client.want_write())
 
     async def open(self) -> None:
         """Connect and wait until the broker accepts us."""
@@ -319,8 +328,9 @@ class Connection:
         if self._client.reads_too_much:
             self.oversized += 1
             self.oversized_topic = message.topic
+        hear = self.listener or self.incoming.put_nowait
         try:
-            self.incoming.put_nowait(translate.incoming(message))
+            hear(translate.incoming(message))
         except asyncio.QueueFull:
             self.dropped += 1
         except UnicodeDecodeError as error:

@@ -1,12 +1,8 @@
-"""One broker session: read back, subscribe, tell everything, then pump out and route in. Retries nothing."""
+"""One broker session: subscribe, tell everything, then pump out and route in. Retries nothing."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Protocol
-
-import orjson
 
 from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.model import Instant
@@ -17,46 +13,9 @@ from bridge.mqtt.client import Connection
 from bridge.mqtt.settings import MQTT_5
 
 WINDOW = 50
-QUIET_S = 0.3
-"""Nothing for this long: all that is retained has come."""
 WATCH_S, PATIENCE_S = 0.5, 60
 REST_S = 1.0
 """How long a broker that cannot take a message for the moment is left alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What is retained of an earlier run: user payloads by topic id, and whether our own state was there."""
-
-    users: Mapping[str, object]
-    was_here: bool
-
-
-async def read_back(connection: Connection, topics: Topics) -> Memory:
-    """What is retained of our users: the memory of an earlier run.
-
-    Our own `offline`, which is true at that moment, comes back and marks the end on most brokers. Others
-    send what is retained later, so that it must also have become quiet.
-    QoS 0: Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1, and no
-    acknowledgement of ours may be outstanding when the session begins to count them.
-    """
-    await connection.subscribe([Subscription(each, qos=0) for each in (topics.state, topics.user_states)])
-    connection.publish(Message(topics.state, "offline", retain=True, qos=0))
-    found: dict[str, object] = {}
-    was_here = False
-    quiet_s = connection.settings.connect_timeout_s
-    with contextlib.suppress(TimeoutError):
-        while True:
-            async with asyncio.timeout(quiet_s):
-                incoming = await _next(connection)
-            if not incoming.retain and incoming.topic == topics.state:
-                quiet_s = QUIET_S
-            was_here = was_here or (incoming.retain and incoming.topic == topics.state)
-            user = topics.user_in_state(incoming.topic)
-            if user is not None and incoming.retain and incoming.payload:
-                found[user] = decoded(incoming.payload)
-    connection.unsubscribe([topics.user_states, topics.state])
-    return Memory(found, was_here)
 
 
 class SessionEvents(Protocol):
@@ -203,26 +162,3 @@ def own_state(topics: Topics) -> Subscription:
 def hears_itself(connection: Connection) -> bool:
     """An MQTT 3.1.1 broker sends us what we publish on a topic we listen to."""
     return connection.protocol != MQTT_5
-
-
-async def _next(connection: Connection) -> Incoming:
-    """The next message. Raises the LinkError when the connection is lost first."""
-    if not connection.incoming.empty():
-        return connection.incoming.get_nowait()
-    getting = asyncio.ensure_future(connection.incoming.get())
-    waiting: list[asyncio.Future[Any]] = [getting, connection.lost]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if getting.done():
-            return getting.result()
-        raise connection.lost.result()
-    finally:
-        getting.cancel()
-
-
-def decoded(payload: bytes) -> object:
-    """The JSON of a payload; None for anything else."""
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return None

@@ -39,6 +39,7 @@ REQUEST = ("operation", "result")
 LINK_STATES = (CONNECTING, SYNCING, ONLINE, UNREACHABLE, REJECTED, STOPPED)
 DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized")
 TURNED_AWAY = ("crowd", "late")
+LIMITS = ("users", "calls", "calls_per_user", "retained")
 FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
 """Codes of commands that a person at the bus did not cause."""
 _ERRORS: tuple[type[LinkError], ...] = (
@@ -195,6 +196,11 @@ class Metrics:
         self.unreadable = self._counter(
             "unreadable_records", "Records in answers of the PBX that are no XML and were left out."
         )
+        self.left_out = self._counter(
+            "left_out_records",
+            "Users, calls and retained states beyond a limit that were left out, by limit.",
+            "limit",
+        )
         self.dropped = self._counter("dropped_messages", "Messages dropped, by reason.", "reason")
         self.held_back = self._counter(
             "held_back_messages", "Messages the broker could not take for the moment; they come again."
@@ -278,6 +284,8 @@ class Metrics:
                 self.sessions.labels(pbx, side, error.__name__)
         for reason in DROPS:
             self.dropped.labels(pbx, reason)
+        for limit in LIMITS:
+            self.left_out.labels(pbx, limit)
 
     def _own(self, name: str, what: str) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", what, registry=self.registry)

@@ -1,9 +1,8 @@
 """What people see of a link: its log lines and its metrics, from the same few occurrences."""
 
-import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
@@ -17,71 +16,19 @@ from bridge.core.verbs import VERBS
 from bridge.errors import LinkError, Rejected, StandsBack, Unreachable
 from bridge.ops.health import LinkStatus, Side
 from bridge.ops.metrics import LINK_STATES, SIDES, Metrics
+from bridge.ops.trouble import REMIND_S, Logger, Trouble
 from bridge.publisher import REJECTED, Publisher
-from bridge.supervise import STAYED_S, Down
+from bridge.supervise import Down
 
-REMIND_S = 300.0
 LONGEST_REASON = 300
-Logger = structlog.typing.FilteringBoundLogger
-
+LEFT_OUT = {
+    "users": "the PBX has more users: raise limits.users of this PBX, or choose users by rules",
+    "calls": "the PBX has more calls at once: raise limits.calls of this PBX",
+    "calls_per_user": "one user has more calls at once: raise limits.calls_per_user of this PBX",
+    "retained": "more is retained at the broker than the bridge takes: who may write our user states?",
+}
+"""What was beyond each limit, and what to do about it."""
 NAMED_AT_MOST, SHOWN_AT_ONCE, NAMED_WITHIN_S = 1000, 10, 60.0
-
-
-class Trouble:
-    """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them.
-
-    A session that comes up and breaks again and again is one trouble: it ends when one has stayed up.
-    """
-
-    def __init__(self, side: str, log: Logger, clock: Callable[[], float] = time.monotonic) -> None:
-        self._side = side
-        self._log = log
-        self._clock = clock
-        self._failures = 0
-        self._ups = 0
-        self._said_s = 0.0
-        self._said: set[type[LinkError]] = set()
-        self._quiet_up: Mapping[str, object] | None = None
-        self._up_s: float | None = None
-
-    def down(self, down: Down) -> None:
-        """A session ended or did not come about."""
-        if down.stayed:
-            self._over()
-        self._up_s = None
-        self._failures += 1
-        now = self._clock()
-        loud = type(down.cause) not in self._said or now - self._said_s >= REMIND_S
-        self._said_s, self._ups = (now, 0) if loud else (self._said_s, self._ups)
-        self._said.add(type(down.cause))
-        level = logging.ERROR if isinstance(down.cause, StandsBack) else logging.WARNING
-        self._log.log(
-            level if loud else logging.DEBUG,
-            f"{self._side} down",
-            reason=down.cause.reason,
-            retry_in_s=round(down.retry_s, 1),
-            failures=self._failures,
-        )
-
-    def up(self, **facts: object) -> None:
-        """A session has proved itself: news once after each failure that was; then it must stay up."""
-        self._up_s = self._clock()
-        self._ups += 1
-        self._quiet_up = None if self._ups == 1 else facts
-        level = logging.INFO if self._ups == 1 else logging.DEBUG
-        self._log.log(level, f"{self._side} up", failures=self._failures, **facts)
-
-    def look(self) -> None:
-        """End the trouble when the session has stayed up."""
-        if self._up_s is not None and self._clock() - self._up_s >= STAYED_S:
-            self._over()
-
-    def _over(self) -> None:
-        if self._quiet_up is not None:
-            self._log.info(f"{self._side} up", failures=self._failures, **self._quiet_up)
-        self._failures = self._ups = 0
-        self._quiet_up = self._up_s = None
-        self._said.clear()
 
 
 class Observer:
@@ -108,6 +55,7 @@ class Observer:
         self._refused_topics = ""
         self._limits: set[str] = set()
         self._unanswered, self._unanswered_again_s = 0, 0.0
+        self._limits_reached: set[str] = set()
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
 
@@ -304,6 +252,23 @@ class Observer:
             topic=topic,
             hint="it was not read; what is retained there and ours is cleared",
         )
+
+    def left_out(self, counts: Mapping[str, int]) -> None:
+        """What was beyond a limit was left out; each limit is named once."""
+        for limit, count in counts.items():
+            self._metrics.left_out.labels(self._pbx, limit).inc(count)
+            if limit not in self._limits_reached:
+                self._limits_reached.add(limit)
+                self.log.warning("limit reached", limit=limit, count=count, hint=LEFT_OUT[limit])
+
+    def cleared(self, count: int) -> None:
+        """Retained states that are not ours were cleared at the start."""
+        if count:
+            self.log.warning(
+                "foreign states cleared",
+                count=count,
+                hint="somebody else may write our user states, or the state directory is of another bridge",
+            )
 
     def limited(self, reason: str, **hint: str) -> None:
         """What the broker cannot do; said once."""

@@ -1,5 +1,6 @@
 """For the core's tests: short ways to make records, and a folder of histories."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ from bridge.core import fold
 from bridge.core.draft import Scope
 from bridge.core.model import Changes, Event, Instant, PbxState
 from bridge.core.reports import Batch, CallState, LegRecord, Party, UserRecord
+from bridge.core.restore import remembered, restore
 
 SCOPE = Scope()
 ANNA, BERT, GATE = "g-anna", "g-bert", "g-gate"
@@ -28,6 +30,14 @@ def leg(number: int = 7, state: CallState = CallState.SETUP, follow: int = 1, **
     """A leg record of an inbound call from outside, unless said otherwise."""
     defaults: dict[str, Any] = {"to_user": True, "remote": OUTSIDE, "conference": "c1"}
     return LegRecord(follow, number, state, **{**defaults, **more})
+
+
+def restored(
+    epoch: str, payloads: Mapping[str, object], scope: Scope, now: Instant
+) -> tuple[PbxState, tuple[str, ...]]:
+    """The state behind these payloads, and the topic ids that are not of it."""
+    found = {topic: remembered(topic, payload, scope, now) for topic, payload in payloads.items()}
+    return restore(epoch, found, scope, now)
 
 
 class History:

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core import fold
 from bridge.core.draft import Scope
-from bridge.core.model import CALLS_AT_MOST, Direction
+from bridge.core.model import Direction
 from bridge.core.reports import Batch, CallState, LegRecord, Party, Side, UserRecord
 from bridge.core.rules import Rule
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
@@ -32,16 +32,6 @@ def test_incoming_answered_and_ended() -> None:
     assert last is not None
     assert (last.ring_s, last.talk_s, last.outcome) == (2.0, 1.0, "answered")
     assert history.state.calls == {}
-
-
-def test_calls_whose_ends_are_never_reported_are_bounded() -> None:
-    """The oldest is lost, each with its one terminal event."""
-    history = History().start()
-    history.take(Batch(legs=tuple(leg(number, S.CONNECTED) for number in range(CALLS_AT_MOST + 3))))
-
-    handles = [call.handle for call in history.state.calls[ANNA]]
-    assert handles == list(range(3, CALLS_AT_MOST + 3))
-    assert (history.types().count("ended"), history.outcome()) == (3, "lost")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,6 @@
 from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, MemoryJournal, hand_over
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
-from bridge.core.restore import newest
-
-EARLIER, LATER = "2026-11-23T14:00:00.000Z", "2026-11-23T15:00:00.000Z"
 
 
 def test_memory_keeps_what_waits_and_the_newest_ids() -> None:
@@ -25,6 +22,20 @@ def test_memory_keeps_what_waits_and_the_newest_ids() -> None:
     assert (kept.users, len(kept.commands), kept.commands[0].id) == ({}, COMMANDS_AT_MOST, "1")
 
 
+def test_memory_is_whole_once_a_link_has_left_its_states() -> None:
+    """Until then the broker's memory of users is the only one; the next link takes the states over."""
+    journal = MemoryJournal()
+    assert not journal.kept().whole
+    journal.leave({"anna": {"missed": 1}, "bert": {"missed": 0}})
+    assert (dict(journal.kept().users), journal.kept().whole) == (
+        {"anna": {"missed": 1}, "bert": {"missed": 0}},
+        True,
+    )
+    journal.user("anna", {"missed": 1})
+    journal.user("bert", None)
+    assert journal.kept().users == {}
+
+
 def test_what_one_journal_kept_goes_behind_what_another_has() -> None:
     """Events get numbers of the other one, in order; a newer state replaces its own."""
     memory, other = MemoryJournal(), MemoryJournal()
@@ -32,8 +43,8 @@ def test_what_one_journal_kept_goes_behind_what_another_has() -> None:
         journal.event(KeptEvent(1, Message("t", {"word": word}), 0))
     command = KeptCommand("c-1", "call", 0, None)
     memory.command(command)
-    memory.left("anna", {"missed": 1})
-    other.left("anna", {"missed": 0})
+    memory.leave({"anna": {"missed": 1}})
+    other.leave({"anna": {"missed": 0}})
     hand_over(memory.kept(), other)
     kept = other.kept()
     assert [(event.number, event.message.payload) for event in kept.events] == [
@@ -56,17 +67,3 @@ def test_events_of_an_earlier_run_go_first_and_keep_their_numbers() -> None:
     for number in (9, 10):
         outbox.put_event(Message("t", {"seq": number}), 0.0)
     assert done == [7, 8]
-
-
-def test_of_two_memories_the_later_counts() -> None:
-    """For each user the payload that was told last; of the same moment, the one of the file."""
-    retained = {"a": {"time": LATER, "n": 1}, "b": {"time": EARLIER, "n": 1}, "c": {"n": 1}, "d": {"n": 1}}
-    kept = {"a": {"time": EARLIER, "n": 2}, "b": {"time": EARLIER, "n": 2}, "c": {"n": 2}, "e": {"n": 2}}
-    merged = newest(retained, kept)
-    assert {topic: payload["n"] for topic, payload in merged.items() if isinstance(payload, dict)} == {
-        "a": 1,
-        "b": 2,
-        "c": 2,
-        "d": 1,
-        "e": 2,
-    }

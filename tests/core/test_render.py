@@ -12,9 +12,8 @@ from bridge.core import render
 from bridge.core.draft import Scope
 from bridge.core.model import Call, Direction, Event, EventType, Instant
 from bridge.core.reports import CallState, Group, Party, Presence
-from bridge.core.restore import restore
 from bridge.core.rules import Rule, selects
-from tests.core.builders import ANNA, PEOPLE, History, leg, user
+from tests.core.builders import ANNA, PEOPLE, History, leg, restored, user
 
 CALL_KEYS = [
     "id",
@@ -140,12 +139,12 @@ def test_a_restart_gives_back_what_was_told() -> None:
         topic: json.loads(json.dumps(render.user_state(state, "hq", guid)))
         for guid, topic in state.topics.items()
     }
-    restored, strange = restore("e2", payloads, Scope(), NOW)
+    again, strange = restored("e2", payloads, Scope(), NOW)
 
     assert strange == ()
     for guid in state.users:
-        assert render.user_state(restored, "hq", guid) == render.user_state(state, "hq", guid)
-    assert restored.calls[ANNA][0].handle is None
+        assert render.user_state(again, "hq", guid) == render.user_state(state, "hq", guid)
+    assert again.calls[ANNA][0].handle is None
 
 
 def test_a_switch_is_shown_and_restored() -> None:
@@ -156,10 +155,10 @@ def test_a_switch_is_shown_and_restored() -> None:
     event: Any = render.event(history.events[-1], "e", "hq")
     assert shown["switch"] == event["switch"] == {"mode": "manual", "on": True}
     payload = {"guid": "g", "since": "2026-01-01T00:00:00Z", "switch": {"mode": "manual", "on": True}}
-    restored, _ = restore("e", {"g": payload}, Scope(user_id="guid"), NOW)
+    again, _ = restored("e", {"g": payload}, Scope(user_id="guid"), NOW)
 
-    assert restored.users["g"].switch is not None
-    assert restored.users["g"].switch.manual
+    assert again.users["g"].switch is not None
+    assert again.users["g"].switch.manual
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ def test_a_switch_is_shown_and_restored() -> None:
 )
 def test_what_is_not_ours_is_cleared(payload: object) -> None:
     """The broker is not trusted."""
-    assert restore("e", {"x": payload}, Scope(), NOW)[1] == ("x",)
+    assert restored("e", {"x": payload}, Scope(), NOW)[1] == ("x",)
 
 
 def test_odd_calls_are_left_out() -> None:
@@ -184,10 +183,10 @@ def test_odd_calls_are_left_out() -> None:
     good = {"id": "1", "started_at": "2026-01-01T00:00:00Z", "direction": "inbound", "state": "ringing"}
     odd = [good | {"state": "ended"}, good | {"id": ""}, good | {"direction": "up"}, 5]
     payload = {"guid": "g", "since": "2026-01-01T00:00:00Z", "calls": [good, *odd], "missed": -1}
-    restored, _ = restore("e", {"g": payload, "h": payload}, Scope(), NOW)
+    again, _ = restored("e", {"g": payload, "h": payload}, Scope(), NOW)
 
-    assert [call.id for call in restored.calls["g"]] == ["1"]
-    assert restored.users["g"].missed == 0
+    assert [call.id for call in again.calls["g"]] == ["1"]
+    assert again.users["g"].missed == 0
 
 
 json_values = st.recursive(
@@ -203,7 +202,7 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from([*USER_KEYS, *CALL_KEYS]), json_values))
 def test_restoring_is_total(payload: dict[str, object]) -> None:
     """Anything may be retained there."""
-    restore("e", {"x": {"guid": "g", "since": "2026-01-01T00:00:00Z", **payload}}, Scope(), NOW)
+    restored("e", {"x": {"guid": "g", "since": "2026-01-01T00:00:00Z", **payload}}, Scope(), NOW)
 
 
 def test_rules() -> None:

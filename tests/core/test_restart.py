@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import fold, render
-from bridge.core.draft import Scope
-from bridge.core.model import CALLS_AT_MOST, Instant, PbxState
+from bridge.core.draft import Most, Scope
+from bridge.core.model import Instant, PbxState
 from bridge.core.reports import Batch, CallState, Party, UserRecord
-from bridge.core.restore import restore
-from tests.core.builders import ANNA, FOLLOWS, GATE, PEOPLE, History, leg, user
+from tests.core.builders import ANNA, FOLLOWS, GATE, PEOPLE, History, leg, restored, user
 
 NOW = Instant(1_795_000_100_000, 2000.0)
 SINCE = "2026-01-01T00:00:00Z"
@@ -34,7 +33,7 @@ def retained(state: PbxState) -> dict[str, object]:
 def restarted(state: PbxState, scope: Scope | None = None) -> History:
     """A new run that has read back what the old one told."""
     history = History(scope or Scope(), epoch="new")
-    history.state, strange = restore("new", retained(state), history.scope, history.now)
+    history.state, strange = restored("new", retained(state), history.scope, history.now)
     assert strange == ()
     return history
 
@@ -46,7 +45,7 @@ def listed(state: PbxState) -> History:
 
 def shown(payload: Mapping[str, object]) -> Any:
     """What is told of one user after reading this payload back, as the broker gets it."""
-    state, strange = restore("new", {"g": {"guid": "g", "since": SINCE, **payload}}, Scope(), NOW)
+    state, strange = restored("new", {"g": {"guid": "g", "since": SINCE, **payload}}, Scope(), NOW)
     assert strange == ()
     return orjson.loads(orjson.dumps(render.user_state(state, "hq", "g")))
 
@@ -76,7 +75,7 @@ def test_durations_never_go_back(behind_s: int) -> None:
     told, alerting = old.state.calls[ANNA]
     now = Instant(old.now.unix_ms - behind_s * 1000, 500.0)
     new = History(epoch="new")
-    new.state, _ = restore("new", retained(old.state), Scope(), now)
+    new.state, _ = restored("new", retained(old.state), Scope(), now)
     after = Instant(old.now.unix_ms + 60_000, 510.0)
     ends = [replace(talking, ended=True), replace(leg(9, conference="c9"), ended=True)]
     new.begin().take(Batch(users=PEOPLE, list_complete=True))
@@ -183,7 +182,7 @@ def test_missed_calls_go_on_counting() -> None:
 )
 def test_times_that_cannot_be_told_again_are_not_believed(since: str) -> None:
     """One retained message must not be able to break every later publishing."""
-    assert restore("new", {"g": {"guid": "g", "since": since}}, Scope(), NOW)[1] == ("g",)
+    assert restored("new", {"g": {"guid": "g", "since": since}}, Scope(), NOW)[1] == ("g",)
     assert shown({"time": since, "last_call": {**CALL, "ended_at": since}})["last_call"]["ended_at"] is None
 
 
@@ -203,20 +202,30 @@ def test_durations_that_cannot_be_told_again_are_not_believed(seconds: object) -
 
 def test_no_more_calls_than_a_user_can_have() -> None:
     """The rest of an endless list is left out."""
-    state, _ = restore(
+    state, _ = restored(
         "new",
         {
             "g": {
                 "guid": "g",
                 "since": SINCE,
-                "calls": [{**CALL, "id": str(n)} for n in range(CALLS_AT_MOST + 9)],
+                "calls": [{**CALL, "id": str(n)} for n in range(9)],
             }
         },
-        Scope(),
+        Scope(most=Most(calls_per_user=4)),
         NOW,
     )
 
-    assert len(state.calls["g"]) == CALLS_AT_MOST
+    assert [call.id for call in state.calls["g"]] == ["0", "1", "2", "3"]
+
+
+def test_no_more_calls_than_a_pbx_can_have() -> None:
+    """Of all users together."""
+    calls = {"since": SINCE, "calls": [{**CALL, "id": str(n)} for n in range(3)]}
+    payloads = {guid: {**calls, "guid": guid} for guid in ("g", "h", "i")}
+    state, _ = restored("new", payloads, Scope(most=Most(calls=5)), NOW)
+
+    assert sorted(map(len, state.calls.values())) == [2, 3]
+    assert len(state.users) == 3
 
 
 @pytest.mark.parametrize(("anna", "bert", "kept"), [(1, 2, "bert"), (2, 1, "anna"), (1, 1, "bert")])
@@ -228,7 +237,7 @@ def test_one_guid_under_two_topics_is_one_user(anna: int, bert: int, kept: str) 
         return {"guid": "g", "since": SINCE, "time": f"2026-01-01T00:00:0{second}Z", "calls": calls}
 
     payloads = {"anna": payload(anna, "of anna"), "bert": payload(bert, "of bert")}
-    state, strange = restore("new", payloads, Scope(), NOW)
+    state, strange = restored("new", payloads, Scope(), NOW)
 
     assert (state.topics, set(strange)) == ({"g": kept}, {"anna", "bert"} - {kept})
     assert [call.id for call in state.calls["g"]] == [f"of {kept}"]
@@ -269,7 +278,7 @@ def test_whatever_is_retained_there_a_run_can_start_from_it(
     """What was read is told again as JSON, goes through a session and ends as that session's list."""
     good = {"guid": "h", "since": SINCE, "calls": some, "last_call": last}
     history = History(epoch="new")
-    history.state, strange = restore("new", {**payloads, "h": good}, Scope(), NOW)
+    history.state, strange = restored("new", {**payloads, "h": good}, Scope(), NOW)
     tree = {
         topic: render.user_state(history.state, "hq", guid) for guid, topic in history.state.topics.items()
     }

@@ -1,6 +1,6 @@
 """A journal whose commits survive a killed run, as a file would; the rest is forgotten with the run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -22,7 +22,8 @@ class Disk:
             KeptEvent(number, Message(topic, orjson.loads(payload)), unix_ms)
             for number, (topic, payload, unix_ms) in sorted(self.events.items())
         ]
-        return Kept({topic: orjson.loads(payload) for topic, payload in self.users.items()}, tuple(events))
+        users = {topic: orjson.loads(payload) for topic, payload in self.users.items()}
+        return Kept(users, tuple(events), whole=True)
 
 
 class DiskJournal:
@@ -40,7 +41,7 @@ class DiskJournal:
         """A user's state was told, or (None) cleared."""
         self._pending.append(("user", topic_id, None if payload is None else orjson.dumps(payload)))
 
-    def left(self, topic_id: str, payload: Json) -> None:
+    def leave(self, users: Mapping[str, Json]) -> None:
         """All states are on the disk already."""
 
     def event(self, event: KeptEvent) -> None:

@@ -15,7 +15,8 @@ from bridge.core.journal import Journal, Kept
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.reports import Batch
-from bridge.core.restore import newest
+from bridge.core.restore import Memory, remembered
+from bridge.core.retained import Retained, Verdict
 from bridge.core.topics import Topics
 from bridge.mqtt.encode import encode
 from bridge.mqtt.session import WINDOW
@@ -99,25 +100,39 @@ class Run:
             wake=lambda: None,
             journal=journal,
         )
-        self._kept_users = self._take_over(journal.kept())
+        self._memory = self._take_over(journal.kept())
         self._due: set[str] = set()
 
-    def _take_over(self, kept: Kept) -> dict[str, object]:
+    def _take_over(self, kept: Kept) -> Memory:
         now = self.clock.now()
         for event in kept.events:
             self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
-        return dict(kept.users)
+        scope = self.publisher.scope
+        users = {topic: remembered(topic, payload, scope, now) for topic, payload in kept.users.items()}
+        return Memory(users, kept.whole)
 
     def connect(self, broker: Broker, window: int) -> None:
         """A broker session; the first one of a run reads back what an earlier run told."""
         self.window = min(window, WINDOW)
         if not self.remembers:
             broker.publish(TOPICS.state, b"offline", retain=True)
-            self.publisher.restore(newest(broker.users(TOPICS.root), self._kept_users))
+            self._read_back(broker)
             self.remembers = True
         tree = self.publisher.tree()
         self._due = {message.topic for message in tree}
         self.outbox.refresh(tree, self.clock.now().monotonic_s)
+
+    def _read_back(self, broker: Broker) -> None:
+        """What is foreign is cleared at once."""
+        retained = Retained(self._memory, self.publisher.scope, self.clock.now)
+        for topic_id, payload in broker.users(TOPICS.root).items():
+            verdict = retained.judge(topic_id, 100)
+            if verdict is Verdict.READ:
+                verdict = retained.take(topic_id, 100, payload)
+            if verdict is Verdict.FOREIGN:
+                broker.publish(TOPICS.user_state(topic_id), b"", retain=True)
+        assert not retained.left_out
+        self.publisher.restore(retained.users)
 
     def pump(self, most: int) -> None:
         """Send what the window lets through; all that is retained goes before the first event."""

@@ -41,7 +41,7 @@ class Stage(RuleBasedStateMachine):
         """A bridge that starts."""
         self.runs += 1
         journal: Journal = MemoryJournal() if self.disk is None else DiskJournal(self.disk)
-        return Run(self.view, f"run{self.runs}", self.clock, journal)
+        return Run(self.view, f"{self.clock.unix_ms:011x}{self.runs:08x}", self.clock, journal)
 
     def person(self, pick: int) -> Person:
         """One of those who are there."""

@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from bridge.core.message import Message
-from bridge.core.topics import Topics
 from bridge.errors import SessionLost, Unreachable
 from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.door import Door
-from bridge.mqtt.session import read_back
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually
 from tests.kit.network import CLEAR, HOLDING
@@ -175,18 +173,6 @@ async def test_a_handshake_in_drops_ends() -> None:
     assert time.monotonic() - started < 2.5
     server.close()
     await server.wait_closed()
-
-
-async def test_reads_back_more_than_a_queue_holds(broker: Mosquitto) -> None:
-    """Mosquitto queues 1,000 messages of QoS 1 and drops the rest; our own queue holds 2,000."""
-    topics, count = Topics("innovaphone", "hq"), 3000
-    async with connect(settings(broker.port), WILL) as connection:
-        for start in range(0, count, 50):
-            states = [topics.user_state(f"u{number}") for number in range(start, start + 50)]
-            await asyncio.gather(*(connection.publish(Message(each, {}, retain=True)) for each in states))
-    async with connect(settings(broker.port), WILL) as connection:
-        assert len((await read_back(connection, topics)).users) == count
-        assert connection.dropped == 0
 
 
 PROGRAM = """

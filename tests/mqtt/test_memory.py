@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from bridge import clock
+from bridge.core.draft import Scope
 from bridge.core.message import Message
+from bridge.core.restore import Memory
+from bridge.core.retained import Retained
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost
 from bridge.mqtt.client import connect
@@ -133,7 +137,7 @@ async def test_quiet_on_a_lost_connection_is_no_memory() -> None:
         topics = Topics("innovaphone", "hq")
         settings = BrokerSettings("127.0.0.1", peer.port, "test")
         async with connect(settings, Message(topics.state, "offline", retain=True)) as connection:
-            recall = Recall(topics, ["anna"])
+            recall = Recall(topics, ["anna"], Retained(Memory(), Scope(), clock.now))
             reading = asyncio.create_task(recall.read(connection))
             await eventually(lambda: peer.subscribed, "it asks")
             peer.disconnect(0x8B)

@@ -96,6 +96,7 @@ def test_no_label_names_a_person_or_a_call() -> None:
             "outcome",
             "result",
             "operation",
+            "limit",
         ),
         *("le", "version", "python"),
     }

@@ -3,7 +3,7 @@
 import structlog
 
 from bridge.errors import SessionLost, Unreachable
-from bridge.ops.observer import REMIND_S, Trouble
+from bridge.ops.trouble import REMIND_S, Trouble
 from bridge.supervise import STAYED_S, Down
 
 LOST, AWAY = SessionLost("lost"), Unreachable("away")

@@ -1,0 +1,70 @@
+"""What the log says of a side that fails again and again. Knows no metric and no other side."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from bridge.errors import LinkError, StandsBack
+from bridge.supervise import STAYED_S, Down
+
+REMIND_S = 300.0
+Logger = structlog.typing.FilteringBoundLogger
+
+
+class Trouble:
+    """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them.
+
+    A session that comes up and breaks again and again is one trouble: it ends when one has stayed up.
+    """
+
+    def __init__(self, side: str, log: Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._side = side
+        self._log = log
+        self._clock = clock
+        self._failures = 0
+        self._ups = 0
+        self._said_s = 0.0
+        self._said: set[type[LinkError]] = set()
+        self._quiet_up: Mapping[str, object] | None = None
+        self._up_s: float | None = None
+
+    def down(self, down: Down) -> None:
+        """A session ended or did not come about."""
+        if down.stayed:
+            self._over()
+        self._up_s = None
+        self._failures += 1
+        now = self._clock()
+        loud = type(down.cause) not in self._said or now - self._said_s >= REMIND_S
+        self._said_s, self._ups = (now, 0) if loud else (self._said_s, self._ups)
+        self._said.add(type(down.cause))
+        level = logging.ERROR if isinstance(down.cause, StandsBack) else logging.WARNING
+        self._log.log(
+            level if loud else logging.DEBUG,
+            f"{self._side} down",
+            reason=down.cause.reason,
+            retry_in_s=round(down.retry_s, 1),
+            failures=self._failures,
+        )
+
+    def up(self, **facts: object) -> None:
+        """A session has proved itself: news once after each failure that was; then it must stay up."""
+        self._up_s = self._clock()
+        self._ups += 1
+        self._quiet_up = None if self._ups == 1 else facts
+        level = logging.INFO if self._ups == 1 else logging.DEBUG
+        self._log.log(level, f"{self._side} up", failures=self._failures, **facts)
+
+    def look(self) -> None:
+        """End the trouble when the session has stayed up."""
+        if self._up_s is not None and self._clock() - self._up_s >= STAYED_S:
+            self._over()
+
+    def _over(self) -> None:
+        if self._quiet_up is not None:
+            self._log.info(f"{self._side} up", failures=self._failures, **self._quiet_up)
+        self._failures = self._ups = 0
+        self._quiet_up = self._up_s = None
+        self._said.clear()
