@@ -12,11 +12,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.bugs import Bugs
-from bridge.commander import ANSWERED_PER_S, Commander, CommandSettings
+from bridge.commander import ANSWERED_PER_S, WAITING_AT_MOST, Commander, CommandSettings
 from bridge.core.commands import Address
 from bridge.core.dialling import DialRules
 from bridge.core.draft import Scope
-from bridge.core.journal import Kept, KeptCommand
+from bridge.core.journal import Kept, KeptCommand, MemoryJournal
 from bridge.core.ledger import WAITING_PER_ID
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
@@ -30,6 +30,7 @@ from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
 from bridge.ports import About, InTime, PbxEvents
 from bridge.publisher import Publisher
+from tests.bus import eventually
 from tests.core.builders import PEOPLE, leg, user
 
 TOPICS = Topics("innovaphone", "hq")
@@ -76,6 +77,28 @@ class FailingPbx:
 REPLY = "innovaphone/reply/"
 
 
+class HeldJournal(MemoryJournal):
+    """A journal that keeps things when it is let to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+        self.let.set()
+
+    async def kept_now(self) -> None:
+        """Wait for it."""
+        self.asked.set()
+        await self.let.wait()
+
+    @property
+    def commands(self) -> dict[str, object]:
+        """The codes of what is kept, by id; "ok", None for no reply yet."""
+        return {
+            each.id: None if each.reply is None else each.reply.get("code", "ok")
+            for each in self.kept().commands
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A commander, its PBX, the time, and the replies that were given."""
@@ -86,6 +109,8 @@ class Bench:
     now: list[Instant]
     told: asyncio.Queue[tuple[str | None, str]]
     unanswered: list[None]
+    journal: HeldJournal
+    sessions: "list[SlowPbx]"
 
     async def codes(self, count: int) -> list[str]:
         """The codes of the next replies."""
@@ -202,7 +227,8 @@ class SlowPbx(FailingPbx):
 async def slow() -> AsyncIterator[Bench]:
     """A commander at work, with a slow PBX and a clock that is set by hand."""
     now = [clock()]
-    outbox, box = Outbox(Limits()), SlowPbx()
+    outbox, box, journal = Outbox(Limits()), SlowPbx(), HeldJournal()
+    sessions = [box]
     publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0], wake=lambda: None)
     publisher.began(About())
     publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True), {1: PEOPLE[0].guid})
@@ -212,15 +238,16 @@ async def slow() -> AsyncIterator[Bench]:
     unanswered: list[None] = []
     commander = Commander(
         publisher,
-        CommandSettings(Permissions(dialling=DialRules(allow=("2?",)))),
-        session=lambda: box,
+        CommandSettings(Permissions(dialling=DialRules(allow=("2?",))), per_minute=200),
+        session=lambda: sessions[-1],
+        journal=journal,
         clock=lambda: now[0],
         told=lambda _address, request_id, code, _reason, _seconds: told.put_nowait((request_id, code)),
         crashed=lambda _: None,
         unanswered=lambda: unanswered.append(None),
     )
     worker = asyncio.create_task(commander.run())
-    yield Bench(commander, publisher, box, now, told, unanswered)
+    yield Bench(commander, publisher, box, now, told, unanswered, journal, sessions)
     worker.cancel()
 
 
@@ -381,6 +408,86 @@ async def test_a_flood_of_refusals_is_counted_not_answered(slow: Bench) -> None:
     slow.offer("zzz", {"id": "z"})
     assert await slow.codes(ANSWERED_PER_S + 1) == ["duplicate"] * ANSWERED_PER_S + ["unknown_verb"]
     assert len(slow.unanswered) == 500 - ANSWERED_PER_S
+
+
+async def test_an_id_is_kept_before_the_pbx_is_asked(slow: Bench) -> None:
+    """And with its reply afterwards. What was refused before is not kept: nothing was done."""
+    slow.box.let.set()
+    slow.journal.let.clear()
+    slow.ask("c-1", "away")
+    async with asyncio.timeout(5):
+        await slow.journal.asked.wait()
+    assert (slow.journal.commands, slow.box.done) == ({"c-1": None}, [])
+    slow.journal.let.set()
+    assert await slow.codes(1) == ["ok"]
+    slow.offer("clear", {"id": "c-2", "user": "nobody"})
+    slow.offer("call", {"id": "c-3", "user": "anna", "number": "*21#"})
+    assert sorted(await slow.codes(2)) == ["number_not_allowed", "unknown_user"]
+    assert slow.journal.commands == {"c-1": "ok"}
+    mark = slow.journal.kept().commands[0].fingerprint
+
+    slow.commander.restore(Kept(commands=(KeptCommand("c-4", "presence", 0, None, mark),)))
+    slow.ask("c-4", "busy")
+    assert await slow.codes(1) == ["invalid"], "another activity, ten minutes ago or not"
+
+
+async def test_what_cannot_be_kept_in_time_is_not_done(slow: Bench) -> None:
+    """A disk that hangs: nothing reaches the PBX, and the retry runs."""
+    slow.box.let.set()
+    slow.journal.let.clear()
+    slow.ask("c-1", "away", seconds=0.2)
+    assert await slow.codes(1) == ["timeout"]
+    payload: Any = slow.sent()[-1].payload
+    assert (payload["retryable"], payload["message"][:19]) == (True, "the state directory")
+    assert (slow.journal.commands, slow.box.done) == ({}, [])
+    slow.journal.let.set()
+    slow.ask("c-1", "away")
+    assert await slow.codes(1) == ["ok"]
+
+
+async def test_handles_of_a_session_that_ended_are_not_used(slow: Bench) -> None:
+    """A new one is there when the id is kept: the leg may have another handle, or be another leg's."""
+    slow.journal.let.clear()
+    slow.offer("clear", {"id": "c-1", "user": "anna"})
+    async with asyncio.timeout(5):
+        await slow.journal.asked.wait()
+    slow.sessions.append(SlowPbx())
+    slow.journal.let.set()
+    assert await slow.codes(1) == ["pbx_offline"]
+    assert [each.done for each in slow.sessions] == [[], []]
+    slow.offer("clear", {"id": "c-1", "user": "anna"})
+    assert await slow.codes(1) == ["ok"]
+
+
+async def test_ids_of_an_earlier_run(slow: Bench) -> None:
+    """What was not answered may have been done. 0.1.0 kept the verb only: it matches nobody's own address."""
+    now = slow.now[0].unix_ms
+    reply = {"id": "old", "verb": "presence", "status": "ok"}
+    kept = KeptCommand("old", "presence", now, reply), KeptCommand("dead", "presence", now, None)
+    slow.commander.restore(Kept(commands=kept))
+    slow.box.let.set()
+    for request_id in ("old", "dead"):
+        slow.ask(request_id, "away")
+        slow.offer("ping", {"id": request_id})
+        slow.offer("presence", {"id": request_id, "user": "anna"}, response_topic=f"{REPLY}evil")
+        assert await slow.codes(3) == ["duplicate", "invalid", "invalid"]
+    payloads: list[Any] = [message.payload for message in slow.sent()]
+    assert payloads[0] == {**reply, "duplicate": True}
+    assert (payloads[3]["code"], payloads[3]["duplicate"]) == ("timeout", True)
+    assert slow.box.done == []
+
+
+async def test_what_ends_a_call_finds_room(slow: Bench) -> None:
+    """A PBX that does not answer: sixty-four commands wait, then only those that end calls may wait."""
+    for number in range(WAITING_AT_MOST + 1):
+        slow.offer("presence", {"id": f"p-{number}", "user": "bert", "activity": "away"})
+    await eventually(lambda: slow.told.qsize() == 1, "one is too many")
+    assert slow.told.get_nowait() == (f"p-{WAITING_AT_MOST}", "rate_limited")
+    slow.offer("clear", {"id": "mine", "user": "anna"})
+    slow.box.let.set()
+    told = [await asyncio.wait_for(slow.told.get(), 5) for _ in range(WAITING_AT_MOST + 1)]
+    assert {code for _, code in told} == {"ok"}
+    assert ("mine", "ok") in told
 
 
 async def test_pings_that_hang_hold_up_no_clear(slow: Bench) -> None:

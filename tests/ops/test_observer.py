@@ -1,13 +1,20 @@
 """What others do again and again is one line of the log and then a number, whatever they do."""
 
+from collections import Counter
+
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.bugs import Bugs
+from bridge.core.draft import Scope
+from bridge.core.model import Instant
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.topics import Topics
 from bridge.ops import observer
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import NAMED_AT_MOST, Observer
+from bridge.publisher import Publisher
 
 MORE = 10
 
@@ -37,3 +44,34 @@ def test_very_many_unreadable_records_are_not_all_named(observed: Observer) -> N
             observed.unreadable((f"record {number}",))
             observed.unreadable((f"record {number}",))
     assert sum(line["log_level"] != "debug" for line in log) == NAMED_AT_MOST
+
+
+def test_a_flood_of_refusals_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says how many since the last one; the metric has them all."""
+    registry = CollectorRegistry()
+    observed = Observer("hq", Metrics(registry), Bugs(lambda _: None))
+    outbox = Outbox(Limits())
+    publisher = Publisher(
+        Topics("innovaphone", "hq"),
+        Scope(),
+        outbox,
+        epoch="e",
+        clock=lambda: Instant(0, 0.0),
+        wake=lambda: None,
+    )
+
+    def flood() -> None:
+        for _ in range(MORE):
+            observed.unanswered()
+        observed.measure(publisher, outbox, Counter())
+
+    with structlog.testing.capture_logs() as log:
+        observed.measure(publisher, outbox, Counter())
+        monkeypatch.setattr(observer, "REMIND_S", 1000.0)
+        for _ in range(3):
+            flood()
+        monkeypatch.setattr(observed, "_unanswered_again_s", 0.0)
+        flood()
+    counts = [line["count"] for line in log if line["event"] == "commands not answered"]
+    assert counts == [MORE, 3 * MORE]
+    assert registry.get_sample_value("innovaphone_mqtt_commands_unanswered_total", {"pbx": "hq"}) == 4 * MORE
