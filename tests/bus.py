@@ -184,6 +184,11 @@ class Observer:
         with self._lock:
             return list(self._messages)
 
+    @property
+    def count(self) -> int:
+        """How many messages have come so far."""
+        return len(self._messages)
+
     def since(self, count: int) -> list[Seen]:
         """What came after the first `count` messages."""
         with self._lock:

@@ -16,6 +16,7 @@ from tests.drills.checker import Row, judge
 
 FEWEST = 50
 ASKED_AT_MOST, ANSWER_S = 10, 3.0
+ANSWERS = "innovaphone/hq/response/ping"
 Change = Callable[[dict[str, Any], Path], object]
 After = Callable[[Bench], Awaitable[None]]
 
@@ -117,11 +118,15 @@ async def fence(made: Bench) -> None:
     sessions = made.pbx.sessions
     heard = "the bridge has heard everything up to now"
     await eventually(sessions.mark(), heard, moves=lambda: sessions.heard_counts)
-    before = len(made.bus.replies("ping"))
+    start = made.bus.count
     for attempt in range(ASKED_AT_MOST):
-        made.bus.send("innovaphone/hq/command/ping", {"id": f"fence-{before}-{attempt}"})
+        made.bus.send("innovaphone/hq/command/ping", {"id": f"fence-{start}-{attempt}"})
         with contextlib.suppress(pytest.fail.Exception):
-            await eventually(lambda: len(made.bus.replies("ping")) > before, "an answer", within=ANSWER_S)
+            await eventually(
+                lambda: any(seen.topic == ANSWERS for seen in made.bus.since(start)),
+                "an answer",
+                within=ANSWER_S,
+            )
             return
     pytest.fail("the bridge answers no command")
 

@@ -11,7 +11,7 @@ ends when a later message of ours was answered, so that what was put off is coun
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from bridge.sim.pbx import SimPbx
 from tests.bus import Observer, eventually
 from tests.drills import strangers
 from tests.drills.bench import Bench, Place
-from tests.drills.bystanders import Ear, Honest, Machine, Meter, Office, Probe
+from tests.drills.bystanders import Ear, Honest, Machine, Meter, Office, Probe, Reading
 from tests.drills.drill import After, Change, Drill, durable, fence, nothing, nothing_more
 from tests.drills.figures import Figures, Half
 from tests.drills.strangers import ALL_COMMANDS, ONE_USER, STRANGER, Attack, Weapon, by_mqtt, send_for
@@ -63,7 +63,6 @@ class Flood:
     async def run(self, made: Bench) -> None:
         """Warm up, flood, and look at everybody."""
         await eventually(lambda: made.bus.now("innovaphone/branch/state") == "online", "branch is online")
-        seconds, numbers = LONG_S if made.long else SHORT_S, itertools.count(1)
         ear, meter = Ear(made.bus), Meter(made)
         honest, office = Honest(made.bus, made.pbx, ear), Office(made.bus, self._branch, ear)
         assert made.program.process is not None
@@ -71,22 +70,16 @@ class Flood:
         probe = Probe(made.web_port)
         ear.listen()
         ear.states.clear()
-        bystanders = (honest.run(), office.run(), probe.run())
-        async with working(machine.run()), self._attack.weapon(made) as weapon, working(*bystanders):
-            await send_for(weapon, self._attack.per_s, max(1.0, seconds * WARM_SHARE), numbers)
-            await fence(made)
-            before = await meter.settled()
-            honest.waits.clear()
-            made.note("flood")
-            async with working(meter.sample()):
-                first = await self._half(made, meter, weapon, seconds / 2, numbers)
-                second = await self._half(made, meter, weapon, seconds / 2, numbers)
-            after = await meter.settled()
-        await office.finished()
+        async with working(machine.run()):
+            async with working(honest.run(), office.run(), probe.run()):
+                async with self._attack.weapon(made) as weapon:
+                    before, halves, after = await self._flood(made, meter, weapon, honest.waits.clear)
+                await fence(made)
+            await office.finished()
         figures = Figures(
             per_s=self._attack.per_s,
-            seconds=seconds,
-            halves=(first, second),
+            seconds=_seconds(made),
+            halves=halves,
             before=before.mib,
             most=max(meter.samples),
             after=after.mib,
@@ -104,6 +97,21 @@ class Flood:
         for promise in figures.broken():
             made.history.add("broken", promise=promise)
 
+    async def _flood(
+        self, made: Bench, meter: Meter, weapon: Weapon, warm: Callable[[], None]
+    ) -> tuple[Reading, tuple[Half, Half], Reading]:
+        """A warm-up, then both halves; the process at rest before and after them."""
+        seconds, numbers = _seconds(made), itertools.count(1)
+        await send_for(weapon, self._attack.per_s, max(1.0, seconds * WARM_SHARE), numbers)
+        await fence(made)
+        before = await meter.settled()
+        warm()
+        made.note("flood")
+        async with working(meter.sample()):
+            first = await self._half(made, meter, weapon, seconds / 2, numbers)
+            second = await self._half(made, meter, weapon, seconds / 2, numbers)
+        return before, (first, second), await meter.settled()
+
     async def _half(
         self, made: Bench, meter: Meter, weapon: Weapon, seconds: float, numbers: Iterator[int]
     ) -> Half:
@@ -112,6 +120,10 @@ class Flood:
         await fence(made)
         took_s = asyncio.get_running_loop().time() - began
         return Half(taken, meter.read().cpu_s - start.cpu_s, took_s)
+
+
+def _seconds(made: Bench) -> float:
+    return LONG_S if made.long else SHORT_S
 
 
 @asynccontextmanager
@@ -126,6 +138,11 @@ async def working(*workers: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def few(settings: dict[str, Any], _folder: Path) -> None:
+    """Limits of a small office, so that a flood of seconds is far beyond them."""
+    settings["pbxs"][0]["limits"] = {"users": 100, "calls": 200, "calls_per_user": 16}
 
 
 async def nothing_left(made: Bench) -> None:
@@ -161,6 +178,6 @@ DRILLS = (
     row("26f", "flood of unknown verbs", Attack(by_mqtt(strangers.unknown_verbs), 400, ONE_USER)),
     row("26g", "flood of long names", Attack(strangers.among_many, 200, ALL_COMMANDS)),
     row("26h", "flood of half-open HTTP", Attack(strangers.half_open, 50)),
-    row("26i", "flood of new users", Attack(strangers.new_users, 300)),
-    row("26j", "flood of new legs", Attack(strangers.new_legs, 50)),
+    row("26i", "flood of new users", Attack(strangers.new_users, 300), few),
+    row("26j", "flood of new legs", Attack(strangers.new_legs, 50), few),
 )
