@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bridge.addresses import is_loopback
 from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
 from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
@@ -216,7 +217,7 @@ def _settings(address: str, broker_port: int, pbx_port: int, pbx: SimPbx, secret
     rates = {"rate_per_minute": 6000, "calls_per_user_per_minute": 6000}
     settings = configuration(broker_port, pbx_section(pbx, url=url, password=secret), commands=rates)
     url = f"mqtt://{address}:{broker_port}"
-    login = {"username": "bridge", "password": secret}
+    login = {"username": "bridge", "password": secret, "insecure": not is_loopback(address)}
     settings["mqtt"] = {"url": url, "keepalive_s": KEEPALIVE_S, **login}
     return settings
 
