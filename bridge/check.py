@@ -1,13 +1,13 @@
 """`check --connect`: log in at PBX and broker once and say what is there. Changes nothing that stays."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 from bridge.build import Builder
 from bridge.config import Config, Pbx
-from bridge.core.rights import excess, lacks, unknown
+from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
 from bridge.mqtt.trial import ONE_ID, Outcome, one_id_for_all, try_out
@@ -103,34 +103,34 @@ async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: b
     start = f"{pbx.name}: broker {settings.place}: "
     if one_id and len(config.pbxs) > 1:
         return [Line(FAIL, start + ONE_ID)]
+    elsewhere = config.commands.response_topics
+    probes = needed(topics, dots=not config.mqtt.encode_dots, elsewhere=elsewhere)
     try:
-        outcome = await try_out(settings, topics, dots=not config.mqtt.encode_dots, one_id=one_id)
+        outcome = await try_out(settings, topics, probes, one_id=one_id)
     except LinkError as error:
         return [Line(FAIL, f"{pbx.name}: {error.reason}")]
     who = "the bridge" if settings.username is None else f"user '{settings.username}'"
     lines = [Line(WARN, ONE_ID)] if one_id else []
-    lines += _rights(outcome, topics, who, [each.name for each in config.pbxs])
+    lines += _missing(lacks(probes, outcome.seen), who)
+    more = excess(topics, outcome.seen, [each.name for each in config.pbxs], elsewhere)
+    if more:
+        reason = f"{who} has rights that the bridge does not need: {', '.join(more)}; {NARROWER}"
+        lines.append(Line(WARN, reason))
     if not any(line.word == FAIL for line in lines):
-        lines.insert(0, Line(OK, _summary(outcome)))
+        lines.insert(0, Line(OK, _summary(outcome, unknown(probes, outcome.seen))))
     return [Line(word, start + text) for word, text in lines]
 
 
-def _rights(outcome: Outcome, topics: Topics, who: str, pbxs: list[str]) -> Iterator[Line]:
-    """What is missing, what does not belong there."""
-    for lack in lacks(outcome.probes, outcome.seen):
+def _missing(found: Iterable[Lack], who: str) -> Iterator[Line]:
+    for lack in found:
         right = lack.right
         reason = f"{who} may not {right.access} {right.pattern} ({right.purpose}): {lack.evidence}"
         yield Line(FAIL if right.needed else WARN, f"{reason}; {right.remedy}")
-    more = excess(topics, outcome.seen, pbxs)
-    if more:
-        yield Line(WARN, f"{who} has rights that the bridge does not need: {', '.join(more)}; {NARROWER}")
 
 
-def _summary(outcome: Outcome) -> str:
+def _summary(outcome: Outcome, open_questions: Iterable[Right]) -> str:
     """That the bridge can work, and what is not known."""
-    rest = ", ".join(f"{each.access} {each.pattern}" for each in unknown(outcome.probes, outcome.seen))
-    why = (
-        "not tried while a bridge serves the PBX" if outcome.served else "not known, the broker does not tell"
-    )
+    rest = ", ".join(f"{each.access} {each.pattern}" for each in open_questions)
+    why = "not tried, as a bridge serves the PBX" if outcome.served else "not known"
     notes = [*outcome.notes, *([f"{why}: {rest}"] if rest else [])]
     return "; ".join([f"MQTT {outcome.protocol}, may publish and hear commands", *notes])

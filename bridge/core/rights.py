@@ -1,8 +1,9 @@
 """The rights that the bridge needs at a broker, and what a trial of them has shown. No I/O here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bridge.core.reply_topics import may_reply_to
 from bridge.core.topics import Topics
 
 CHECK = "innovaphone-mqtt-check"
@@ -31,6 +32,7 @@ class Probe:
     """A topic where rights are tried: by a message, and by a subscription to `listen`.
 
     `live`: programs act on what is there, so nothing is said there while a bridge serves the PBX.
+    `private`: a topic of somebody else, where nothing is said at all.
     """
 
     topic: str
@@ -38,6 +40,7 @@ class Probe:
     write: Right | None = None
     read: Right | None = None
     live: bool = False
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,12 @@ class Lack:
     evidence: str
 
 
-def needed(topics: Topics, *, dots: bool = True) -> tuple[Probe, ...]:
-    """Every right that the bridge uses. `dots`: it looks whether the broker keeps dots."""
-    probes = (*_of_states(topics), *_of_commands(topics))
+def needed(topics: Topics, *, dots: bool = True, elsewhere: Sequence[str] = ()) -> tuple[Probe, ...]:
+    """Every right that the bridge uses.
+
+    `dots`: it looks whether the broker keeps dots. `elsewhere`: patterns of other topics for replies.
+    """
+    probes = (*_of_states(topics), *_of_commands(topics), *map(_of_replies, elsewhere))
     return (*probes, _of_dots(topics)) if dots else probes
 
 
@@ -125,6 +131,15 @@ def _of_commands(topics: Topics) -> Iterator[Probe]:
     yield Probe(reply, reply, Right(WRITE, f"{topics.replies}#", "replies to MQTT 5 response topics"))
 
 
+def _of_replies(pattern: str) -> Probe:
+    """A topic that matches the pattern and that nobody uses, if there is one."""
+    levels = pattern.split("/")
+    granted = "/".join("+" if "*" in level else level for level in levels)
+    topic = "/".join(CHECK if level in {"+", "#"} else level.replace("*", CHECK) for level in levels)
+    right = Right(WRITE, granted, "replies, by commands.response_topics")
+    return Probe(topic, topic, right, private=topic == pattern)
+
+
 def _of_dots(topics: Topics) -> Probe:
     topic, purpose = topics.dotted, "to recognise a broker that changes dots"
     write, read = (Right(access, topic, purpose, needed=False) for access in (WRITE, READ))
@@ -156,10 +171,12 @@ def unknown(probes: tuple[Probe, ...], seen: Seen) -> tuple[Right, ...]:
     return tuple(right for right in rights if right not in missing)
 
 
-def excess(topics: Topics, seen: Seen, pbxs: Iterable[str]) -> tuple[str, ...]:
-    """What the bridge may do and need not. `pbxs`: the names of all that it serves."""
+def excess(topics: Topics, seen: Seen, pbxs: Iterable[str], elsewhere: Sequence[str] = ()) -> tuple[str, ...]:
+    """What the bridge may do and need not. `pbxs`: all that it serves; `elsewhere`: see `needed`."""
     written = seen.heard | (seen.taken if seen.honest else frozenset())
-    beyond = outside(topics)
+    beyond = {
+        topic: what for topic, what in outside(topics).items() if not may_reply_to(topic, topics, elsewhere)
+    }
     own = tuple(f"{topics.base}/{pbx}/" for pbx in pbxs)
     foreign = sorted(topic for topic in seen.others if not topic.startswith(own))
     return (

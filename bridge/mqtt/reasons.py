@@ -40,7 +40,10 @@ def of_answers(codes: Sequence[ReasonCode], what: str, topics: Sequence[str]) ->
     named = f"{what} to {', '.join(topic for _, topic in refused)}"
     if code.value == QUOTA_EXCEEDED:
         return Unreachable(f"the broker cannot take the {named} now: {code}")
-    return Rejected(f"the broker refuses the {named}: {code}")
+    right = "write" if what == "publish" else "read"
+    return Rejected(
+        f"the broker refuses the {named}: {code} (has the bridge's user the right to {right} it?)"
+    )
 
 
 def of_disconnect(code: ReasonCode, place: str) -> LinkError:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.core.message import Incoming, Message, Subscription
-from bridge.core.rights import CHECK, Probe, Seen, needed, outside
+from bridge.core.rights import CHECK, Probe, Seen, outside
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection, connect
@@ -37,26 +37,25 @@ class Outcome:
     """What a trial has shown. `served`: a bridge serves this PBX now; `notes`: what is not as usual."""
 
     protocol: str
-    probes: tuple[Probe, ...]
     seen: Seen
     served: bool
     notes: tuple[str, ...] = ()
 
 
 async def try_out(
-    settings: BrokerSettings, topics: Topics, *, dots: bool = True, one_id: bool = False
+    settings: BrokerSettings, topics: Topics, probes: tuple[Probe, ...], *, one_id: bool = False
 ) -> Outcome:
     """Try every right. Raises a LinkError where that cannot be done.
 
     MQTT 3.1.1 does not say what it refuses: MQTT 5 is asked, too, if the broker speaks it.
     `one_id`: what `one_id_for_all` said.
     """
-    first = await _Trial(settings, topics, dots=dots, one_id=one_id).run()
+    first = await _Trial(settings, topics, probes, one_id=one_id).run()
     if first.protocol == MQTT_5 or settings.protocol != MQTT_3:
         return first
     newer = replace(settings, protocol=MQTT_5, connect_timeout_s=settings.trial_s)
     with contextlib.suppress(LinkError):
-        second = await _Trial(newer, topics, dots=dots, one_id=one_id).run()
+        second = await _Trial(newer, topics, probes, one_id=one_id).run()
         return replace(first, seen=first.seen.completed(second.seen))
     return first
 
@@ -79,10 +78,12 @@ async def one_id_for_all(settings: BrokerSettings, topics: Topics) -> bool:
 class _Trial:
     """One trial with one protocol, over as many connections as the broker ends."""
 
-    def __init__(self, settings: BrokerSettings, topics: Topics, *, dots: bool, one_id: bool) -> None:
+    def __init__(
+        self, settings: BrokerSettings, topics: Topics, probes: tuple[Probe, ...], *, one_id: bool
+    ) -> None:
         self._settings = settings
         self._topics = topics
-        self._probes = needed(topics, dots=dots)
+        self._probes = probes
         self._one_id = one_id
         self._token = f"check-{secrets.token_hex(8)}"
         self._stack = contextlib.AsyncExitStack()
@@ -115,7 +116,7 @@ class _Trial:
         connection = await self._open()
         await self._subscribe(connection)
         await self._wait_for(lambda: self._served, QUIET_S)
-        await self._try([probe for probe in self._probes if not probe.live])
+        await self._try([probe for probe in self._probes if not probe.live and not probe.private])
         if not self._served:
             await self._wait_for(lambda: self._served, QUIET_S)  # a bridge says that the ping has expired
         if not self._served:
@@ -125,7 +126,7 @@ class _Trial:
         answers = (self._taken, self._refused, self._closed, self._deaf, self._heard, self._others)
         taken, refused, closed, deaf, heard, others = (frozenset(each) for each in answers)
         seen = Seen(taken, refused, closed, deaf, heard, others, honest=connection.protocol == MQTT_5)
-        return Outcome(connection.protocol, self._probes, seen, self._served, self._notes(connection))
+        return Outcome(connection.protocol, seen, self._served, self._notes(connection))
 
     async def _open(self) -> Connection:
         """The connection, or another where the broker has ended it. Raises a LinkError."""

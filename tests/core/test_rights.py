@@ -151,6 +151,28 @@ def test_what_is_too_much() -> None:
     assert excess(TOPICS, replace(SILENT, others=frozenset({info, STATE})), ["hq", "branch"]) == ()
 
 
+def test_other_topics_for_replies() -> None:
+    """Each is granted as an access list can say it, and tried where nobody listens, if that is so."""
+    patterns = ("home/+/reply", "work/reply-*", "else/#", "one/reply")
+    probes = [each for each in needed(TOPICS, elsewhere=patterns) if each not in PROBES]
+    assert [each.topic for each in probes] == [
+        f"home/{CHECK}/reply",
+        f"work/reply-{CHECK}",
+        f"else/{CHECK}",
+        "one/reply",
+    ]
+    assert [each.write.pattern for each in probes if each.write] == [
+        "home/+/reply",
+        "work/+",
+        "else/#",
+        "one/reply",
+    ]
+    assert [each.private for each in probes] == [False, False, False, True]
+    everything = replace(HONEST, taken=ALL | {*outside(TOPICS)})
+    more = set(excess(TOPICS, everything, ["hq"])) - set(excess(TOPICS, everything, ["hq"], ["#"]))
+    assert more == {"write outside of innovaphone/"}
+
+
 def test_nobody_uses_the_topics_outside() -> None:
     """Each has a level that no PBX and no program has."""
     assert [topic for topic in outside(TOPICS) if CHECK not in topic.split("/")] == []

@@ -15,7 +15,7 @@ from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.kit.habits import Habits
 from tests.kit.peer import Peer
-from tests.ops.test_metrics import value
+from tests.ops.test_metrics import becomes
 from tests.running import bridge, configuration, pbx_section
 from tests.test_process import get, get_soon
 
@@ -87,8 +87,8 @@ async def test_state_that_does_not_arrive_is_not_up(
         assert exit_code(said) == 2
         assert said["links"][0]["level"] == "down"
         assert (await asyncio.to_thread(get, web, "/readyz"))[0] == HTTPStatus.SERVICE_UNAVAILABLE
-        assert await value(web, "mqtt_up", pbx="hq") == 0
-        assert await value(web, "rejected", pbx="hq", side="mqtt") == 1
+        await becomes(web, "mqtt_up", 0, pbx="hq")
+        await becomes(web, "rejected", 1, pbx="hq", side="mqtt")
 
         (tmp_path / "rights").write_text(EVERYTHING)
         broker.reload()
@@ -96,8 +96,8 @@ async def test_state_that_does_not_arrive_is_not_up(
         await eventually(lambda: bus.now(STATE) == "online", "the state arrives")
         await eventually(lambda: get_soon(web) == HTTPStatus.OK, "the bridge is ready")
         await eventually(lambda: bus.now("innovaphone/hq/user/anna/state"), "the users are told again")
-        assert await value(web, "mqtt_up", pbx="hq") == 1
-        assert await value(web, "rejected", pbx="hq", side="mqtt") == 0
+        await becomes(web, "mqtt_up", 1, pbx="hq")
+        await becomes(web, "rejected", 0, pbx="hq", side="mqtt")
 
 
 @pytest.mark.broker
@@ -112,7 +112,7 @@ async def test_refused_user_states_are_degraded(tmp_path: Path, pbx: SimPbx) -> 
         link = said["links"][0]
         assert (link["level"], link["broker"]["up"], exit_code(said)) == ("degraded", True, 1)
         assert link["refused"].startswith("the broker refuses the publish to innovaphone/hq/user/")
-        assert await value(web, "refused_topics", pbx="hq") == 5
+        await becomes(web, "refused_topics", 5, pbx="hq")
 
 
 @pytest.mark.broker
@@ -123,7 +123,8 @@ async def test_refused_events_are_degraded(tmp_path: Path, pbx: SimPbx) -> None:
         await eventually(lambda: get_soon(web) == HTTPStatus.OK, "the bridge is ready")
         await eventually(lambda: pbx.sessions.all_told, "all is known")
         pbx.ring("Anna Müller", "0123").hang_up()
-        await refusal(web, f"the broker refuses the publish to {ANNA}: Not authorized")
+        hint = "(has the bridge's user the right to write it?)"
+        await refusal(web, f"the broker refuses the publish to {ANNA}: Not authorized {hint}")
         (tmp_path / "rights").write_text(EVERYTHING)
         broker.reload()
         pbx.ring("Anna Müller", "0123").hang_up()

@@ -151,6 +151,28 @@ async def test_other_pbxs_of_the_configuration_are_no_strangers(tmp_path: Path, 
 
 
 @pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_other_topics_for_replies(tmp_path: Path, pbx: SimPbx, protocol: str) -> None:
+    """They are tried where nobody listens; one that is somebody's is left alone, and said to be not known."""
+    patterns = ["home/+/reply", "work/reply-*", "else/#", "one/reply"]
+    async with limited(tmp_path, access_list(None, "topic write home/+/reply", "topic write else/#")) as (
+        broker,
+        bus,
+    ):
+        made = settings(broker.port, pbx, protocol=protocol)
+        made["commands"] = {"response_topics": patterns}
+        lines = (await check(Config.model_validate(made)))[1:]
+        made["commands"] = {"response_topics": ["home/+/reply", "one/reply"]}
+        good = (await check(Config.model_validate(made)))[1:]
+        await bus.heard_all()
+    assert [line.word for line in lines] == ["FAIL"], lines
+    assert "may not write work/+ (replies, by commands.response_topics)" in lines[0].text
+    assert [line.word for line in good] == ["ok"], good
+    assert good[0].text.endswith("; not known: write one/reply")
+    assert "one/reply" not in bus.tree
+
+
+@pytest.mark.broker
 async def test_a_limited_broker_is_good_with_a_note(tmp_path: Path, pbx: SimPbx) -> None:
     """Without retained messages the bridge works, and the check says what does not hold."""
     async with Mosquitto(tmp_path, "retain_available false") as broker:
@@ -184,7 +206,7 @@ async def test_a_running_bridge_is_not_disturbed(
         assert [line.word for line in lines] == ["ok", "warn"], lines  # there is no access list
         told = [each for each in bus.messages if each.topic in LIVE][before_count:]
         untried = "write innovaphone/hq/state, write innovaphone/hq/info"
-        assert f"not tried while a bridge serves the PBX: {untried}" in lines[0].text
+        assert f"not tried, as a bridge serves the PBX: {untried}" in lines[0].text
         said_twice = [each for each in told if each.topic == f"{ROOT}/state"]  # it tries the PBX again
         assert {each.payload for each in said_twice} <= ({b"offline"} if away else set())
         assert {each.json["link"] for each in told if each not in said_twice} <= {link}
