@@ -7,7 +7,7 @@ import pytest
 
 from bridge.core.backoff import delays
 from bridge.core.caused import PROVEN_AT_MOST, REST_S, Caused
-from bridge.core.line import Kind
+from bridge.core.line import Kind, Line, Parcel
 from bridge.core.message import Message
 from bridge.core.outbox import Culprit, Limits, Outbox
 
@@ -227,6 +227,27 @@ def test_a_reply_that_was_not_taken_for_the_moment_keeps_its_place() -> None:
     assert first is not None
     outbox.again(first[0])
     assert [message.payload for message in drain(outbox)] == ["0", "1", "2"]
+
+
+def test_it_knows_whether_an_answer_is_on_its_way() -> None:
+    """Then the end of a session may be the answer's fault."""
+    outbox = Outbox(Limits())
+    outbox.refresh([state("s")], 0)
+    outbox.put_reply(Message("r", None), 0)
+    known = []
+    for _ in range(2):
+        assert outbox.take(0) is not None
+        known.append(outbox.answers_in_flight)
+    assert known == [False, True]
+
+
+def test_a_line_can_be_looked_at() -> None:
+    """In its order; that takes nothing out."""
+    line = Line(2)
+    for topic in ("a", "b", "c"):
+        line.push(Parcel(Message(topic, None), 0.0, Kind.EVENT))
+    assert [parcel.message.topic for parcel in line] == ["b", "c"]
+    assert len(line) == 2
 
 
 def test_events_grow_too_old_while_no_broker_is_there() -> None:
