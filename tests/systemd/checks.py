@@ -10,7 +10,9 @@ from tests.systemd.machine import CONFIG, PROGRAM, UNITS, Machine
 HQ, BRANCH, ALL = "innovaphone-mqtt@hq.service", "innovaphone-mqtt@branch.service", "innovaphone-mqtt.service"
 WORKS = r"pbx=online mqtt=online calls=\d queue=\d"
 STOP_S = 5.0
-NOTIFY_RELOAD = 253
+NOTIFY_RELOAD, RESTART_STEPS = 253, 254
+KILLS = 25
+WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  (of the service, in its own mounts)
 HUNG = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\n"
 DROP_INS = "etc/systemd/system/innovaphone-mqtt@hq.service.d"
 
@@ -41,14 +43,15 @@ async def instances_are_apart(on: Machine) -> None:
     pids = {unit: await on.show(unit, "MainPID") for unit in (HQ, BRANCH)}
     users = {unit: await on.must("stat", "-c", "%u", f"/proc/{pid}") for unit, pid in pids.items()}
     assert len({*users.values(), "0"}) == 3
-    as_branch = ("nsenter", "-t", pids[BRANCH], "-m", "setpriv", "--clear-groups", "--reuid", users[BRANCH])
-    own = await on.must(*as_branch, "cat", f"/run/credentials/{BRANCH}/secret_branch")
+    as_branch = (*_inside(pids[BRANCH], users[BRANCH]), f"{PROGRAM}/bin/python", "-c")
+    read = "import sys; print(open(sys.argv[1]).read())"
+    own = await on.must(*as_branch, read, f"/run/credentials/{BRANCH}/secret_branch")
     assert own == "secret"
     for place in (f"/run/credentials/{HQ}/secret_hq", f"{CONFIG}/hq.secrets/hq"):
-        code, said = await on.run(*as_branch, "cat", place)
-        assert (code, said == "secret") == (1, False), place
+        code, said = await on.run(*as_branch, read, place)
+        assert (code, "PermissionError" in said or "FileNotFoundError" in said) == (1, True), said
     for place in ("/var/lib/private/innovaphone-mqtt/hq/", "/var/lib/innovaphone-mqtt/hq/"):
-        code, said = await on.run(*as_branch, "ls", place)
+        code, said = await on.run(*as_branch, "import os, sys; print(os.listdir(sys.argv[1]))", place)
         assert (code != 0, "sqlite" in said) == (True, False), f"{place}: {said}"
         assert "hq.sqlite" in await on.must("ls", place)
 
@@ -73,6 +76,73 @@ async def a_killed_one_comes_back(on: Machine) -> None:
     await on.must("systemctl", "kill", "-s", "KILL", HQ)
     await on.becomes(HQ, "NRestarts", "1")
     await on.becomes(HQ, "StatusText", WORKS)
+
+
+async def a_crash_loop_never_ends_in_silence(on: Machine) -> None:
+    """However often it is killed; a newer systemd waits longer each time."""
+    (on.root / DROP_INS).mkdir(exist_ok=True)
+    quick = "[Service]\nRestartSec=100ms\n"
+    if await on.version() >= RESTART_STEPS:
+        quick = (UNITS / "systemd-254.conf").read_text() + "RestartSec=100ms\nRestartMaxDelaySec=200ms\n"
+    (on.root / DROP_INS / "restart.conf").write_text(quick)
+    await on.must("systemctl", "daemon-reload")
+    await on.must("systemctl", "restart", HQ)
+    for number in range(1, KILLS + 1):
+        await on.becomes(HQ, "MainPID", r"[1-9]\d*")
+        await on.must("systemctl", "kill", "-s", "KILL", HQ)
+        await on.becomes(HQ, "NRestarts", str(number))
+    (on.root / DROP_INS / "restart.conf").unlink()
+    await on.must("systemctl", "daemon-reload")
+    await on.becomes(HQ, "StatusText", WORKS)
+
+
+async def nothing_else_is_run(on: Machine) -> None:
+    """Neither a shell nor what is written where the service may write; nor is what may be run written to."""
+    pid = await on.show(HQ, "MainPID")
+    user = await on.must("stat", "-c", "%u", f"/proc/{pid}")
+    python = f"{PROGRAM}/bin/python"
+    plant = f"import os, sys; print('#!{python}', file=open(sys.argv[1], 'w')); os.chmod(sys.argv[1], 0o755)"
+    for folder in (f"/var/lib/private/{await on.show(HQ, 'StateDirectory')}", *WRITABLE):
+        await on.must(*_inside(pid, user), python, "-c", plant, f"{folder}/planted")
+        await _denied(on, *_inside(pid, user), f"{folder}/planted")
+        await on.must(
+            "nsenter", "-t", pid, "-m", python, "-c", f"__import__('os').unlink('{folder}/planted')"
+        )
+    for program in ("/bin/sh", "/usr/bin/env"):
+        await _denied(on, *_inside(pid, user), program)
+    await on.must(*_inside(pid, user), f"{PROGRAM}/bin/innovaphone-mqtt", "version")
+    for folder in (PROGRAM, "/usr/lib"):
+        code, said = await on.run(*_inside(pid, user), python, "-c", plant, f"{folder}/planted")
+        refused = "PermissionError" in said or "Read-only file system" in said
+        assert (code, refused) == (1, True), f"{folder}: {said}"
+
+
+async def nobody_else_binds(on: Machine) -> None:
+    """Where the kernel lets systemd say so; the pages are served."""
+    assert "pages served" in await on.journal(HQ), await on.journal(HQ)
+    rules = [await on.show(HQ, f"SocketBind{rule}") for rule in ("Allow", "Deny")]
+    assert ("9600-9699" in rules[0], rules[1]) == (True, "any"), rules
+
+
+async def encrypted_credentials_work(on: Machine) -> None:
+    """The commands of the README, in a drop-in of one instance."""
+    folder = f"{CONFIG}/hq.secrets"
+    for name in ("hq", "mqtt"):
+        encrypt = ("systemd-creds", "encrypt", f"--name=secret_{name}", f"{folder}/{name}")
+        await on.must(*encrypt, f"{folder}/{name}.new")
+        await on.must("mv", f"{folder}/{name}.new", f"{folder}/{name}")
+    (on.root / DROP_INS).mkdir(exist_ok=True)
+    text = (UNITS / "README.md").read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines() if line.strip().startswith("LoadCredential")]
+    assert len(lines) == 2
+    (on.root / DROP_INS / "encrypted.conf").write_text("\n".join(["[Service]", *lines, ""]))
+    await on.must("systemctl", "daemon-reload")
+    await on.must("systemctl", "restart", HQ)
+    await on.becomes(HQ, "StatusText", WORKS)
+    (on.root / DROP_INS / "encrypted.conf").unlink()
+    on.configure("hq.yaml", on.settings("hq"), secrets={"hq": "secret", "mqtt": "x"}, folder="hq.secrets")
+    await on.must("systemctl", "daemon-reload")
+    await on.must("systemctl", "restart", HQ)
 
 
 async def a_hung_one_is_replaced(on: Machine) -> None:
@@ -160,6 +230,16 @@ async def nothing_is_left_behind(on: Machine) -> None:
     assert left == "", left
 
 
+async def _denied(on: Machine, *command: str) -> None:
+    code, said = await on.run(*command)
+    assert (code, "Permission denied" in said) == (126, True), f"{command[-1]}: {said}"
+
+
+def _inside(pid: str, user: str) -> tuple[str, ...]:
+    """A command in the mounts of a service, as its user."""
+    return ("nsenter", "-t", pid, "-m", "-S", user, "-G", user)
+
+
 async def _said(on: Machine, unit: str, words: str) -> None:
     for _ in range(100):
         if words in await on.journal(unit):
@@ -173,6 +253,10 @@ CHECKS: tuple[Callable[[Machine], Awaitable[None]], ...] = (
     instances_are_apart,
     reload_keeps_the_process,
     a_killed_one_comes_back,
+    a_crash_loop_never_ends_in_silence,
+    nothing_else_is_run,
+    nobody_else_binds,
+    encrypted_credentials_work,
     a_hung_one_is_replaced,
     stop_is_quick_and_said,
     a_wrong_configuration_does_not_loop,

@@ -1,10 +1,12 @@
 """A small Debian with a real systemd in a container: made, given the program, booted, switched off."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import shutil
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -103,7 +105,17 @@ class Machine:
             {**section, "name": pbx, "password_file": f"$CREDENTIALS_DIRECTORY/secret_{pbx}"} for pbx in pbxs
         ]
         mqtt = {"url": f"mqtt://127.0.0.1:{self.broker_port}"}
-        return {"mqtt": mqtt, "pbxs": sections, "http": {"listen": f"127.0.0.1:{free_port()}"}}
+        return {"mqtt": mqtt, "pbxs": sections, "http": {"listen": f"127.0.0.1:{_port_for_pages(*pbxs)}"}}
+
+
+def _port_for_pages(*pbxs: str) -> int:
+    """A free port where the units let a service listen, another one for each."""
+    start = sum(map(ord, "".join(pbxs)))
+    for port in (9600 + (start + step) % 100 for step in range(100)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("ports 9600 to 9699 are all in use")
 
 
 @asynccontextmanager
