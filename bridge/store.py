@@ -43,9 +43,7 @@ CREATE TABLE IF NOT EXISTS commands (
 """
 INDEX = "CREATE INDEX IF NOT EXISTS commands_by_age ON commands (unix_ms);"
 FROM_0_1_0 = "ALTER TABLE commands ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';"
-NEWEST = """
-SELECT id, verb, unix_ms, reply, fingerprint FROM commands WHERE unix_ms >= ? ORDER BY unix_ms DESC LIMIT ?
-"""
+NEWEST = "SELECT id, verb, unix_ms, reply, fingerprint FROM commands ORDER BY unix_ms DESC LIMIT ?"
 SURPLUS = "DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY unix_ms DESC LIMIT -1 OFFSET ?)"
 Job = Callable[[], Exception | None]
 Run = Callable[[Job], "Future[Exception | None]"]
@@ -74,6 +72,11 @@ class Batch:
     def told(self) -> bool:
         """Something is in it that is published too."""
         return bool(self.users or self.events)
+
+    @property
+    def noted_ms(self) -> int:
+        """When the last of its commands was noted; 0 without one."""
+        return next((row[1] for row in reversed(self.commands.values()) if row is not None), 0)
 
     def followed_by(self, later: Self) -> Self:
         """Both in one, the later one wins; as many commands as a ledger knows, the newest."""
@@ -279,9 +282,9 @@ class Store:
                 _forget_earlier_run(self._db)
             with self._db:
                 _write_rows(self._db, batch)
-                if batch.commands and time.monotonic() - self._trimmed_s >= TRIM_S:
+                if batch.noted_ms and time.monotonic() - self._trimmed_s >= TRIM_S:
                     self._trimmed_s = time.monotonic()
-                    _trim(self._db)
+                    _trim(self._db, batch.noted_ms)
         except (sqlite3.Error, OSError) as error:
             return error
         return None
@@ -316,16 +319,13 @@ def _write_rows(db: sqlite3.Connection, batch: Batch) -> None:
     db.executemany("DELETE FROM commands WHERE id = ?", retried)
 
 
-def _trim(db: sqlite3.Connection) -> None:
-    """Forget the commands that a ledger would have forgotten. Both steps use the index."""
-    db.execute("DELETE FROM commands WHERE unix_ms < ?", (_oldest_ms(db),))
+def _trim(db: sqlite3.Connection, now_ms: int) -> None:
+    """Forget the commands that a ledger would have forgotten. Both steps use the index.
+
+    What is dated in the future was noted before the clock was set back: it is no reason to forget the rest.
+    """
+    db.execute("DELETE FROM commands WHERE unix_ms < ?", (now_ms - REMEMBERED_S * 1000,))
     db.execute(SURPLUS, (COMMANDS_AT_MOST,))
-
-
-def _oldest_ms(db: sqlite3.Connection) -> float:
-    """Ten minutes before the newest command: this file knows no other clock."""
-    newest = db.execute("SELECT max(unix_ms) FROM commands").fetchone()[0]
-    return (newest or 0) - REMEMBERED_S * 1000
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -370,7 +370,7 @@ def _read(db: sqlite3.Connection) -> Kept:
         for number, topic, raw, unix_ms in unsent
         if (payload := _json(raw)) is not None
     ]
-    rows = db.execute(NEWEST, (_oldest_ms(db), COMMANDS_AT_MOST)).fetchall()
+    rows = db.execute(NEWEST, (COMMANDS_AT_MOST,)).fetchall()
     newest_first = [
         KeptCommand(request_id, verb, unix_ms, None if reply is None else _json(reply), fingerprint)
         for request_id, verb, unix_ms, reply, fingerprint in rows
