@@ -131,3 +131,15 @@ class FilterDenied(DynamicSecurity):
     def changed(self, rights: dict[str, Any]) -> dict[str, Any]:
         """Without one right."""
         return dynsec.without(rights, "bridge", ("subscribePattern",), "/user/+/command/+")
+
+
+class TiedToOneId(DynamicSecurity):
+    """The same, but the bridge's user may use the client id of its link only."""
+
+    def changed(self, rights: dict[str, Any]) -> dict[str, Any]:
+        """With that id."""
+        tied = [
+            each | ({"clientid": "innovaphone-mqtt-hq"} if each["username"] == "bridge" else {})
+            for each in rights["clients"]
+        ]
+        return {**rights, "clients": tied}

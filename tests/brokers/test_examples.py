@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from bridge.check import check
+from bridge.config import Config
 from bridge.sim.pbx import SimPbx
-from tests.brokers.examples import AccessList, DynamicSecurity, Example
+from tests.brokers.examples import AccessList, DynamicSecurity, Example, TiedToOneId
 from tests.brokers.people import Person
 from tests.brokers.scene import Scene
 from tests.brokers.servers import V5
 from tests.bus import Observer, eventually
+from tests.kit.proxy import Proxy
 from tests.running import FAST, STAFF
 
 pytestmark = pytest.mark.broker
@@ -160,3 +163,27 @@ async def test_nobody_takes_the_bridges_client_id(scene: Scene) -> None:
                 assert not await other.may_publish(f"{ROOT}/state", "offline")
     await scene.bus.heard_all()
     assert len([each for each in scene.bus.messages if each.topic == f"{ROOT}/state"]) == said
+
+
+async def test_a_bridge_that_is_tied_to_one_client_id_comes_back(tmp_path: Path) -> None:
+    """It cannot look for a second bridge then; that must not keep it away. The check says what it needs."""
+    server = TiedToOneId(tmp_path, "innovaphone")
+    await asyncio.to_thread(server.start)
+    try:
+        async with (
+            SimPbx(STAFF, FAST) as pbx,
+            Observer(server.port, credentials=("observer", "secret")) as bus,
+            Proxy(server.port) as way,
+        ):
+            made = Scene(server, V5, pbx, bus, tmp_path, {}).reached_through(way.port)
+            async with made.bridge():
+                for _ in range(3):
+                    await eventually(lambda: made.now("state") == "online", "it is online")
+                    way.reset()
+                    await eventually(lambda: made.now("state") == "offline", "the will says offline")
+                await eventually(lambda: made.now("state") == "online", "it is online again")
+                lines = await check(Config.model_validate(made.configuration()))
+    finally:
+        server.kill()
+    assert [line.word for line in lines] == ["ok", "FAIL"]
+    assert "like innovaphone-mqtt-hq-check-1: are they allowed?" in lines[1].text
