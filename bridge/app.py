@@ -28,8 +28,10 @@ from bridge.ops.notify import Notifier
 from bridge.ops.observer import Observer
 from bridge.ops.pages import Pages, Probes, Visitors
 from bridge.ops.web import serve
+from bridge.state_files import forget_damaged
 
 BEAT_S = 1.0
+DAY_S = 24 * 3600.0
 JUMP_S = 2.0
 Chosen = tuple[Config, Sequence[Pbx]]
 Reload = Callable[[], Chosen]
@@ -83,6 +85,7 @@ class Process:
                     self._side_job("beat", lambda: self._beat(fleet)),
                     self._side_job("reload", lambda: self._reload_at_signals(fleet)),
                     self._side_job("certificates", self._look_at_certificates),
+                    self._side_job("damaged files", self._forget_damaged),
                 ]
                 await fleet.apply(config, pbxs, self._builder)
                 with self.bugs.contained("notify"):
@@ -156,6 +159,14 @@ class Process:
 
     async def _look_at_certificates(self) -> None:
         await certificates.watch(lambda: self._chosen, self._metrics.certificate_ends)
+
+    async def _forget_damaged(self) -> None:
+        """Those of a bridge that has been up for weeks; each start looks at its own."""
+        while True:
+            await asyncio.sleep(DAY_S)
+            folder = self._chosen[0].state_dir
+            if folder is not None:
+                await asyncio.get_running_loop().run_in_executor(None, forget_damaged, folder)
 
     async def _beat(self, fleet: Fleet) -> None:
         while True:

@@ -23,6 +23,7 @@ from bridge.config_file import load, masked
 from bridge.core.shard import parse_shard
 from bridge.daemon_threads import run as run_loop
 from bridge.errors import ConfigError
+from bridge.state_files import check_folder
 
 EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
 DEFAULT_FILE = Path("/etc/innovaphone-mqtt/config.yaml")
@@ -64,6 +65,7 @@ def run(
     def read() -> tuple[Config, list[Pbx]]:
         warnings: list[str] = []
         config = load(config_file, warnings.append)
+        check_folder(config.state_dir)
         pbxs = _share(config, shard) if shard else [one for one in config.pbxs if pbx in {"", one.name}]
         if not pbxs and pbx:
             names = ", ".join(one.name for one in config.pbxs)
@@ -91,6 +93,8 @@ def check(
     """Validate a configuration; with --connect also log in at every PBX and at the broker."""
     warnings: list[str] = []
     config = load(config_file, warnings.append)
+    if os.geteuid():  # to root the directory of the bridge's user is somebody else's
+        check_folder(config.state_dir)
     if show:
         say(masked(config))
     for warning in warnings:

@@ -22,6 +22,7 @@ import orjson
 from bridge.core.journal import COMMANDS_AT_MOST, Kept, KeptCommand, KeptEvent
 from bridge.core.ledger import REMEMBERED_S
 from bridge.core.message import Json, Message
+from bridge.state_files import forget_damaged, make_ours, set_aside
 
 AGAIN_S = 10.0
 TRIM_S = 1.0
@@ -30,6 +31,7 @@ HELD_S = 1.0
 CLOSE_S = 1.0
 SCHEMA = 2
 TABLES = """
+PRAGMA secure_delete=ON;
 PRAGMA locking_mode=EXCLUSIVE;
 PRAGMA journal_mode=WAL;
 PRAGMA synchronous=NORMAL;
@@ -330,18 +332,19 @@ def _trim(db: sqlite3.Connection, now_ms: int) -> None:
 
 def _open(path: Path) -> sqlite3.Connection:
     """An open file with our tables; one that is no file of ours, or damaged, is set aside."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_ours(path)
+    forget_damaged(path.parent)
     try:
         return _opened(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
-        path.replace(path.with_suffix(".damaged"))
+        set_aside(path)
+        make_ours(path)
         return _opened(path)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
     db = sqlite3.connect(path, timeout=0, check_same_thread=False)  # one job at a time uses it
     try:
         version = db.execute("PRAGMA user_version").fetchone()[0]

@@ -109,11 +109,15 @@ class Journal(Protocol):
 
 def hand_over(kept: Kept, journal: Journal) -> None:
     """Add what one journal kept to another one, behind what that one has kept."""
-    last = max((event.number for event in journal.kept().events), default=0)
+    there = journal.kept()
+    last = max((event.number for event in there.events), default=0)
     for number, event in enumerate(kept.events, last + 1):
         journal.event(replace(event, number=number))
     for command in kept.commands:
         journal.command(command)
+    if kept.whole:
+        for topic_id in there.users.keys() - kept.users.keys():
+            journal.user(topic_id, None)
     for topic_id, payload in kept.users.items():
         journal.user(topic_id, payload if isinstance(payload, dict) else None)
     journal.commit()

@@ -106,7 +106,7 @@ async def small_disk(folder: Path) -> AsyncIterator[Place]:
     """A file system of 16 MiB as state directory."""
     state = folder / "state"
     state.mkdir()
-    await command("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(state))
+    await command("mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(state))
     try:
         yield HERE
     finally:
