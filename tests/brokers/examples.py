@@ -125,12 +125,20 @@ class DynamicSecurity(Example):
         return rights
 
 
-class FilterDenied(DynamicSecurity):
-    """The same, but the subscription to the commands of users is refused."""
+class Lacking(DynamicSecurity):
+    """The same; the bridge lacks one kind of right for topics that end so."""
+
+    kind, topic = "", ""
 
     def changed(self, rights: dict[str, Any]) -> dict[str, Any]:
-        """Without one right."""
-        return dynsec.without(rights, "bridge", ("subscribePattern",), "/user/+/command/+")
+        """Without it."""
+        return dynsec.without(rights, "bridge", (self.kind,), self.topic)
+
+
+class FilterDenied(Lacking):
+    """The same, but the subscription to the commands of users is refused."""
+
+    kind, topic = "subscribePattern", "/user/+/command/+"
 
 
 class TiedToOneId(DynamicSecurity):

@@ -13,13 +13,13 @@ import pytest
 from bridge.check import check
 from bridge.config import Config
 from bridge.sim.pbx import SimPbx
-from tests.brokers.examples import AccessList, DynamicSecurity, Example, TiedToOneId
+from tests.brokers.examples import AccessList, DynamicSecurity, Example, Lacking, TiedToOneId
 from tests.brokers.people import Person
 from tests.brokers.scene import Scene
-from tests.brokers.servers import V5
+from tests.brokers.servers import V3, V5
 from tests.bus import Observer, eventually
 from tests.kit.proxy import Proxy
-from tests.running import FAST, STAFF
+from tests.running import FAST, STAFF, configuration, pbx_section
 
 pytestmark = pytest.mark.broker
 ROOT = "innovaphone/hq"
@@ -187,3 +187,37 @@ async def test_a_bridge_that_is_tied_to_one_client_id_comes_back(tmp_path: Path)
         server.kill()
     assert [line.word for line in lines] == ["ok", "FAIL"]
     assert "like innovaphone-mqtt-hq-check-1: are they allowed?" in lines[1].text
+
+
+@pytest.mark.parametrize("protocol", [V5, V3])
+@pytest.mark.parametrize(
+    ("kind", "topic", "access"),
+    [
+        ("publishClientSend", "user/+/event", "write"),
+        ("publishClientSend", "command/+", "write"),
+        ("subscribePattern", "state", "read"),
+        ("publishClientReceive", "user/+/state", "read"),
+    ],
+)
+async def test_a_check_names_what_the_plugin_denies(
+    tmp_path: Path, kind: str, topic: str, access: str, protocol: str
+) -> None:
+    """This right and no other, in the plugin's words too."""
+    server = Lacking(tmp_path, "innovaphone")
+    server.kind, server.topic = kind, f"{ROOT}/{topic}"
+    await asyncio.to_thread(server.start)
+    try:
+        async with SimPbx(STAFF, FAST) as pbx:
+            made = configuration(server.port, pbx_section(pbx))
+            made["mqtt"] |= {
+                "username": "bridge",
+                "password": "secret",
+                "protocol": protocol,
+                "connect_timeout_s": 1,
+            }
+            lines = (await check(Config.model_validate(made)))[1:]
+    finally:
+        server.kill()
+    assert [line.word for line in lines] == ["FAIL"], lines
+    assert f"may not {access} {ROOT}/{topic} (" in lines[0].text
+    assert kind in lines[0].text.rpartition("dynamic security: ")[2]
