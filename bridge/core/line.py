@@ -46,7 +46,7 @@ class Parcel:
 
 
 class Line:
-    """A queue with limits: `push` returns what had to go, the oldest first."""
+    """A queue with limits: `push` returns what had to go, the oldest first; or what is too large for it."""
 
     def __init__(self, most: int, most_bytes: int | None = None) -> None:
         self._most = most
@@ -67,6 +67,8 @@ class Line:
 
     def push(self, parcel: Parcel) -> tuple[Parcel, ...]:
         """Let it wait at the end."""
+        if self._most_bytes is not None and parcel.size > self._most_bytes:
+            return (parcel,)
         self._parcels.append(parcel)
         self._bytes += parcel.size
         gone = []

@@ -189,11 +189,12 @@ def test_replies_are_limited_in_bytes(large: Message) -> None:
 
 
 def test_one_reply_larger_than_the_limit_goes() -> None:
-    """It does not stand in the way of the next."""
+    """It pushes no other one out, and does not stand in the way of the next."""
     outbox = Outbox(Limits(answer_bytes=500))
-    outbox.put_reply(Message("r", "x" * 1000), 0)
-    outbox.put_reply(Message("r", "y"), 0)
-    assert answers(outbox) == ["y"]
+    for payload in ("before", "x" * 1000, "after"):
+        outbox.put_reply(Message("r", payload), 0)
+    assert answers(outbox) == ["before", "after"]
+    assert outbox.dropped == {"reply": 1}
 
 
 def test_deletions_on_command_topics_are_limited_too() -> None:
