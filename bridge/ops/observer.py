@@ -230,7 +230,10 @@ class Observer:
         """Somebody answers as a bridge for our PBX, without the proof that only our configuration gives."""
         reason = "another client uses our client id, and an answer for this PBX has no proof of our passwords"
         hint = "either a bridge with another version or other passwords runs, or somebody pretends to be one"
-        self.limited(reason, hint=f"{hint}: bind the client id to the user name at the broker")
+        if reason not in self._limits:
+            self._limits.add(reason)
+            hint = f"{hint}: bind the client id to the user name at the broker"
+            self.log.warning("answer without proof", reason=reason, hint=hint)
 
     def answers_rest(self, topic: str, kind: Kind) -> None:
         """The broker ends our sessions at one kind of answers to requests."""
