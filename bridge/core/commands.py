@@ -23,6 +23,8 @@ from bridge.core.verbs import VERBS, Fields
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
 LONGEST_CORRELATION = 256
+LONGEST_LEVEL = 1536
+"""Percent-encoded, a character of a name has up to 12: room for the 128 that a name in a field may have."""
 LONGEST_NUMBER = 300
 LONGEST_READ = 1_048_576
 """Payloads that are too large are read this far, for their id."""
@@ -274,15 +276,22 @@ def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
         problem = _unknown(name, spec.fields) if kind is None else kind.problem(value)
         if problem:
             raise _Bad("invalid", f"'{name[:LONGEST_ID]}' {problem}")
-    if user is not None and "user" in spec.fields:
-        if fields.get("user", user) not in {user, decode(user)}:
-            raise _Bad("invalid", "'user' contradicts the topic")
-        fields["user"] = TopicId(user)
-    elif user is not None:
-        raise _Bad("invalid", f"'{verb}' is not a command of a user")
+    if user is not None:
+        fields["user"] = _topic_user(user, verb, fields.get("user", user))
     if sentence := spec.check(fields):
         raise _Bad("invalid", sentence)
     return fields
+
+
+def _topic_user(user: str, verb: str, named: object) -> TopicId:
+    """The user of the topic. A refusal repeats and remembers it: a topic may have 64 KiB, a name has not."""
+    if "user" not in VERBS[verb].fields:
+        raise _Bad("invalid", f"'{verb}' is not a command of a user")
+    if len(user) > LONGEST_LEVEL:
+        raise _Bad("invalid", f"the user in the topic is longer than {LONGEST_LEVEL} characters")
+    if named not in {user, decode(user)}:
+        raise _Bad("invalid", "'user' contradicts the topic")
+    return TopicId(user)
 
 
 def _unknown(name: str, known: Sequence[str] | Fields) -> str:

@@ -311,6 +311,15 @@ def test_on_the_topic_of_a_user_the_topic_decides(verb: str, dots: bool) -> None
                 assert (parsed.code, parsed.message) == ("invalid", "'user' contradicts the topic")
 
 
+@pytest.mark.parametrize("verb", ["presence", "clear"])
+def test_a_refusal_repeats_no_long_topic(verb: str) -> None:
+    """A topic may have 64 KiB, and replies are remembered. The longest name that a field takes fits."""
+    assert isinstance(of_user(verb, b'{"id":"c-1"}', "%F0%9F%94%94" * 128), Request)
+    refused = of_user(verb, b'{"id":"c-1"}', "a" * 60_000)
+    assert isinstance(refused, Refusal)
+    assert (refused.code, len(refused.message) < 200) == ("invalid", True)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode), st.sampled_from([*VERBS, "x", ""]))
 def test_parsing_is_total(payload: bytes, verb: str) -> None:
