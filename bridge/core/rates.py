@@ -8,6 +8,8 @@ PINGS_PER_MINUTE = 60
 USERS_REMEMBERED = 1000
 CLEARS_PER_CALL = 20, 6
 """`clear` ends what a call began: 20 times the allowance of a PBX, 6 times that of a user."""
+PRESENCES_PER_CALL = 3
+"""One user's presences are fewer than the allowance of all: the others can still call."""
 ENDING = frozenset({"clear", "answer"})
 
 
@@ -36,7 +38,7 @@ class Allowance:
 class Rates:
     """The allowances of one PBX. `ping`, `resync` and the verbs that end a call each have their own.
 
-    One publisher cannot be told from another: so one user's calls use up one user's allowance first, and
+    One publisher cannot be told from another: so one user's commands use up one user's allowance first, and
     what is refused for that reason takes nothing from the allowance of all.
     """
 
@@ -46,7 +48,11 @@ class Rates:
         self._ending = Allowance(per_minute * of_all)
         self._pings = Allowance(PINGS_PER_MINUTE)
         self._resyncs = Allowance(1, RESYNC_S)
-        self._per_user = {"call": calls_per_user, **dict.fromkeys(ENDING, calls_per_user * of_user)}
+        self._per_user = {
+            "call": calls_per_user,
+            "presence": calls_per_user * PRESENCES_PER_CALL,
+            **dict.fromkeys(ENDING, calls_per_user * of_user),
+        }
         self._of_users: OrderedDict[tuple[str, str], Allowance] = OrderedDict()
         self._limits = f"{per_minute} a minute, {calls_per_user} calls a user"
 

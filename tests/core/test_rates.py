@@ -4,7 +4,15 @@ from itertools import count
 
 import pytest
 
-from bridge.core.rates import CLEARS_PER_CALL, PINGS_PER_MINUTE, RESYNC_S, USERS_REMEMBERED, Allowance, Rates
+from bridge.core.rates import (
+    CLEARS_PER_CALL,
+    PINGS_PER_MINUTE,
+    PRESENCES_PER_CALL,
+    RESYNC_S,
+    USERS_REMEMBERED,
+    Allowance,
+    Rates,
+)
 
 
 def test_an_allowance_is_of_any_minute() -> None:
@@ -25,9 +33,11 @@ def test_pings_and_others_calls_leave_room_for_a_clear() -> None:
     assert let_through(rates, "ping", "") == PINGS_PER_MINUTE
     assert let_through(rates, "call", "mallory") == 10
     assert let_through(rates, "clear", "mallory") == 10 * CLEARS_PER_CALL[1]
-    assert let_through(rates, "presence", "mallory") == 50, "what was refused to mallory took nothing"
+    assert let_through(rates, "presence", "mallory") == 10 * PRESENCES_PER_CALL
+    assert let_through(rates, "call", "anna") == 10, "what was refused to mallory took nothing"
+    assert let_through(rates, "presence", "anna") == 10, "sixty of all users together"
 
-    assert rates.refusal("call", "anna", 0.0) == "too many commands: 60 a minute, 10 calls a user"
+    assert rates.refusal("call", "bert", 0.0) == "too many commands: 60 a minute, 10 calls a user"
     assert rates.refusal("ping", "", 59.9) == "too many pings: 60 a minute"
     assert rates.refusal("clear", "anna", 0.0) is None
     assert rates.refusal("ping", "", 60.0) is None
