@@ -4,12 +4,15 @@ Here the vendor's words end: cn is name, dn display name, h323 short name, e164 
 came, blanks at their ends too: the PBX knows its objects by them.
 """
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 from urllib.parse import unquote
 
 from lxml import etree
 
 from bridge.core.reports import CallState, Group, LegRecord, Party, Presence, Side, UserRecord
 
+Item = TypeVar("Item")
 _STATE_MASK, _TO_USER, _HELD, _HELD_BY_REMOTE = 0x00F, 0x080, 0x100, 0x200
 _DISC_SENT, _DISC_RECEIVED = 6, 7
 _STATES = {
@@ -22,6 +25,8 @@ _STATES = {
 _SWITCH_TYPES = frozenset({"bool", "boolean"})
 _NO_PARTY = Party()
 LONGEST_TEXT = 1024
+LONGEST_LIST, ITEM_COSTS = 32_768, 16
+"""All groups or addresses of a user, in characters, with what each costs besides: some 1,000."""
 LONGEST_NUMBER, LARGEST = 20, 2**31
 
 
@@ -45,8 +50,8 @@ def user_record(element: etree._Element) -> UserRecord | None:
         channels=_number(fields, "channel"),
         alerting=_number(fields, "alert"),
         presence=Presence(_word(presence, "activity"), _word(presence, "status"), _text(presence, "note")),
-        groups=tuple(_group(item) for item in _items(fields, "groups")),
-        emails=tuple(email for item in _items(fields, "email") if (email := item.text or "").strip()),
+        groups=_within(map(_group, _items(fields, "groups")), lambda group: group.name),
+        emails=_within(filter(str.strip, map(_email, _items(fields, "email"))), str),
         location=_text(fields, "loc"),
         node=_text(fields, "node"),
         is_switch=bool({kind.lower(), _word(fields, "object").lower()} & _SWITCH_TYPES),
@@ -106,6 +111,22 @@ def _parties(fields: dict[str, etree._Element]) -> dict[str, Party]:
 def _info(fields: dict[str, etree._Element]) -> dict[str, tuple[int, str]]:
     entries = (_children(item) for item in _items(fields, "info"))
     return {_word(entry, "type"): (_number(entry, "vali"), _text(entry, "vals")) for entry in entries}
+
+
+def _within(items: Iterable[Item], text_of: Callable[[Item], str]) -> tuple[Item, ...]:
+    """The first of a list, as far as a user's list may go."""
+    taken: list[Item] = []
+    left = LONGEST_LIST
+    for item in items:
+        left -= len(text_of(item)) + ITEM_COSTS
+        if left < 0:
+            break
+        taken.append(item)
+    return tuple(taken)
+
+
+def _email(item: etree._Element) -> str:
+    return (item.text or "")[:LONGEST_TEXT]
 
 
 def _group(item: etree._Element) -> Group:

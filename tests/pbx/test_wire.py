@@ -254,3 +254,22 @@ def test_what_ends_the_list(name: str, guid: str, ends: bool) -> None:  # noqa: 
     batch = whole(xml.reply("Poll", [part]))
 
     assert (batch.list_complete, len(batch.users)) == (ends, not ends)
+
+
+def test_endless_lists_of_a_user_are_cut() -> None:
+    """A thousand groups are kept; without end, or long ones, they cost no more than that."""
+    many = tuple((f"group {number}", True) for number in range(5000))
+    usual, crowd, large = (
+        next(iter(decode_poll(poll_reply(Decoration(), [UserNews(user)], [])))).users[0]
+        for user in (
+            SimUser("A", groups=many[:1000], emails=("a@example.com",) * 500),
+            SimUser("B", groups=many, emails=("",) * 5000),
+            SimUser("C", groups=(("x" * 9000, True),), emails=("x" * 9000,) * 5000),
+        )
+    )
+
+    assert (len(usual.groups), len(usual.emails)) == (1000, 500)
+    assert 1000 < len(crowd.groups) < 2000
+    assert crowd.emails == ()
+    assert [len(each.name) for each in large.groups] == [1024]
+    assert len(large.emails) <= 32
