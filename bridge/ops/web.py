@@ -24,7 +24,7 @@ from bridge.ops.pages import TEXT, Answer, Make
 from bridge.ops.request import END, Request, read
 
 AGAIN_S, LOOK_S = 2.0, 1.0
-AT_ONCE = 32
+AT_ONCE = 16
 REQUEST_S, ANSWER_S = 5.0, 10.0
 HEAD_BYTES = 4096
 PIECE = 65_536
