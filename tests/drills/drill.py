@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.bus import eventually
+from tests.bus import Seen, eventually
 from tests.drills.bench import HERE, Bench, Place, bench
-from tests.drills.checker import Row, judge
+from tests.drills.checker import TERMINAL, Row, judge
 
 FEWEST = 50
 ASKED_AT_MOST, ANSWER_S = 10, 3.0
 ANSWERS = "innovaphone/hq/response/ping"
+LAST_TO_RING, EVENTS_OF_LAST = "Person 7", "innovaphone/hq/user/p7/event"
 Change = Callable[[dict[str, Any], Path], object]
 After = Callable[[Bench], Awaitable[None]]
 
@@ -111,24 +112,32 @@ async def _work(drill: Drill, made: Bench) -> None:
 
 
 async def fence(made: Bench) -> None:
-    """A command's reply queues behind all events: when it is here, they are.
+    """Wait until the bus has all events and replies up to now: each of them queues behind those of its kind.
 
-    Asked again and again: a command that is sent while the bridge is away is not obeyed later.
+    So a call is let ring and end, and a command is sent; again and again, for while the bridge is away it
+    does not see the one and must not obey the other.
     """
     sessions = made.pbx.sessions
     heard = "the bridge has heard everything up to now"
     await eventually(sessions.mark(), heard, moves=lambda: sessions.heard_counts)
-    start = made.bus.count
+    start, numbers = made.bus.count, set[str]()
     for attempt in range(ASKED_AT_MOST):
+        numbers.add(f"0{start:07}{attempt}")
+        made.pbx.ring(LAST_TO_RING, f"0{start:07}{attempt}").hang_up()
         made.bus.send("innovaphone/hq/command/ping", {"id": f"fence-{start}-{attempt}"})
         with contextlib.suppress(pytest.fail.Exception):
-            await eventually(
-                lambda: any(seen.topic == ANSWERS for seen in made.bus.since(start)),
-                "an answer",
-                within=ANSWER_S,
-            )
+            await eventually(lambda: _answered(made.bus.since(start), numbers), "an answer", within=ANSWER_S)
             return
-    pytest.fail("the bridge answers no command")
+    pytest.fail("the bridge answers no command, or tells no event")
+
+
+def _answered(fresh: list[Seen], numbers: set[str]) -> bool:
+    """A ping has its reply, and one of these calls its end."""
+    events = (seen.json for seen in reversed(fresh) if seen.topic == EVENTS_OF_LAST)
+    over = any(
+        event["event_type"] in TERMINAL and event["call"]["remote"]["number"] in numbers for event in events
+    )
+    return over and any(seen.topic == ANSWERS for seen in fresh)
 
 
 async def look_for_secrets(made: Bench) -> None:
