@@ -200,6 +200,7 @@ def schema() -> dict[str, Any]:
         ("pbxs", config.Pbx),
         ("pbxs.tls", config_tls.Tls),
         ("pbxs.users", config.RuleSection),
+        ("pbxs.limits", config.PbxLimits),
         ("config", config.Config),
         ("config.events", config.Events),
         ("config.commands", config.Commands),
