@@ -9,11 +9,13 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 # pip says each package in one line. Nothing is ever resolved here: the locks are complete, and `pip check` confirms it.
-INSTALL := $(BIN)/python -u -m pip install --disable-pip-version-check --no-deps
+# Wheels only: a source package runs code, and tools that no lock names, while it is built.
+WHEELS := install --disable-pip-version-check --no-deps --only-binary=:all:
+INSTALL := $(BIN)/python -u -m pip $(WHEELS)
 SHORTLY := sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking them/p' \
 	-e 's,^Processing .*/,  ,p'
 
-.PHONY: demo test test-newer drills soak check lock clean
+.PHONY: demo test test-newer drills soak check lock audit dist base clean
 
 # What the demo needs: the program and a broker.
 $(VENV)/.demo: pyproject.toml locks/demo.lock
@@ -59,6 +61,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+TAG ?= docker.io/library/python:3.13-slim
 UPGRADE ?=
 COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(UPGRADE)
@@ -66,12 +69,41 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.
 # The only place that resolves. A change of pyproject.toml changes as little as it can; UPGRADE=--upgrade takes what is newest.
 lock:
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lock/bin/python -m pip $(WHEELS) --quiet --require-hashes -r locks/uv.lock
 	$(COMPILE) --extra dev -o locks/tests.lock pyproject.toml
 	$(COMPILE) --extra demo --extra build -c locks/tests.lock -o locks/demo.lock pyproject.toml
 	$(COMPILE) --extra build -c locks/tests.lock -o locks/program.lock pyproject.toml
 	$(COMPILE) -o locks/sbom.lock locks/sbom.in
 	$(COMPILE) -o locks/helm.lock locks/helm.in
+	$(COMPILE) -o locks/uv.lock locks/uv.in
+	$(COMPILE) -o locks/audit.lock locks/audit.in
+
+# Known vulnerabilities of what is installed with the program. ARGS=--where-possible: no error where there is no data.
+.venv-audit/.installed: locks/audit.lock
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/python -m pip $(WHEELS) --quiet --require-hashes -r locks/audit.lock
+	@touch $@
+
+audit: .venv-audit/.installed
+	$(PYTHON) tests/install/audit.py .venv-audit/bin/pip-audit locks/program.lock $(ARGS)
+
+# What a release consists of: wheel, source, bill of materials of an installed program, and the digests of these.
+dist: $(VENV)/.demo
+	rm -rf dist .venv-dist .venv-sbom
+	$(BIN)/python -m hatchling build -d dist
+	$(PYTHON) -m venv --without-pip .venv-dist
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/python -m pip $(WHEELS) --quiet --require-hashes -r locks/sbom.lock
+	.venv-sbom/bin/python -m pip --python .venv-dist/bin/python $(WHEELS) --quiet --require-hashes -r locks/program.lock
+	.venv-sbom/bin/python -m pip --python .venv-dist/bin/python $(WHEELS) --quiet --no-build-isolation .
+	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o dist/sbom.cdx.json .venv-dist/bin/python
+	cd dist && sha256sum * >SHA256SUMS
+
+# Pin the base image to what the registry has now.
+base:
+	podman pull --quiet $(TAG)
+	sed -i "s,^ARG BASE=.*,ARG BASE=$(TAG)@$$(podman image inspect --format '{{.Digest}}' $(TAG)),; /^# Not pinned/d" \
+		deploy/container/Containerfile
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "deploy" / "container" / "Containerfile"
 BASE, IMAGE = "localhost/innovaphone-mqtt-base", "localhost/innovaphone-mqtt-test"
 SBOM = "/opt/innovaphone-mqtt/sbom.cdx.json"
+LOOK = "from importlib.util import find_spec; print(find_spec('pip'), find_spec('setuptools'))"
 CERTIFICATES = Path("/etc/ssl/certs")
 RUN = (
     *("podman", "--runtime=runc", "run", "--rm", "--pull=never", "--cgroup-manager=cgroupfs"),
@@ -34,6 +35,8 @@ def test_the_recipe() -> None:
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "${BASE}"]
     assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE)
     assert "--require-hashes" in text
+    (base,) = re.findall(r"((?:^#.*\n)*)^ARG BASE=(\S+)$", text, re.MULTILINE)
+    assert re.search(r"@sha256:[0-9a-f]{64}$", base[1]) or "# Not pinned: " in base[0]
     assert "STOPSIGNAL SIGTERM" in text
     for line in text.splitlines():
         if line.startswith(("RUN ", "CMD ", "ENTRYPOINT ")):
@@ -96,6 +99,10 @@ async def test_it_runs_without_rights(broker: Mosquitto, bus: Observer, pbx: Sim
         await eventually(lambda: bus.now(state) == "online", "the container serves", within=60)
         identity = await command("podman", "--runtime=runc", "exec", name, "cat", "/proc/1/status")
         parts = await command("podman", "--runtime=runc", "exec", name, "cat", SBOM)
+        python = ("python3", f"{Path(SBOM).parent}/bin/python")
+        modules = [
+            await command("podman", "--runtime=runc", "exec", name, each, "-c", LOOK) for each in python
+        ]
         await command("podman", "--runtime=runc", "stop", "--time", "10", name)
         assert await asyncio.wait_for(process.wait(), 20) == 0
         await eventually(lambda: bus.now(state) == "offline", "offline is said")
@@ -103,6 +110,8 @@ async def test_it_runs_without_rights(broker: Mosquitto, bus: Observer, pbx: Sim
         if process.returncode is None:
             process.kill()
             await process.wait()
+    assert [each.strip() for each in modules] == ["None None", "None None"]
+    assert "pip" not in bill_of(parts)
     assert bill_of(parts).items() >= {"innovaphone-mqtt": __version__, "zeep": version("zeep")}.items()
     assert re.search(r"^Uid:\s+65532\s", identity, re.MULTILINE)
     assert re.search(r"^CapEff:\s+0+$", identity, re.MULTILINE)

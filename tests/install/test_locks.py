@@ -12,8 +12,8 @@ from tests.install.lock import FOLDER, ROOT, read
 
 LOCKS = sorted(file.stem for file in FOLDER.glob("*.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-INSTALLS = re.compile(r"\bpip[\", ]+install\b")
-LINES_AT_LEAST, TUPLES_AT_LEAST = 10, 2  # as many as there are; so that none is overlooked
+INSTALLS = re.compile(r"\bpip[\", ]+(?:--python \S+ )?install\b")
+LINES_AT_LEAST, TUPLES_AT_LEAST, HASHED_AT_LEAST = 16, 2, 9  # as many as there are
 
 
 def wanted(*extras: str) -> list[Requirement]:
@@ -61,7 +61,9 @@ def in_texts() -> list[str]:
     for file in files:
         lines = file.read_text().replace("\\\n", " ").splitlines()
         names = dict(line.split(" := ", 1) for line in lines if " := " in line)
-        lines = [line.replace("$(INSTALL)", names.get("INSTALL", "")) for line in lines if " := " not in line]
+        lines = [line for line in lines if " := " not in line]
+        for name in ("INSTALL", "WHEELS"):
+            lines = [line.replace(f"$({name})", names.get(name, "")) for line in lines]
         found += [line for line in lines if INSTALLS.search(line)]
     return found
 
@@ -77,13 +79,28 @@ def in_tests() -> list[str]:
 
 
 def test_no_command_resolves() -> None:
-    """Everywhere --no-deps, and only what is hashed or our own; `make lock` alone resolves."""
-    texts = [line for line in in_texts() if ".venv-lock" not in line]
+    """Everywhere --no-deps, and only what is hashed or our own; uv in `make lock` alone resolves."""
+    texts = in_texts()
     assert len(texts) >= LINES_AT_LEAST
     assert len(in_tests()) >= TUPLES_AT_LEAST
     assert not [line for line in (*texts, *in_tests()) if "--no-deps" not in line]
     assert not [
         line
         for line in texts
-        if not {"--require-hashes", "--no-build-isolation"} & set(re.findall(r"[\w-]+", line))
+        if not {"--require-hashes", "--no-build-isolation", "--no-index"} & set(re.findall(r"[\w-]+", line))
     ]
+
+
+def test_no_command_builds_what_others_wrote() -> None:
+    """A source package runs code when it is built, with tools that no lock names."""
+    hashed = [line for line in (*in_texts(), *in_tests()) if "--require-hashes" in line]
+    assert len(hashed) >= HASHED_AT_LEAST
+    assert not [line for line in hashed if "--only-binary=:all:" not in line]
+
+
+def test_tools_are_pinned_too() -> None:
+    """What makes locks, audits them and lists their content is in locks itself."""
+    for tool in ("uv", "audit", "sbom", "helm"):
+        wanted_names = (FOLDER / f"{tool}.in").read_text().split()
+        locked = read(tool).every
+        assert {Requirement(each).name for each in wanted_names} <= set(locked)
