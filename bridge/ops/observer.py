@@ -241,7 +241,7 @@ class Observer:
             "answers held back",
             kind=kind.value,
             topic=topic[:LONGEST_REASON],
-            reason="the broker closed the connection twice when it got one: for an hour they go only "
+            reason="the broker closed three connections at one: for an hour they go only "
             "where it has taken one before",
             hint="grant the right to write <base>/reply/#, response/# and command topics",
         )

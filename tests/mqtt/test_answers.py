@@ -123,7 +123,7 @@ class Stage:
 
 @pytest.mark.parametrize("closes_with", [None, 0x82, 0x87, 0x90])
 async def test_a_broker_with_fewer_levels(pbx: SimPbx, closes_with: int | None) -> None:
-    """It ends the session, with or without a word: twice, then it is not given such a topic any more."""
+    """It ends three sessions, with or without a word; then it is not given such a topic any more."""
     hers = "innovaphone/reply/hers"
     async with Peer(Habits(closes_above_levels=8, closes_with=closes_with)) as peer:
         with structlog.testing.capture_logs() as log:
@@ -136,7 +136,7 @@ async def test_a_broker_with_fewer_levels(pbx: SimPbx, closes_with: int | None) 
                     await stage.ask(number)
                 await stage.ask(7, hers)
                 await eventually(lambda: len(peer.payloads(hers)) == 2, "she has replies still")
-    assert len(peer.poisoned) == 2
+    assert len(peer.poisoned) == 3
     assert stage.held_back == ["chosen_reply"]
 
 
@@ -147,7 +147,7 @@ async def test_a_broker_with_fewer_levels(pbx: SimPbx, closes_with: int | None) 
 async def test_a_broker_that_closes_at_a_missing_right(
     pbx: SimPbx, topic: str, kind: str, protocol: str
 ) -> None:
-    """No right for replies, or none to delete retained commands: that costs two sessions, not the service."""
+    """No right to reply, or to delete retained commands: that costs three sessions, not the service."""
     async with Peer(Habits(closes_at=frozenset({topic}), keeps=True)) as peer:
         peer.kept[f"{ROOT}/command/clear"] = b"x"
         settings = configuration(peer.port, pbx_section(pbx))
@@ -160,5 +160,5 @@ async def test_a_broker_that_closes_at_a_missing_right(
                 for number in range(3):
                     await stage.ask(number)
                 await stage.online()
-    assert peer.poisoned == [topic, topic]
+    assert peer.poisoned == [topic] * 3
     assert stage.held_back == [kind]
