@@ -12,41 +12,21 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 import orjson
 
 from bridge.core.journal import COMMANDS_AT_MOST, Kept, KeptCommand, KeptEvent
-from bridge.core.ledger import REMEMBERED_S
-from bridge.core.message import Json, Message
-from bridge.state_files import forget_damaged, make_ours, set_aside
+from bridge.core.message import Json
+from bridge.state_files import set_aside
+from bridge.state_tables import Batch, forget_earlier_run, is_damage, open_file, prepare, read, trim, write
 
 AGAIN_S = 10.0
 TRIM_S = 1.0
 HELD_S = 1.0
 """How long a disk that hangs may hold back what is to be published."""
 CLOSE_S = 1.0
-SCHEMA = 2
-TABLES = """
-PRAGMA secure_delete=ON;
-PRAGMA locking_mode=EXCLUSIVE;
-PRAGMA journal_mode=WAL;
-PRAGMA synchronous=NORMAL;
-PRAGMA cache_size=-512;
-CREATE TABLE IF NOT EXISTS users (topic TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL, unix_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS commands (
-    id TEXT PRIMARY KEY, verb TEXT NOT NULL, unix_ms INTEGER NOT NULL, reply BLOB,
-    fingerprint TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
-"""
-INDEX = "CREATE INDEX IF NOT EXISTS commands_by_age ON commands (unix_ms);"
-FROM_0_1_0 = "ALTER TABLE commands ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';"
-NEWEST = "SELECT id, verb, unix_ms, reply, fingerprint FROM commands ORDER BY unix_ms DESC LIMIT ?"
-SURPLUS = "DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY unix_ms DESC LIMIT -1 OFFSET ?)"
 Job = Callable[[], Exception | None]
 Run = Callable[[Job], "Future[Exception | None]"]
 
@@ -56,42 +36,6 @@ def at_once(job: Job) -> "Future[Exception | None]":
     future: Future[Exception | None] = Future()
     future.set_result(job())
     return future
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction writes. None deletes a user or a command."""
-
-    users: dict[str, bytes | None] = field(default_factory=dict)
-    events: dict[int, tuple[str, bytes, int]] = field(default_factory=dict)
-    done: set[int] = field(default_factory=set)
-    commands: dict[str, tuple[str, int, bytes | None, str] | None] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.users or self.events or self.done or self.commands)
-
-    @property
-    def told(self) -> bool:
-        """Something is in it that is published too."""
-        return bool(self.users or self.events)
-
-    @property
-    def noted_ms(self) -> int:
-        """When the last of its commands was noted; 0 without one."""
-        return next((row[1] for row in reversed(self.commands.values()) if row is not None), 0)
-
-    def followed_by(self, later: Self) -> Self:
-        """Both in one, the later one wins; as many commands as a ledger knows, the newest."""
-        events = {number: row for number, row in self.events.items() if number not in later.done}
-        never_written = later.done & self.events.keys()
-        commands = {key: row for key, row in self.commands.items() if key not in later.commands}
-        newest = [*commands.items(), *later.commands.items()][-COMMANDS_AT_MOST:]
-        return type(self)(
-            self.users | later.users,
-            events | later.events,
-            self.done | (later.done - never_written),
-            dict(newest),
-        )
 
 
 class Store:
@@ -115,9 +59,12 @@ class Store:
         self._again_s: float | None = None
         self._trimmed_s = 0.0
         self._closing = self._closed = False
+        self._known = False
         self._db: sqlite3.Connection | None = None
         try:
-            self._db = _open(path)
+            self._db = open_file(path)
+            self._known = True
+            prepare(self._db)
         except (sqlite3.Error, OSError) as error:
             self._broken(error)
         else:
@@ -133,12 +80,11 @@ class Store:
         if self._kept is not None:
             kept, self._kept = self._kept, None
             return kept
-        if self._db is None:
-            return Kept(whole=True)
         try:
-            return _read(self._db)
+            return Kept(whole=True) if self._db is None else read(self._db)
         except sqlite3.Error as error:
             self._broken(error)
+            self._leave_damaged(error)
             return Kept(whole=True)
 
     def user(self, topic_id: str, payload: Json | None) -> None:
@@ -279,17 +225,28 @@ class Store:
     def _write(self, batch: Batch) -> Exception | None:
         """Write a batch; the error if it could not be written. In the thread of `run`."""
         try:
-            if self._db is None:
-                self._db = _open(self.path)
-                _forget_earlier_run(self._db)
+            self._db = self._db or open_file(self.path)
+            prepare(self._db)
+            if not self._known:
+                forget_earlier_run(self._db)
+                self._known = True
             with self._db:
-                _write_rows(self._db, batch)
+                write(self._db, batch)
                 if batch.noted_ms and time.monotonic() - self._trimmed_s >= TRIM_S:
                     self._trimmed_s = time.monotonic()
-                    _trim(self._db, batch.noted_ms)
+                    trim(self._db, batch.noted_ms)
         except (sqlite3.Error, OSError) as error:
+            self._leave_damaged(error)
             return error
         return None
+
+    def _leave_damaged(self, error: Exception) -> None:
+        """A file that is damaged inside stays so: the next try makes a new one."""
+        if self._db is not None and is_damage(error):
+            db, self._db = self._db, None
+            with contextlib.suppress(sqlite3.Error, OSError):
+                db.close()
+                set_aside(self.path)
 
     def _write_and_close(self, batch: Batch) -> Exception | None:
         error = self._write(batch) if batch and self._db is not None else None
@@ -305,85 +262,3 @@ def _result(done: "asyncio.Future[Exception | None]") -> Exception | None:
         return done.result()
     except OSError as error:
         return error
-
-
-def _write_rows(db: sqlite3.Connection, batch: Batch) -> None:
-    told = [(topic, payload) for topic, payload in batch.users.items() if payload is not None]
-    gone = [(topic,) for topic, payload in batch.users.items() if payload is None]
-    db.executemany("INSERT OR REPLACE INTO users VALUES (?, ?)", told)
-    db.executemany("DELETE FROM users WHERE topic = ?", gone)
-    events = [(number, *row) for number, row in batch.events.items()]
-    db.executemany("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)", events)
-    db.executemany("DELETE FROM events WHERE number = ?", [(number,) for number in batch.done])
-    commands = [(request_id, *row) for request_id, row in batch.commands.items() if row is not None]
-    retried = [(request_id,) for request_id, row in batch.commands.items() if row is None]
-    db.executemany("INSERT OR REPLACE INTO commands VALUES (?, ?, ?, ?, ?)", commands)
-    db.executemany("DELETE FROM commands WHERE id = ?", retried)
-
-
-def _trim(db: sqlite3.Connection, now_ms: int) -> None:
-    """Forget the commands that a ledger would have forgotten. Both steps use the index.
-
-    What is dated in the future was noted before the clock was set back: it is no reason to forget the rest.
-    """
-    db.execute("DELETE FROM commands WHERE unix_ms < ?", (now_ms - REMEMBERED_S * 1000,))
-    db.execute(SURPLUS, (COMMANDS_AT_MOST,))
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """An open file with our tables; one that is no file of ours, or damaged, is set aside."""
-    make_ours(path)
-    forget_damaged(path.parent)
-    try:
-        return _opened(path)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        set_aside(path)
-        make_ours(path)
-        return _opened(path)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=0, check_same_thread=False)  # one job at a time uses it
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in {0, 1, SCHEMA}:
-            raise sqlite3.DatabaseError(f"schema {version} is of another version of the bridge")  # noqa: TRY301
-        change = FROM_0_1_0 if version == 1 else ""
-        db.executescript(f"{TABLES} BEGIN EXCLUSIVE; {change} {INDEX} PRAGMA user_version={SCHEMA}; COMMIT;")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _forget_earlier_run(db: sqlite3.Connection) -> None:
-    """The file became usable late: what memory holds is newer than all that is in it."""
-    with db:
-        for table in ("users", "events", "commands"):
-            db.execute(f"DELETE FROM {table}")  # noqa: S608  (our own three names)
-
-
-def _read(db: sqlite3.Connection) -> Kept:
-    users = {topic: _json(payload) for topic, payload in db.execute("SELECT topic, payload FROM users")}
-    unsent = db.execute("SELECT number, topic, payload, unix_ms FROM events ORDER BY number").fetchall()
-    events = [
-        KeptEvent(number, Message(topic, payload), unix_ms)
-        for number, topic, raw, unix_ms in unsent
-        if (payload := _json(raw)) is not None
-    ]
-    rows = db.execute(NEWEST, (COMMANDS_AT_MOST,)).fetchall()
-    newest_first = [
-        KeptCommand(request_id, verb, unix_ms, None if reply is None else _json(reply), fingerprint)
-        for request_id, verb, unix_ms, reply, fingerprint in rows
-    ]
-    return Kept(users, tuple(events), tuple(reversed(newest_first)), whole=True)
-
-
-def _json(raw: bytes) -> Json | None:
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None

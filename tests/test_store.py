@@ -157,7 +157,7 @@ def test_a_file_of_0_1_0_is_taken_over(tmp_path: Path) -> None:
 
 def test_the_file_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cut down to what a ledger remembers, the newest; and no more than that is read at the start."""
-    monkeypatch.setattr("bridge.store.COMMANDS_AT_MOST", 3)
+    monkeypatch.setattr("bridge.state_tables.COMMANDS_AT_MOST", 3)
     path = tmp_path / "hq.sqlite3"
     store = Store(path, Told())
     for number in range(10):
@@ -395,18 +395,67 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     assert reopened(path) == Kept(whole=True)
 
 
-def test_rows_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
-    """Somebody wrote into it."""
+DAMAGED_ROWS = [
+    "events VALUES (2, 't', x'FF', 0), (3, 't', '[1]', 0), (4, 't', 5, 0), (5, 't', '{}', 'abc')",
+    "events VALUES (6, x'FF', '{}', 0), (9223372036854775807, 't', '{}', 0)",
+    "users VALUES (x'FF', '{}')",
+    "commands VALUES ('x', 'call', 'abc', NULL, 'f'), ('y', 'call', 1e30, NULL, 'f')",
+    "commands VALUES ('z', x'FF', 7, NULL, 'f'), (x'FF', 'call', 7, NULL, 'f'), ('a', 'call', 7, 7, x'FF')",
+]
+
+
+@pytest.mark.parametrize("rows", DAMAGED_ROWS)
+def test_rows_that_cannot_be_read_are_left_out(tmp_path: Path, rows: str) -> None:
+    """Somebody wrote into it, or a bit was turned: the start goes on with the rest, and what follows is kept."""
     path = tmp_path / "hq.sqlite3"
+    command = KeptCommand("c-1", "call", 5, None, "f")
     store = Store(path, Told())
     store.event(event(1))
+    store.command(command)
     store.close()
     with sqlite3.connect(path) as db:
-        db.execute("INSERT INTO events VALUES (2, 't', x'FF', 0), (3, 't', '[1]', 0)")
-        db.execute("INSERT INTO users VALUES ('anna', x'FF')")
+        db.execute(f"INSERT INTO {rows}")
+        db.execute("INSERT INTO users VALUES ('anna', x'FF'), ('bert', 5)")
+        db.execute("INSERT INTO users VALUES (CAST(x'FF' AS TEXT), '{}')")
     db.close()
+    wanted = Kept({"anna": None, "bert": None, "\ufffd": {}}, (event(1),), (command,), whole=True)
+    assert reopened(path) == wanted
+    store = Store(path, Told())
+    store.event(event(max(each.number for each in store.kept().events) + 1))
+    store.close()
+    assert reopened(path).events == (event(1), event(2))
+
+
+@pytest.mark.parametrize("page", range(2, 9))
+def test_a_file_that_is_damaged_inside_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """One page of it is lost, found out at the start or later: soon things are kept again, in a new file."""
+    monkeypatch.setattr("bridge.store.AGAIN_S", 0.0)
+    path = tmp_path / "hq.sqlite3"
+    store = Store(path, Told())
+    for number in range(200):
+        store.event(event(number))
+        store.command(KeptCommand(f"c-{number}", "call", number, {"status": "ok"}))
+        store.user(f"u-{number}", {"missed": number})
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    path.write_bytes(content)
+
+    told = Told()
+    store = Store(path, told)
+    store.kept()
+    for number in (1000, 1001):
+        store.event(event(number))
+        store.command(KeptCommand(f"c-{number}", "call", number, None))
+        store.commit()
+    store.close()
+    assert [said is None or "malformed" in said for said in told.said] == [True] * 3
+    assert path.with_suffix(".damaged").exists()
     kept = reopened(path)
-    assert (kept.events, kept.users) == ((event(1),), {"anna": None})
+    assert {1000, 1001} <= {each.number for each in kept.events}
+    assert {"c-1000", "c-1001"} <= {each.id for each in kept.commands}
 
 
 def test_a_second_bridge_does_not_get_the_file(tmp_path: Path) -> None:
@@ -456,6 +505,47 @@ def test_a_full_disk_is_told_once_and_healed(tmp_path: Path, monkeypatch: pytest
     assert reopened(path).events == (big,)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_start_on_a_full_disk_knows_what_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """Also where the file of 0.1.0 cannot be changed yet: an id of before must not run twice."""
+    monkeypatch.setattr("bridge.store.AGAIN_S", 0.0)
+    path, told = tmp_path / "hq.sqlite3", Told()
+    with sqlite3.connect(path) as db:
+        db.executescript(FILE_OF_0_1_0)
+    db.close()
+    path.chmod(0o600)
+    if version > 1:
+        reopened(path)
+    with full_disk(1):
+        store = Store(path, told)
+        kept = store.kept()
+        store.event(event(2))
+        store.commit()
+    assert ([each.id for each in kept.commands], kept.events) == (["c-1", "c-2"], (event(1),))
+    assert [said is None for said in told.said] == ([False] if version == 1 else [True, False])
+    store.commit()
+    store.close()
+    assert told.said[-1] is None
+    assert [each.id for each in reopened(path).commands] == ["c-1", "c-2"]
+    assert reopened(path).events == (event(1), event(2))
+
+
+def test_tables_of_0_1_0_without_their_number(tmp_path: Path) -> None:
+    """It was killed at its first start, when it had made them."""
+    path, told = tmp_path / "hq.sqlite3", Told()
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{FILE_OF_0_1_0} PRAGMA user_version=0;")
+    db.close()
+    path.chmod(0o600)
+    store = Store(path, told)
+    store.command(KeptCommand("c-3", "call", 7, None, "mark"))
+    store.close()
+    assert told.said == [None]
+    assert "c-3" in [each.id for each in reopened(path).commands]
+
+
 def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file stands where the folder should be: told once; kept from the moment when that is mended."""
     monkeypatch.setattr("bridge.store.AGAIN_S", 0.0)
@@ -476,6 +566,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_flood_of_commands_beside_a_broken_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for the disk is bounded: the newest commands, each once."""
     monkeypatch.setattr("bridge.store.COMMANDS_AT_MOST", 3)
+    monkeypatch.setattr("bridge.state_tables.COMMANDS_AT_MOST", 3)
     monkeypatch.setattr("bridge.store.AGAIN_S", 0.0)
     folder = tmp_path / "state"
     folder.write_text("")
