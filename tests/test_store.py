@@ -406,7 +406,7 @@ DAMAGED_ROWS = [
 
 @pytest.mark.parametrize("rows", DAMAGED_ROWS)
 def test_rows_that_cannot_be_read_are_left_out(tmp_path: Path, rows: str) -> None:
-    """Somebody wrote into it, or a bit was turned: the start goes on with the rest, and what follows is kept."""
+    """Somebody wrote into it, or a bit was turned: the start knows the rest, and what follows is kept."""
     path = tmp_path / "hq.sqlite3"
     command = KeptCommand("c-1", "call", 5, None, "f")
     store = Store(path, Told())
