@@ -119,7 +119,7 @@ class _Trial:
         await self._try([probe for probe in self._probes if not probe.live and not probe.private])
         if not self._served:
             await self._wait_for(lambda: self._served, QUIET_S)  # a bridge says that the ping has expired
-        if not self._served:
+        if not self._served and self._would_know:
             await self._try([probe for probe in self._probes if probe.live])
             await self._try_will()
         await self._try_outside()
@@ -127,6 +127,11 @@ class _Trial:
         taken, refused, closed, deaf, heard, others = (frozenset(each) for each in answers)
         seen = Seen(taken, refused, closed, deaf, heard, others, honest=connection.protocol == MQTT_5)
         return Outcome(connection.protocol, seen, self._served, self._notes(connection))
+
+    @property
+    def _would_know(self) -> bool:
+        """A bridge that runs would have shown itself: by its reply to a ping, or by what is retained."""
+        return self._topics.response("ping") in self._heard or self._topics.state in self._others
 
     async def _open(self) -> Connection:
         """The connection, or another where the broker has ended it. Raises a LinkError."""

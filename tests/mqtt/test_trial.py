@@ -221,6 +221,26 @@ async def test_a_running_bridge_is_not_disturbed(
 
 @pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_running_bridge_that_cannot_be_noticed(tmp_path: Path, pbx: SimPbx, protocol: str) -> None:
+    """Neither its state nor its replies can be read: nothing is said in its name, for it could be wrong."""
+    unreadable = (f"topic read {ROOT}/state", f"topic read {ROOT}/response/ping")
+    rights = "\n".join(line for line in access_list().splitlines() if line not in unreadable)
+    async with limited(tmp_path, rights) as (broker, bus):
+        made = settings(broker.port, pbx, protocol=protocol)
+        async with bridge(made):
+            await eventually(lambda: bus.now(f"{ROOT}/state") == "online", "it is online")
+            lines = await said(broker.port, pbx, protocol=protocol)
+            await bus.heard_all()
+            words = [each.payload for each in bus.messages if each.topic == f"{ROOT}/state"]
+    assert words[-1] == b"online"
+    assert b"offline" not in words[words.index(b"online") :]
+    assert [line.word for line in lines] == ["ok", "warn"], lines
+    unknown = f"not known: write {ROOT}/state, read {ROOT}/state, write {ROOT}/info"
+    assert lines[0].text.endswith(unknown)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_one_client_id_for_all(tmp_path: Path, pbx: SimPbx, protocol: str) -> None:
     """Said, with what follows: nothing for one PBX, but several links cannot work so."""
     async with limited(tmp_path, access_list(), "use_username_as_clientid true") as (broker, _):
