@@ -170,9 +170,11 @@ class Link:
 
     def _leave_journal(self) -> None:
         """The events that wait go out in the name of the next link: it must know the states behind them."""
-        if self._broker.remembers.is_set():
-            self._journal.leave(self.publisher.states())
-        self._journal.close()
+        try:
+            if self._broker.remembers.is_set():
+                self._journal.leave(self.publisher.states)
+        finally:  # after a bug the states may be what it has spoilt
+            self._journal.close()
 
     def _bug(self, parts: Iterable[asyncio.Task[None]]) -> BaseException | None:
         """What ended a part of this link; none of them ends by itself."""

@@ -92,7 +92,7 @@ class Store:
         self._pending.users[topic_id] = None if payload is None else orjson.dumps(payload)
         self._fall_behind()
 
-    def leave(self, users: Mapping[str, Json]) -> None:
+    def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
         """See Journal. All states are in the file already."""
 
     def event(self, event: KeptEvent) -> None:

@@ -65,8 +65,8 @@ class Journal(Protocol):
         """A user's state was told, or (None) cleared."""
         ...
 
-    def leave(self, users: Mapping[str, Json]) -> None:
-        """The link ends, and these are the states of all its users."""
+    def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
+        """The link ends, and these are the states of all its users, for a journal that has none."""
         ...
 
     def event(self, event: KeptEvent) -> None:
@@ -141,9 +141,9 @@ class MemoryJournal:
         """See Journal."""
         self._left.pop(topic_id, None)
 
-    def leave(self, users: Mapping[str, Json]) -> None:
+    def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
         """See Journal."""
-        self._left, self._whole = dict(users), True
+        self._left, self._whole = dict(users()), True
 
     def event(self, event: KeptEvent) -> None:
         """See Journal."""

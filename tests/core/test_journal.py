@@ -26,7 +26,7 @@ def test_memory_is_whole_once_a_link_has_left_its_states() -> None:
     """Until then the broker's memory of users is the only one; the next link takes the states over."""
     journal = MemoryJournal()
     assert not journal.kept().whole
-    journal.leave({"anna": {"missed": 1}, "bert": {"missed": 0}})
+    journal.leave(lambda: {"anna": {"missed": 1}, "bert": {"missed": 0}})
     assert (dict(journal.kept().users), journal.kept().whole) == (
         {"anna": {"missed": 1}, "bert": {"missed": 0}},
         True,
@@ -43,8 +43,8 @@ def test_what_one_journal_kept_goes_behind_what_another_has() -> None:
         journal.event(KeptEvent(1, Message("t", {"word": word}), 0))
     command = KeptCommand("c-1", "call", 0, None)
     memory.command(command)
-    memory.leave({"anna": {"missed": 1}})
-    other.leave({"anna": {"missed": 0}})
+    memory.leave(lambda: {"anna": {"missed": 1}})
+    other.leave(lambda: {"anna": {"missed": 0}, "gone": {"missed": 5}})
     hand_over(memory.kept(), other)
     kept = other.kept()
     assert [(event.number, event.message.payload) for event in kept.events] == [

@@ -174,3 +174,18 @@ def test_thousands_of_records_in_one_answer_cost_no_quadratic_work(
     less_s, more_s = (cost_s(before(count), flood(count)) for count in (few, many))
 
     assert more_s < times * less_s, f"{more_s:.3f} s for {many}, {less_s:.3f} s for {few}"
+
+
+def test_another_call_of_the_caller_has_not_taken_the_one_in_the_queue() -> None:
+    """The caller, one of us, has a second call with somebody else: the one in the queue was given up."""
+    queue = user("g-queue", "Queue", type="waiting")
+    caller = Party("21", "Anna Ex", "", "anna")
+    history = History().start(PEOPLE[0], PEOPLE[1], queue)
+    follows = {**FOLLOWS, 4: "g-queue"}
+    waiting = leg(1, TALKING, follow=4, remote=caller, conference="q")
+    own = leg(2, TALKING, remote=Party("0999"), conference="other")
+    for record in (own, waiting, replace(waiting, ended=True, cause=16)):
+        history.apply(fold.fold(history.state, Batch(legs=(record,)), follows, history.scope, history.now))
+
+    assert history.state.calls[ANNA]
+    assert history.outcome("g-queue") == "abandoned"

@@ -53,6 +53,7 @@ def test_a_topic_means_one_thing_at_most(levels: list[str]) -> None:
 def test_what_is_built_is_read_back() -> None:
     """State topics and both forms of a command."""
     assert TOPICS.user_in_state(TOPICS.user_state("anna")) == "anna"
+    assert TOPICS.user_in_event(TOPICS.user_event("anna")) == "anna"
     plain, of_user = TOPICS.commands
     assert TOPICS.command_in(plain.replace("+", "call")) == (None, "call")
     assert TOPICS.command_in(of_user.replace("+", "anna", 1).replace("+", "call")) == ("anna", "call")
@@ -66,6 +67,8 @@ def test_topics_of_others_are_not_read(topic: str) -> None:
     """A PBX whose name begins like ours is another one."""
     assert TOPICS.command_in(topic) is None
     assert TOPICS.user_in_state(topic) is None
+    assert TOPICS.user_in_event(topic) is None
+    assert TOPICS.user_in_event("a/base/hqx/user/anna/event") is None
 
 
 def test_a_renamed_user_leaves_its_old_topic() -> None:

@@ -41,7 +41,7 @@ class DiskJournal:
         """A user's state was told, or (None) cleared."""
         self._pending.append(("user", topic_id, None if payload is None else orjson.dumps(payload)))
 
-    def leave(self, users: Mapping[str, Json]) -> None:
+    def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
         """All states are on the disk already."""
 
     def event(self, event: KeptEvent) -> None:
