@@ -226,9 +226,10 @@ class BrokerSide:
         if not self._rivalry.suspected:
             return
         found = await self._door.find_rival(topics)
-        if found is Found.BRIDGE:
+        anybody = found is Found.ANYBODY and self._rivalry.may_stand_back(self._clock().monotonic_s)
+        if found is Found.BRIDGE or anybody:
             raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
-        if found is Found.UNPROVEN:
+        if found is not Found.NOBODY:
             self._observer.impostor()
         self._rivalry.nobody_there()
 

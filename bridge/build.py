@@ -56,7 +56,7 @@ class Builder:
         return Link(
             self._link_settings(pbx),
             self._open_pbx(pbx, observer.asked),
-            Door(self.broker(pbx), pbx.secret or ""),
+            Door(self.broker(pbx)),
             observer=observer,
             epoch=clock.new_epoch(secrets.randbits(32)),
             clock=clock.now,

@@ -75,7 +75,7 @@ class TakenOver(LinkError):  # noqa: N818
 
 
 class StandsBack(LinkError):  # noqa: N818
-    """Another bridge, which has proved that it is one, serves our PBX."""
+    """Another bridge serves our PBX, and has proved it where the bridge has a password for the broker."""
 
     heals = False
 

@@ -26,6 +26,7 @@ from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.running import Program, bridge, configuration, pbx_section, stands_back
 
 pytestmark = pytest.mark.broker
+KNOWN = {"username": "bridge", "password": "x"}
 STATE, INFO = "innovaphone/hq/state", "innovaphone/hq/info"
 
 
@@ -34,9 +35,11 @@ def connections(log: str) -> int:
     return log.count('"event": "mqtt up"')
 
 
-@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize(
+    ("protocol", "more"), [("5", KNOWN), ("5", {}), ("3.1.1", KNOWN)], ids=["5", "5 anonymous", "3.1.1"]
+)
 async def test_two_bridges_do_not_fight(
-    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path, protocol: str
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path, protocol: str, more: dict[str, str]
 ) -> None:
     """One of them stands back and says so in one error line; the other serves, and says online.
 
@@ -47,7 +50,7 @@ async def test_two_bridges_do_not_fight(
         folder = tmp_path / name
         folder.mkdir()
         settings = configuration(broker.port, pbx_section(pbx))
-        settings["mqtt"]["protocol"] = protocol
+        settings["mqtt"] |= {"protocol": protocol, **more}
         programs.append(Program(folder, settings))
         await programs[-1].start()
         await eventually(lambda: (bus.now(INFO) or {}).get("settled"), f"bridge {name} is settled")
@@ -69,7 +72,7 @@ async def test_an_impostor_does_not_keep_the_bridge_away(
 ) -> None:
     """It takes the client id and answers each ping with all that it ever heard on the bus."""
     settings = configuration(broker.port, pbx_section(pbx))
-    settings["mqtt"]["protocol"] = protocol
+    settings["mqtt"] |= {"protocol": protocol, **KNOWN}
     with structlog.testing.capture_logs() as log:
         async with Impostor(broker.port) as impostor, bridge(settings):
             for taken in range(3):
@@ -99,9 +102,9 @@ async def test_a_listener_where_nobody_takes_the_client_id(tmp_path: Path, pbx: 
     assert ups(log) == 1
 
 
-async def test_only_a_bridge_with_the_same_passwords_counts(broker: Mosquitto) -> None:
+async def test_only_a_bridge_with_the_same_password_counts(broker: Mosquitto) -> None:
     """It answers one that asks; not one with other passwords, nor the same question twice."""
-    ours, same, other = (Rivals("id", passwords) for passwords in (("a", "b"), ("a", "b"), ("a", "c")))
+    ours, same, other = (Rivals("id", password) for password in ("a", "a", "b"))
     topics = Topics("innovaphone", "hq")
     settings = BrokerSettings("127.0.0.1", broker.port, "id")
     assert await ours.find(settings, topics) is Found.NOBODY
@@ -124,10 +127,26 @@ async def test_only_a_bridge_with_the_same_passwords_counts(broker: Mosquitto) -
     assert len(sent) == 1
 
 
+async def test_without_a_password_there_is_no_proof(broker: Mosquitto) -> None:
+    """Whoever answers may be a bridge, or not."""
+    topics, settings = Topics("innovaphone", "hq"), BrokerSettings("127.0.0.1", broker.port, "id")
+    ours, same = Rivals("id", ""), Rivals("id", "")
+    assert await ours.find(settings, topics) is Found.NOBODY
+    async with answering(same, settings, topics):
+        assert await ours.find(settings, topics) is Found.ANYBODY
+
+
+def test_two_bridges_without_a_password_take_turns() -> None:
+    """An answer without proof keeps us away for ten minutes, then not for ten."""
+    rivalry = Rivalry()
+    asked = [rivalry.may_stand_back(60.0 * minute) for minute in range(5, 45)]
+    assert asked == ([True] * 10 + [False] * 10) * 2
+
+
 def test_memory_of_questions_is_bounded() -> None:
     """A bridge that asks for ever costs nothing more than the last hundred."""
-    rivals = Rivals("id", ("a", "b"))
-    rivals._key = key = key_of(("a", "b"), "id")
+    rivals = Rivals("id", "a")
+    rivals._key = key = key_of("a", "id")
     topics, sent = Topics("innovaphone", "hq"), list[Message]()
     for number in range(ANSWERED_AT_MOST + 50):
         asked = json.dumps({"id": question(key, number.to_bytes(NONCE_BYTES, "big"))}).encode()

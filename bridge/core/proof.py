@@ -1,14 +1,14 @@
 """How two bridges recognise each other: by what only their shared configuration lets them compute. No I/O.
 
 Anybody may answer a `ping` on the bus. So the id of a bridge's question holds a code that nobody can make
-without the passwords of broker and PBX, and so does the answer. Nobody else's question is answered with a
-code: who may only write commands gets nothing to try passwords on.
+without the password for the broker, and so does the answer. Nobody else's question is answered with a code:
+who may only write commands gets nothing to try passwords on. The PBX's password is in no code: the broker and
+all who may read there would get something to try that on.
 """
 
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
 
 NONCE_BYTES = 16
 _QUESTION = re.compile(r"probe-([0-9a-f]{32})-([0-9a-f]{64})")
@@ -16,12 +16,10 @@ _SCRYPT = {"n": 2**13, "r": 8, "p": 1}
 """8 MiB and some 30 ms: whoever can read question and answer on the bus must spend that for each guess."""
 
 
-def key_of(secrets: Sequence[str], client_id: str) -> bytes:
-    """The key of all bridges with these secrets and this client id. Takes long: for a thread, once."""
-    parts = [secret.encode(errors="surrogatepass") for secret in secrets]
-    material = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+def key_of(password: str, client_id: str) -> bytes:
+    """The key of all bridges with this password and client id. Takes long: for a thread, once."""
     salt = b"innovaphone-mqtt second bridge " + client_id.encode()
-    return hashlib.scrypt(material, salt=salt, dklen=32, **_SCRYPT)
+    return hashlib.scrypt(password.encode(errors="surrogatepass"), salt=salt, dklen=32, **_SCRYPT)
 
 
 def question(key: bytes, nonce: bytes) -> str:

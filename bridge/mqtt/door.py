@@ -15,8 +15,8 @@ from bridge.mqtt.settings import BrokerSettings
 class Door:
     """Opens connections to one broker and remembers how it took us, so that nothing is tried in vain."""
 
-    def __init__(self, settings: BrokerSettings, pbx_password: str = "") -> None:
-        self._rivals = Rivals(settings.client_id, (settings.password or "", pbx_password))
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._rivals = Rivals(settings.client_id, settings.password or "")
         self._configured = settings
         self._settings = settings
         self._will: Message | None = None

@@ -27,19 +27,23 @@ VERB = "ping"
 
 
 class Found(Enum):
-    """What was found on the bus. `UNPROVEN`: an answer without proof; anybody can give one."""
+    """What was found on the bus. `UNPROVEN`: an answer without proof; anybody can give one.
+
+    `ANYBODY`: an answer where the bridge has no password, so that there is no proof.
+    """
 
     NOBODY = "nobody"
     UNPROVEN = "unproven"
+    ANYBODY = "anybody"
     BRIDGE = "bridge"
 
 
 class Rivals:
-    """Our side of the recognition of another bridge for one PBX. `passwords`: of broker and PBX."""
+    """Our side of the recognition of another bridge for one PBX. `password`: for the broker, or empty."""
 
-    def __init__(self, client_id: str, passwords: tuple[str, ...]) -> None:
+    def __init__(self, client_id: str, password: str) -> None:
         self._client_id = client_id
-        self._passwords = passwords
+        self._password = password
         self._key: bytes | None = None
         self._making: asyncio.Future[bytes] | None = None
         self._answered: OrderedDict[str, None] = OrderedDict()
@@ -65,7 +69,7 @@ class Rivals:
                         async with asyncio.timeout(ANSWER_S):
                             while found is not Found.BRIDGE:
                                 found = await _next_answer(connection, key, question)
-        return found
+        return found if self._password or found is Found.NOBODY else Found.ANYBODY
 
     def answer(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """Answer if this is another bridge's question; False: it is a command like any other.
@@ -91,7 +95,7 @@ class Rivals:
         """Make the key in a thread, once."""
         if self._making is None or (self._making.done() and self._key is None):
             loop = asyncio.get_running_loop()
-            self._making = loop.run_in_executor(None, proof.key_of, self._passwords, self._client_id)
+            self._making = loop.run_in_executor(None, proof.key_of, self._password, self._client_id)
             self._making.add_done_callback(self._made)
         return self._making
 

@@ -227,9 +227,9 @@ class Observer:
         self.log.warning("message set aside", topic=topic, bytes=size, reason=reason)
 
     def impostor(self) -> None:
-        """Somebody answers as a bridge for our PBX, without the proof that only our configuration gives."""
-        reason = "another client uses our client id, and an answer for this PBX has no proof of our passwords"
-        hint = "either a bridge with another version or other passwords runs, or somebody pretends to be one"
+        """Somebody answers as a bridge for our PBX, without the proof that only our password gives."""
+        reason = "another client uses our client id, and an answer for this PBX has no proof of our password"
+        hint = "either a bridge with another version or password runs, or somebody pretends to be one"
         if reason not in self._limits:
             self._limits.add(reason)
             hint = f"{hint}: bind the client id to the user name at the broker"

@@ -1,4 +1,4 @@
-"""Two bridges with the same passwords recognise each other; nobody else passes for one, or learns a code."""
+"""Two bridges with the same password recognise each other; nobody else passes for one, or learns a code."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from bridge.core import proof
 from bridge.core.commands import LONGEST_ID
 
-KEY = proof.key_of(("broker", "pbx"), "innovaphone-mqtt-hq")
+KEY = proof.key_of("broker", "innovaphone-mqtt-hq")
 NONCE = bytes(range(proof.NONCE_BYTES))
 ASKED = proof.question(KEY, NONCE)
 
 
-def test_the_same_passwords_recognise_each_other() -> None:
+def test_the_same_password_recognises_each_other() -> None:
     """Question and answer, both made by one and checked by the other."""
-    other = proof.key_of(("broker", "pbx"), "innovaphone-mqtt-hq")
+    other = proof.key_of("broker", "innovaphone-mqtt-hq")
     assert proof.is_question(ASKED)
     assert proof.is_ours(other, ASKED)
     assert proof.proves(KEY, ASKED, proof.answer(other, ASKED))
@@ -21,16 +21,15 @@ def test_the_same_passwords_recognise_each_other() -> None:
 
 
 def test_other_passwords_do_not() -> None:
-    """Not those of another PBX, nor the same letters in other places; nor another client id, nor none."""
-    for secrets, client_id in (
-        (("broker", "other"), "innovaphone-mqtt-hq"),
-        (("brokerp", "bx"), "innovaphone-mqtt-hq"),
-        (("", "brokerpbx"), "innovaphone-mqtt-hq"),
-        (("", ""), "innovaphone-mqtt-hq"),
-        (("broker", "pbx"), "innovaphone-mqtt-branch"),
-        (("\ud800", "pbx"), "innovaphone-mqtt-hq"),
+    """Nor the same password with another client id, nor none."""
+    for password, client_id in (
+        ("other", "innovaphone-mqtt-hq"),
+        ("broker ", "innovaphone-mqtt-hq"),
+        ("", "innovaphone-mqtt-hq"),
+        ("broker", "innovaphone-mqtt-branch"),
+        ("\ud800", "innovaphone-mqtt-hq"),
     ):
-        other = proof.key_of(secrets, client_id)
+        other = proof.key_of(password, client_id)
         assert not proof.is_ours(other, ASKED)
         assert not proof.proves(KEY, ASKED, proof.answer(other, ASKED))
 
