@@ -40,6 +40,7 @@ OWN = {
     "ops.status:LONGEST_REFUSAL": "of our own bridge's answer",
     "pbx.records:LARGEST": "what a field of the PBX can hold",
     "pbx.session:DOUBLINGS_AT_MOST": "how long we wait between Polls",
+    "state_tables:LARGEST_NUMBER": "what JSON can hold",
 }
 """Constants that sound like limits of what comes from outside, and are none."""
 
