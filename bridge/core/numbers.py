@@ -7,6 +7,7 @@ number with * or # in it is a feature code (forwarding, pick-up) and only fits a
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 _DIALABLE = re.compile(r"\+?[0-9*#]{1,64}")
 _DECORATION = str.maketrans("", "", " -()./")
@@ -54,7 +55,7 @@ def refusal(number: str, allow: Sequence[str], deny: Sequence[str]) -> str | Non
     Wildcards of `deny` are wider: they stand for the star key and # too.
     """
     wanted = normal(number)
-    if any(re.fullmatch(_expression(each, _WIDE), wanted) for each in deny):
+    if _one_of(tuple(deny), wide=True).fullmatch(wanted):
         return "commands.numbers.deny of the bridge has this number"
     if fits(number, allow):
         return None
@@ -66,7 +67,7 @@ def refusal(number: str, allow: Sequence[str], deny: Sequence[str]) -> str | Non
 def fits(number: str, patterns: Sequence[str]) -> bool:
     """Tell whether one of the patterns has this number."""
     wanted = normal(number)
-    return bool(wanted) and any(re.fullmatch(_expression(each, _WILD), wanted) for each in patterns)
+    return bool(wanted) and _one_of(tuple(patterns), wide=False).fullmatch(wanted) is not None
 
 
 def literal(patterns: Sequence[str]) -> frozenset[str]:
@@ -74,6 +75,13 @@ def literal(patterns: Sequence[str]) -> frozenset[str]:
     spelled = (_TOKENS.findall(each) for each in patterns)
     plain = (tokens for tokens in spelled if all(token in _KEYS or token in _PLAIN for token in tokens))
     return frozenset("".join(_KEYS.get(token, token) for token in tokens) for tokens in plain)
+
+
+@lru_cache(maxsize=32)
+def _one_of(patterns: tuple[str, ...], *, wide: bool) -> re.Pattern[str]:
+    """One expression for all of them, made once: anybody may ask, and to make hundreds takes 0.1 s."""
+    wild = _WIDE if wide else _WILD
+    return re.compile("|".join(_expression(each, wild) for each in patterns) or "(?!)")
 
 
 def _expression(wanted: str, wild: Mapping[str, str]) -> str:

@@ -1,12 +1,13 @@
 """Numbers and patterns: one normal form, so that no other spelling of a number walks around a permission."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.numbers import dialable, normal, pattern, refusal
+from bridge.core.numbers import dialable, fits, normal, pattern, refusal
 
 SPELLINGS = ["+49 900 1", "0049-900-1", "+49 (0) 9001", "00 49 / 9001", "(0049) 900.1", "+49(0)900-1"]
 STRANGE = ["*21*09001#", "#09001", "09001*", "*", "##", "2*0900"]
@@ -78,3 +79,14 @@ def test_decoration_changes_nothing(digits: str, between: str) -> None:
         assert dialable(f"+{written}") == f"+{digits}"
     assert normal(written) == digits
     assert re.fullmatch(r"[0-9*#]*", normal(f"+{written}"))
+
+
+def test_many_patterns_cost_no_time_for_each_request() -> None:
+    """Whoever may ask for calls asks as often as they like: hundreds of patterns are not made each time."""
+    patterns = tuple(pattern(f"0049{number}*") for number in range(1_000_000, 1_002_000))
+    refusal("1", patterns, patterns)
+    started_s = time.process_time()
+    for _ in range(100):
+        assert fits("0049 1001999 5", patterns)
+        assert refusal("0049 1002000 5", patterns, patterns) is not None
+    assert time.process_time() - started_s < 2.0, "it was a minute"
