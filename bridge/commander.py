@@ -11,7 +11,7 @@ from functools import partial
 from bridge.core import commands, verbs
 from bridge.core.commands import Address, Refusal, Request
 from bridge.core.journal import Journal, Kept, KeptCommand, MemoryJournal
-from bridge.core.ledger import Entry, Ledger, fingerprint
+from bridge.core.ledger import REMEMBERED_AT_MOST, REMEMBERED_S, Entry, Ledger, fingerprint
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
 from bridge.core.naming import known_user
@@ -184,6 +184,8 @@ class Commander:
         verb, line = request.address.verb, self._line_of(request.address.verb)
         if len(line) >= WAITING_AT_MOST + RESERVED * (verb in ENDING):
             return "too many commands wait for the PBX"
+        if request.id is not None and self._ledger.is_full(now.monotonic_s):
+            return f"too many commands with an id: {REMEMBERED_AT_MOST} in {REMEMBERED_S:g} s"
         return self._rates.refusal(verb, self._about(request), now.monotonic_s)
 
     def _about(self, request: Request) -> str:

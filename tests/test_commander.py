@@ -389,6 +389,22 @@ async def test_refusals_push_no_id_out(slow: Bench) -> None:
     assert slow.box.done == ["away"]
 
 
+async def test_executed_commands_push_no_id_out(slow: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than can be remembered, as with high rates: the next one must wait, or one of them ran twice."""
+    monkeypatch.setattr("bridge.core.ledger.REMEMBERED_AT_MOST", 3)
+    slow.box.let.set()
+    for number in range(4):
+        slow.ask(f"c-{number}", "away")
+    slow.offer("clear", {"user": "anna"})
+    assert sorted(await slow.codes(5)) == ["ok"] * 4 + ["rate_limited"]
+    slow.ask("c-0", "away")
+    assert await slow.codes(1) == ["duplicate"]
+    slow.wait(600)
+    slow.ask("c-3", "away")
+    assert await slow.codes(1) == ["ok"]
+    assert slow.box.done.count("away") == 4
+
+
 async def test_a_flood_of_refusals_is_counted_not_answered(slow: Bench) -> None:
     """Twenty a second, and eight duplicates for each id that waits; what is let through gets its reply."""
     slow.box.let.set()

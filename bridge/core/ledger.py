@@ -38,11 +38,16 @@ class Entry:
 
 
 class Ledger:
-    """Ids of the last ten minutes, the oldest forgotten first: 10,000 let through and 1,000 refused."""
+    """Ids of the last ten minutes: 10,000 let through, then it is full; 1,000 refused, the oldest goes."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._refused: OrderedDict[str, Entry] = OrderedDict()
+
+    def is_full(self, now_s: float) -> bool:
+        """Whether one more id would push out one that must still be known."""
+        _forget(self._entries, now_s)
+        return len(self._entries) >= REMEMBERED_AT_MOST
 
     def find(self, request_id: str, now_s: float) -> Entry | None:
         """The entry of an id that was seen."""
