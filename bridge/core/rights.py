@@ -24,7 +24,7 @@ class Right:
     def remedy(self) -> str:
         """How to give it."""
         kinds = "publishClientSend" if self.access == WRITE else "subscribePattern and publishClientReceive"
-        return f"in Mosquitto's acl_file: topic {self.access} {self.pattern} (dynamic security: {kinds})"
+        return f"add to Mosquitto's acl_file: topic {self.access} {self.pattern} (dynamic security: {kinds})"
 
 
 @dataclass(frozen=True, slots=True)
