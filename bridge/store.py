@@ -22,7 +22,7 @@ from bridge.core.message import Json
 from bridge.state_files import set_aside
 from bridge.state_tables import Batch, forget_earlier_run, is_damage, open_file, prepare, read, trim, write
 
-AGAIN_S = 10.0
+AGAIN_S = HANGS_S = 10.0
 TRIM_S = 1.0
 HELD_S = 1.0
 """How long a disk that hangs may hold back what is to be published."""
@@ -53,7 +53,7 @@ class Store:
         self._on_kept: Callable[[], None] = lambda: None
         self._pending, self._batch = Batch(), Batch()
         self._writing: asyncio.Future[Exception | None] | None = None
-        self._started, self._ended = 0, 0
+        self._started, self._ended, self._began_s = 0, 0, 0.0
         self._waiting: list[asyncio.Future[None]] = []
         self._behind_since_s: float | None = None
         self._again_s: float | None = None
@@ -119,6 +119,9 @@ class Store:
     def commit(self) -> None:
         """See Journal. While the file cannot be written, one try every ten seconds."""
         resting = self._again_s is not None and time.monotonic() < self._again_s
+        if self._writing and self._again_s is None and time.monotonic() - self._began_s >= HANGS_S:
+            self._broken(TimeoutError("the disk does not answer"))
+            self._release()
         if self._pending and not (self._writing or self._closing or resting):
             self._write_pending()
 
@@ -126,7 +129,7 @@ class Store:
         """See Journal."""
         self.commit()
         wanted = self._started + (1 if self._pending and self._writing else 0)
-        while self._ended < wanted and self._writing is not None:
+        while self._ended < wanted and self._writing is not None and self._again_s is None:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
@@ -165,7 +168,7 @@ class Store:
     def _write_pending(self) -> None:
         """Let what was said until now be written."""
         self._batch, self._pending = self._pending, Batch()
-        self._started += 1
+        self._started, self._began_s = self._started + 1, time.monotonic()
         self._do(partial(self._write, self._batch), self._written)
 
     def _do(self, job: Job, then: Callable[[Exception | None], None]) -> None:

@@ -282,6 +282,37 @@ async def test_events_are_held_until_they_are_kept(
     await store.kept_now()
 
 
+async def test_a_disk_that_hangs_is_told(
+    staged: tuple[Store, Stage, Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is full: whoever waits goes on, and when it answers all is written."""
+    store, stage, told = staged
+    store.event(event(1))
+    store.commit()
+    waits = asyncio.create_task(store.kept_now())
+    await asyncio.sleep(0)
+    store.commit()
+    assert told.said == [None]
+    monkeypatch.setattr("bridge.store.HANGS_S", 0.0)
+    for _ in range(3):
+        store.commit()
+    assert [said and said[-52:] for said in told.said] == [
+        None,
+        "the disk does not answer; events wait in memory only",
+    ]
+    await ended(waits)
+    assert not store.behind
+    store.event(event(2))
+    stage.work()
+    await eventually(lambda: told.said[-1] is None and stage.jobs, "it is healed, and the rest is written")
+    stage.work()
+    store.close()
+    await eventually(lambda: stage.jobs, "the last job waits")
+    stage.work()
+    await store.closed()
+    assert reopened(store.path).events == (event(1), event(2))
+
+
 async def test_what_failed_is_written_later(
     staged: tuple[Store, Stage, Told], monkeypatch: pytest.MonkeyPatch
 ) -> None:
