@@ -277,9 +277,12 @@ class Publisher:
 
     def _clear_user(self, topic_id: str, now: Instant) -> None:
         """Killed before the broker hears of it, we must not believe what is retained there: note the time."""
-        self._cleared.add(topic_id)
-        self._journal.user(topic_id, {"time": render.rfc3339(now.unix_ms)})
-        self._put_state(Message(self.topics.user_state(topic_id), None, retain=True), now)
+        cleared = Message(self.topics.user_state(topic_id), None, retain=True)
+        if self.outbox.put_state(cleared, now.monotonic_s):
+            self._cleared.add(topic_id)
+            self._journal.user(topic_id, {"time": render.rfc3339(now.unix_ms)})
+        else:
+            self._journal.user(topic_id, None)
 
     def _put_event(self, event: Event, now: Instant) -> None:
         payload = render.event(event, self._epoch, self.topics.pbx)

@@ -54,6 +54,7 @@ class Outbox:
         self._event_done = event_done
         self._numbered = 0
         self._states: dict[str, Parcel] = {}
+        self._at_broker: set[str] = set()
         self._events = Line(limits.most)
         self._answers = Line(limits.answers, limits.answer_bytes)
         self._answer_is_next = False
@@ -99,11 +100,21 @@ class Outbox:
         flying = (parcel for parcel in self._flying.values() if parcel.kind is Kind.STATE)
         return tuple(parcel.message for parcel in (*flying, *self._states.values()))
 
-    def put_state(self, message: Message, now_s: float) -> None:
-        """Let a retained message wait; it takes the place of an older one of its topic, and its age."""
+    def put_state(self, message: Message, now_s: float) -> bool:
+        """Let a retained message wait; it takes the place of an older one of its topic, and its age.
+
+        False: it clears what the broker never had, and neither is sent. A PBX may make and delete users
+        without end while the broker is away.
+        """
         older = self._states.get(message.topic)
+        if message.payload is None:
+            if older is not None and message.topic not in self._at_broker:
+                del self._states[message.topic]
+                return False
+            self._at_broker.add(message.topic)
         since_s = now_s if older is None else older.since_s
         self._states[message.topic] = Parcel(message, since_s, Kind.STATE)
+        return True
 
     def put_event(self, message: Message, now_s: float) -> int:
         """Let an event wait its turn, and number it; the oldest one in line goes when there are too many."""
@@ -135,6 +146,7 @@ class Outbox:
         """A new broker session: all our state again, in this order, before whatever else waits."""
         fresh = {message.topic: Parcel(message, now_s, Kind.STATE) for message in messages}
         self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
+        self._at_broker |= fresh.keys()
         self.connected, self._proven = True, False
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
@@ -155,6 +167,8 @@ class Outbox:
         self._remove(parcel)
         self._tickets += 1
         self._flying[self._tickets] = parcel
+        if parcel.kind is Kind.STATE:
+            self._at_broker.add(parcel.message.topic)
         return self._tickets, _dated(parcel, now_s)
 
     def _one_goes_alone(self, parcel: Parcel, now_s: float) -> bool:
@@ -175,10 +189,16 @@ class Outbox:
         if parcel is None:
             return None
         self._proven = self._proven or answered
+        if parcel.kind is Kind.STATE and parcel.message.payload is None:
+            self._note_cleared(parcel.message.topic)
         if parcel.kind in ANSWERS and answered:
             self._caused[parcel.kind].taken(parcel.message.topic)
         self._forget(parcel)
         return parcel.since_s
+
+    def _note_cleared(self, topic: str) -> None:
+        if all(parcel.message.topic != topic for parcel in self._flying.values()):
+            self._at_broker.discard(topic)
 
     def again(self, ticket: int) -> None:
         """The broker could not take it now: it waits again once everything on its way has been answered."""

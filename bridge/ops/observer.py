@@ -126,7 +126,7 @@ class Observer:
 
     def not_followed(self, guid: str, name: str, reason: str) -> None:
         """The PBX does not report the calls of a user: each once, and few at a time."""
-        if self._not_followed.get(guid) == name:
+        if self._not_followed.get(guid) == name or len(self._not_followed) >= NAMED_AT_MOST:
             return
         self._not_followed[guid] = name
         now_s = time.monotonic()

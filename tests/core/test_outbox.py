@@ -379,3 +379,37 @@ def test_delays_double_to_a_cap_with_a_spread() -> None:
 def test_a_peer_that_comes_back_is_met_within_three_seconds() -> None:
     """However long it was away: the tree is to be whole five seconds later."""
     assert max(islice(delays(lambda: 1.0), 1000)) == 3
+
+
+def test_what_the_broker_never_had_is_not_cleared() -> None:
+    """While it is away users may come and go without end: nothing is left of them."""
+    outbox = Outbox(Limits())
+    outbox.refresh([state("a")], 0)
+    drained = drain(outbox, 0)
+    outbox.disconnected(1.0)
+    for number in range(1000):
+        assert outbox.put_state(state(f"u{number}"), 2.0)
+        assert not outbox.put_state(state(f"u{number}", None), 2.0)
+    assert (len(drained), len(outbox)) == (1, 0)
+    assert outbox.put_state(state("a", None), 3.0)
+    assert outbox.put_state(state("a"), 3.0)
+    assert outbox.put_state(state("a", None), 3.0)
+    assert [message.payload for message in drain(outbox, 4.0)] == [None]
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_what_is_cleared_may_be_there_again(*, last: bool) -> None:
+    """Told, cleared, told: the next clearing is sent while the last word may be there."""
+    outbox = Outbox(Limits())
+    outbox.refresh([], 0)
+    tickets = []
+    for payload in ("1", None, "2")[: 3 if last else 2]:
+        outbox.put_state(state("a", payload), 0)
+        item = outbox.take(0)
+        assert item is not None
+        tickets.append(item[0])
+    outbox.done(tickets[0])
+    outbox.done(tickets[1])
+    outbox.put_state(state("a", "3"), 1)
+
+    assert outbox.put_state(state("a", None), 1) == last

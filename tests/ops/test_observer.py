@@ -75,3 +75,32 @@ def test_a_flood_of_refusals_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     counts = [line["count"] for line in log if line["event"] == "commands not answered"]
     assert counts == [MORE, 3 * MORE]
     assert registry.get_sample_value("innovaphone_mqtt_commands_unanswered_total", {"pbx": "hq"}) == 4 * MORE
+
+
+def test_users_without_end_that_are_not_followed_are_few_lines(observed: Observer) -> None:
+    """A few are named; a thousand are remembered, and who is followed after all is said of those."""
+    with structlog.testing.capture_logs() as lines:
+        for number in range(NAMED_AT_MOST + 500):
+            observed.not_followed(f"g{number}", f"User {number}", "refused")
+        for number in range(NAMED_AT_MOST + 500):
+            observed.followed(f"g{number}")
+    words = Counter(line["event"] for line in lines)
+
+    assert words["user followed after all"] == NAMED_AT_MOST
+    assert words["user not followed"] + words["more users not followed"] <= 11
+
+
+def test_a_limit_is_named_once(observed: Observer) -> None:
+    """Each with what to do; how much was left out is a number."""
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            observed.left_out({"users": 5, "calls": 1})
+        observed.cleared(0)
+        observed.cleared(7)
+
+    assert [(line["event"], line.get("limit")) for line in lines] == [
+        ("limit reached", "users"),
+        ("limit reached", "calls"),
+        ("foreign states cleared", None),
+    ]
+    assert all(line["hint"] for line in lines)
