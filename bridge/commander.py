@@ -30,6 +30,7 @@ ANSWERED_PER_S = 20
 """How many refusals, and how many duplicates, are answered a second."""
 OTHER_REQUEST = "id used for another request: each request needs an id of its own"
 CRASHED = "the bridge was restarted meanwhile: whether this was done is not known"
+NOT_DONE = "the bridge is being stopped or started again: nothing was done"
 Told = Callable[[Address, str | None, str, str, float], None]
 
 
@@ -88,6 +89,7 @@ class Commander:
         self._duplicates = Allowance(ANSWERED_PER_S, 1.0)
         self._turns = Turns[Accepted]()
         self._pings = Turns[Accepted]()
+        self._over = False
 
     def offer(self, incoming: Incoming) -> None:
         """Take one message of a command topic. An empty retained one deletes another: it asks for nothing."""
@@ -120,6 +122,8 @@ class Commander:
         elif (sentence := self._too_many(request, now)) is not None:
             refusal = Refusal(request.address, request.id, "rate_limited", sentence, retryable=True)
             self._refuse(refusal, now)
+        elif self._over:
+            self._refuse(Refusal(request.address, request.id, "pbx_offline", NOT_DONE, retryable=True), now)
         else:
             if request.id is not None:
                 self._ledger.open(request.id, mark, now.monotonic_s)
@@ -139,19 +143,36 @@ class Commander:
     async def run(self) -> None:
         """Carry out what was let through: of each user in the order in which it came, the users in turn.
 
-        Pings run beside the rest.
+        Pings run beside the rest. Cancelled, as at a reload, it answers all that it has let through.
         """
-        async with asyncio.TaskGroup() as workers:
-            for line in (self._turns, self._pings):
-                workers.create_task(self._work(line))
+        lines = self._turns, self._pings
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for line in lines:
+                    workers.create_task(self._work(line))
+        finally:
+            self._over = True
+            for accepted in (each for line in lines for each in line.drain()):
+                self._end(accepted, CommandError("pbx_offline", NOT_DONE, retryable=True))
 
     async def _work(self, line: Turns[Accepted]) -> None:
         while True:
             accepted = await line.take()
-            request, since = accepted.request, accepted.since
-            payload, code, detail = await self._answer(accepted)
-            self._send(request.address, request.id, payload, code, since, detail)
-            self._remember(accepted, payload)
+            try:
+                answer = await self._answer(accepted)
+            except asyncio.CancelledError:
+                self._end(accepted, CommandError("timeout", CRASHED))
+                raise
+            self._finish(accepted, *answer)
+
+    def _end(self, accepted: Accepted, error: CommandError) -> None:
+        """Answer what this link does not carry out, or not to its end."""
+        self._finish(accepted, *self._refused(accepted.request, error))
+
+    def _finish(self, accepted: Accepted, payload: Json, code: str, detail: str) -> None:
+        request = accepted.request
+        self._send(request.address, request.id, payload, code, accepted.since, detail)
+        self._remember(accepted, payload)
 
     def _is_same(self, known: Entry, mark: str, request: Request) -> bool:
         """0.1.0 kept of a request its verb only: then its reply goes where everybody's replies go."""

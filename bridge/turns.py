@@ -35,3 +35,10 @@ class Turns(Generic[Item]):
         if line:
             self._lines[whose] = line
         return item
+
+    def drain(self) -> list[Item]:
+        """All that waits; nothing is left."""
+        waiting = [item for line in self._lines.values() for item in line]
+        self._lines.clear()
+        self._waiting = 0
+        return waiting
