@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.sim.auth import Account
+from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
 from tests.kit.proxy import Proxy
@@ -183,3 +184,26 @@ async def test_nothing_that_waits_is_lost_by_a_reload(
             first = fresh.events("anna")[0]
             assert (first["event_type"], first["seq"], first["queued"]) == ("incoming", before + 1, True)
             await program.end(signal.SIGTERM)
+
+
+async def test_a_reload_answers_what_was_let_through(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+) -> None:
+    """A PBX hangs over a call, another one waits, the configuration changes: each gets its one reply."""
+    program = Reloaded(tmp_path, configuration(broker.port, pbx_section(pbx)))
+    await program.start()
+    await settled(bus, "hq")
+    pbx.faults.add(Fault("hang", "UserCall"))
+    for name in ("c-1", "c-2"):
+        bus.publish("innovaphone/hq/user/anna/command/call", {"id": name, "number": "0800123"})
+    await eventually(lambda: pbx.requests("UserCall"), "the PBX is asked")
+    await program.reload(configuration(broker.port, pbx_section(pbx, users=[{"number": "2?"}])))
+    await eventually(lambda: len(bus.replies("call")) == 2, "both are answered")
+    codes = {reply["id"]: (reply["code"], reply["retryable"]) for reply in bus.replies("call")}
+    assert codes == {"c-1": ("timeout", False), "c-2": ("pbx_offline", True)}
+    await settled(bus, "hq")
+    bus.publish("innovaphone/hq/user/anna/command/call", {"id": "c-1", "number": "0800123"})
+    bus.publish("innovaphone/hq/user/anna/command/call", {"id": "c-2", "number": "0800123"})
+    await eventually(lambda: len(bus.replies("call")) == 4, "both are answered again")
+    assert sorted(reply.get("code", "ok") for reply in bus.replies("call")[2:]) == ["ok", "timeout"]
+    await program.end(signal.SIGTERM)
