@@ -110,11 +110,12 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def prepare(db: sqlite3.Connection) -> None:
     """Make our tables, or change those of 0.1.0; before that they can be read, but not written."""
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # a copy that a backup made, too
+        db.execute("PRAGMA journal_mode=WAL")
     if _version(db) == SCHEMA:
         return
     columns = [row[1] for row in db.execute("PRAGMA table_info(commands)")]
     change = FROM_0_1_0 if columns and "fingerprint" not in columns else ""
-    db.execute("PRAGMA journal_mode=WAL")
     try:
         db.executescript(f"BEGIN EXCLUSIVE; {TABLES} {change} {INDEX} PRAGMA user_version={SCHEMA}; COMMIT;")
     finally:

@@ -577,6 +577,21 @@ def test_tables_of_0_1_0_without_their_number(tmp_path: Path) -> None:
     assert "c-3" in [each.id for each in reopened(path).commands]
 
 
+def test_a_copy_from_a_backup_is_used_as_ours(tmp_path: Path) -> None:
+    """Tools that copy a database leave the write-ahead log out; it is switched on again."""
+    path = tmp_path / "hq.sqlite3"
+    store = Store(path, Told())
+    store.event(event(1))
+    store.close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA journal_mode=DELETE")
+    db.close()
+    assert reopened(path).events == (event(1),)
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()
+
+
 def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file stands where the folder should be: told once; kept from the moment when that is mended."""
     monkeypatch.setattr("bridge.store.AGAIN_S", 0.0)
