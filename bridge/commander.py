@@ -96,6 +96,10 @@ class Commander:
         now = self._clock()
         if incoming.retain and not incoming.payload:
             return
+        too_large = len(incoming.payload) > commands.LONGEST_PAYLOAD and not incoming.retain
+        if too_large and not self._refusals.left(now.monotonic_s):
+            self._unanswered()  # to look for its id takes tens of milliseconds
+            return
         patterns = self._settings.response_topics
         request = commands.parse(incoming, self._publisher.topics, now.unix_ms, patterns)
         if isinstance(request, Refusal):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -425,6 +426,21 @@ async def test_a_flood_of_refusals_is_counted_not_answered(slow: Bench) -> None:
     slow.offer("zzz", {"id": "z"})
     assert await slow.codes(ANSWERED_PER_S + 1) == ["duplicate"] * ANSWERED_PER_S + ["unknown_verb"]
     assert len(slow.unanswered) == 500 - ANSWERED_PER_S
+
+
+async def test_a_flood_of_large_payloads_is_not_read(slow: Bench) -> None:
+    """Twenty are, for their id: a hundred a second took seconds. A retained one is deleted all the same."""
+    large = b'{"id":"x","a":[' + b"[]," * 80_000 + b"[]]}"
+    started_s = time.process_time()
+    for _ in range(500):
+        slow.commander.offer(Incoming("innovaphone/hq/command/ping", large))
+    assert time.process_time() - started_s < 5.0, "it was 18 s"
+    slow.commander.offer(Incoming("innovaphone/hq/command/zzz", large, retain=True))
+    assert [message.topic for message in _all(slow.publisher.outbox) if message.retain] == [
+        "innovaphone/hq/command/zzz"
+    ]
+    assert await slow.codes(ANSWERED_PER_S) == ["malformed"] * ANSWERED_PER_S
+    assert len(slow.unanswered) == 500 - ANSWERED_PER_S + 1
 
 
 async def test_an_id_is_kept_before_the_pbx_is_asked(slow: Bench) -> None:
