@@ -140,6 +140,7 @@ class BrokerSide:
         topics = self._publisher.topics
         await self._look_for_rivals(topics)
         async with self._door.open(Message(topics.state, "offline", retain=True), attempt) as connection:
+            self._rivalry.nobody_there()
             for sentence in connection.limits.lacks:
                 self._observer.limited(sentence)
             if not self.remembers.is_set():
@@ -225,7 +226,10 @@ class BrokerSide:
     async def _look_for_rivals(self, topics: Topics) -> None:
         if not self._rivalry.suspected:
             return
-        found = await self._door.find_rival(topics)
+        try:
+            found = await self._door.find_rival(topics)
+        except LinkError:  # another client id is not let in; or nobody is, as the connection will say
+            return
         anybody = found is Found.ANYBODY and self._rivalry.may_stand_back(self._clock().monotonic_s)
         if found is Found.BRIDGE or anybody:
             raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")

@@ -1,6 +1,7 @@
 """Two bridges for one PBX, and strangers on our state topic: nobody fights, and what is told is true."""
 
 import asyncio
+import contextlib
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -100,6 +101,58 @@ async def test_a_listener_where_nobody_takes_the_client_id(tmp_path: Path, pbx: 
                     await eventually(lambda: bus.replies("ping"), "the bridge is there")
                 assert bus.now(STATE) == "online"
     assert ups(log) == 1
+
+
+async def test_a_broker_that_ties_us_to_one_client_id_and_says_nothing(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """It closes the connection of any other id without a reason: no look for a second bridge is possible.
+
+    Whoever takes the client id must not keep the bridge away for good there either.
+    """
+    async with only_for("innovaphone-mqtt-hq", broker.port) as (port, turned_away):
+        settings = configuration(port, pbx_section(pbx))
+        settings["mqtt"] |= {"protocol": "5", **KNOWN}
+        with structlog.testing.capture_logs() as log:
+            async with Impostor(broker.port) as impostor, bridge(settings):
+                for taken in range(2):
+                    await eventually(partial(is_up_again, log, taken), "it hears itself", within=20)
+                    await impostor.take_over()
+                    await eventually(lambda: bus.now(STATE) == "offline", "it is thrown out")
+                await eventually(lambda: ups(log) == 3, "it is back", within=20)
+                assert turned_away
+
+
+@asynccontextmanager
+async def only_for(client_id: str, port: int) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A way to a broker that is closed at the CONNECT of any other client id; those that were turned away."""
+    turned_away = list[bytes]()
+    ways = set[asyncio.Task[None]]()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ways.add(asyncio.current_task())  # type: ignore[arg-type]  # it runs in one
+        first = await reader.read(65_536)
+        if len(client_id).to_bytes(2, "big") + client_id.encode() not in first:
+            turned_away.append(first)
+            writer.close()
+            return
+        back_reader, back_writer = await asyncio.open_connection("127.0.0.1", port)
+        back_writer.write(first)
+        await asyncio.gather(pass_on(reader, back_writer), pass_on(back_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], turned_away
+    finally:
+        server.close()
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
 
 
 async def test_only_a_bridge_with_the_same_password_counts(broker: Mosquitto) -> None:

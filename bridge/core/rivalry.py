@@ -33,5 +33,5 @@ class Rivalry:
         return now_s - self._back_since_s < BACK_S
 
     def nobody_there(self) -> None:
-        """We looked: no other bridge answers."""
+        """We looked and no other bridge answers, or we could not look and have been let in."""
         self.suspected = False

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from bridge.core.message import Incoming, Message
 from bridge.core.topics import Topics
-from bridge.errors import Rejected
 from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.rival import Found, Rivals
 from bridge.mqtt.settings import BrokerSettings
@@ -42,14 +41,8 @@ class Door:
         return replace(configured, connect_timeout_s=longest_s, trial_s=longest_s) if slow else configured
 
     async def find_rival(self, topics: Topics) -> Found:
-        """See rival.py. Nobody, where a broker ties our user to one client id, so that we cannot look.
-
-        What else is refused, the connection itself will be refused too.
-        """
-        try:
-            return await self._rivals.find(self._settings, topics)
-        except Rejected:
-            return Found.NOBODY
+        """See rival.py. Raises what `connect` raises, if only because another client id is not let in."""
+        return await self._rivals.find(self._settings, topics)
 
     def answer_rival(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """See rival.py."""

@@ -52,8 +52,8 @@ class Rivals:
         """Ask, under a client id of our own, so that nobody is thrown out. Raises what `connect` raises."""
         try:
             key = self._key or await self._make_key()
-        except OSError as error:
-            raise Unreachable(f"no look for another bridge: {error.strerror}") from None
+        except (OSError, ValueError) as error:  # no thread; or an OpenSSL that may not do it (FIPS)
+            raise Unreachable(f"no look for another bridge: {error}") from None
         question = proof.question(key, secrets.token_bytes(proof.NONCE_BYTES))
         name = f"probe-{secrets.token_hex(8)}"
         will = Message(topics.response(VERB), {"id": name, "status": "gone"})
