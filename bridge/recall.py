@@ -13,7 +13,7 @@ from bridge.core.retained import Retained, Verdict
 from bridge.core.topics import Topics, encode
 from bridge.errors import LinkError, Rejected, SessionLost
 from bridge.mqtt.client import Connection
-from bridge.mqtt.readback import QUIET_S, decoded
+from bridge.mqtt.readback import QUIET_S, decoded, weight
 from bridge.ports import About, PbxSession
 
 LIST_S = 60.0
@@ -106,9 +106,10 @@ class Recall:
 
     def _judge(self, user: str, payload: bytes) -> None:
         """What is not taken is noted as nobody's, so that its topic is cleared."""
-        verdict = self._retained.judge(user, len(payload))
+        size = weight(payload)
+        verdict = self._retained.judge(user, size)
         if verdict is Verdict.READ:
-            verdict = self._retained.take(user, len(payload), decoded(payload))
+            verdict = self._retained.take(user, size, decoded(payload))
         if verdict is Verdict.FOREIGN:
             self._retained.users[user] = None
 

@@ -17,7 +17,7 @@ from bridge.core.restore import Memory, Remembered, remembered
 
 MARGIN = 1000
 """Users that were deleted while the bridge was away come on top of those that it may have."""
-LEAST_BYTES, BYTES_A_USER = 32 * 2**20, 2560
+LEAST_BYTES, BYTES_A_USER = 32 * 2**20, 3072
 ITEM_BYTES, CALL_BYTES = 100, 1000
 """What a group or a call costs in memory beyond its text, roughly."""
 MISSED_AT_MOST = 100_000

@@ -5,6 +5,7 @@ it at the next start.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ LONGEST_S = 60.0
 """For this long at most, whatever still comes: the next start goes on with it."""
 AT_ONCE, FLUSH_S = 50, 0.01
 """As many topics are cleared, then they must have left us, which is looked at in these intervals."""
+_WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")
 BACKLOG_TOPICS, BACKLOG_BYTES = 50_000, 2**23
 """As many topics wait to be cleared; the broker is asked again for what is beyond that."""
 
@@ -120,9 +122,10 @@ class _Reading:
             self._note_foreign(incoming.topic)
 
     def _judge(self, user: str, payload: bytes) -> Verdict:
-        verdict = self._retained.judge(user, len(payload))
+        size = weight(payload)
+        verdict = self._retained.judge(user, size)
         if verdict is Verdict.READ:
-            verdict = self._retained.take(user, len(payload), decoded(payload))
+            verdict = self._retained.take(user, size, decoded(payload))
         return verdict
 
     def _note_foreign(self, topic: str) -> None:
@@ -144,6 +147,11 @@ class _Reading:
 
     def _wake(self, _lost: object) -> None:
         self._moved.set()
+
+
+def weight(payload: bytes) -> int:
+    """What the texts of a payload may take: one emoji makes each letter of its text four bytes wide."""
+    return len(payload) * (4 if _WIDE.search(payload) else 1)
 
 
 def decoded(payload: bytes) -> object:

@@ -1,6 +1,7 @@
 """What is read back at the start: all that is ours, and not more than there is room for."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from bridge.core.topics import Topics
 from bridge.errors import SessionLost
 from bridge.mqtt import readback
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.readback import read_back
+from bridge.mqtt.readback import read_back, weight
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, Observer, eventually
 from tests.kit.habits import Habits
@@ -158,3 +159,13 @@ async def test_a_broker_that_reads_nothing_does_not_hold_us(monkeypatch: pytest.
         await eventually(lambda: connection.listener is not None, "it listens")
         hear(connection, Incoming(TOPICS.user_state("x"), b"{}", retain=True))
         assert (await reading).cleared == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [("Anna", 1), ("Anna M\u00fcller", 1), ("\u0410\u043d\u043d\u0430", 1), ("Anna \U0001f600", 4)],
+)
+def test_wide_letters_weigh_more(text: str, times: int) -> None:
+    """As they are, and as JSON may escape them."""
+    for payload in (text.encode(), json.dumps(text).encode()):
+        assert weight(payload) == times * len(payload)
