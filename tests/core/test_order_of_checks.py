@@ -94,7 +94,7 @@ BIG = b'{"id":"c-1","note":"' + b"x" * LONGEST_PAYLOAD + b'"}'
         ("call", BIG, {}, "malformed"),
         ("call", BIG, {"retain": True}, "retained"),
         ("call", b'\xef\xbb\xbf {"id":"c-1","user":"\\ud800"}', {}, "malformed"),
-        ("call", b'{"id":"c-1","x":[1,{"y\\udfff":2}]}', {}, "malformed"),
+        ("call", b'{"id":"c-1","x":[1,{"y\\udfff":2}]}', {}, "invalid"),
         ("call", b'{"id":"c-1","x":[1,{"y":["\\ud83d\\ude00"]}]}', {}, "invalid"),
         ("zzz", b'{"id":"c-1"}', {}, "unknown_verb"),
         ("", b'{"id":"c-1"}', {}, "unknown_verb"),
