@@ -9,7 +9,9 @@ import grp
 import os
 import pwd
 import stat
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import ConfigError
@@ -20,6 +22,14 @@ DAMAGED_KEPT_S = 7 * 24 * 3600.0
 _BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a file, and believes when it opens it."""
 OWN = "give the bridge a directory of its own, of mode 0700"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Who may own files in a directory, and whether it is a volume, of which modes say nothing."""
+
+    owners: frozenset[int]
+    is_volume: bool
 
 
 class NotOursError(PermissionError):
@@ -41,9 +51,9 @@ def check_folder(folder: Path | None) -> None:
 def make_ours(path: Path) -> None:
     """Make the directory and the file where they are not there. Raises OSError, and NotOursError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _look_at_folder(path.parent)
+    place = _look_at_folder(path.parent)
     for name in (path.name, *(f"{path.name}{ending}" for ending in _BESIDE)):
-        _look_at_file(path.with_name(name))
+        _look_at_file(path.with_name(name), place)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
@@ -64,19 +74,40 @@ def forget_damaged(folder: Path) -> None:
                 path.unlink()
 
 
-def _look_at_folder(folder: Path) -> None:
+def _look_at_folder(folder: Path) -> _Place:
     status = folder.stat()
-    if status.st_uid not in _trusted():
+    place = _place(folder, status)
+    if status.st_uid not in place.owners:
         raise NotOursError(f"{folder} belongs to {_user(status.st_uid)}, not to {_user(os.geteuid())}: {OWN}")
-    if _others_write(status) and not _is_volume(folder, status):
+    if _others_write(status) and not place.is_volume:
         raise NotOursError(f"{folder} can be written by others ({_mode(status)}): chmod go-w, or {OWN}")
     above = folder.resolve().parent
     status = above.stat()
     if _others_write(status) and not status.st_mode & stat.S_ISVTX and not _is_volume(above, status):
         raise NotOursError(f"{folder} can be replaced: {above} can be written by others ({_mode(status)})")
+    return place
 
 
-def _look_at_file(path: Path) -> None:
+def _place(folder: Path, status: os.stat_result) -> _Place:
+    """Ourselves, and root, who can do everything anyway; and on a volume the one who owns all that we write.
+
+    NFS (all_squash, EFS) and CIFS give every file to one user, whoever writes it, and CIFS one mode to all.
+    """
+    owners = frozenset({0, os.geteuid()})
+    if status.st_uid not in owners and os.path.ismount(folder) and _owner_of_ours(folder) == status.st_uid:
+        return _Place(owners | {status.st_uid}, is_volume=True)
+    return _Place(owners, is_volume=_others_write(status) and _is_volume(folder, status))
+
+
+def _owner_of_ours(folder: Path) -> int | None:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as made:
+            return os.fstat(made.fileno()).st_uid
+    except OSError:
+        return None
+
+
+def _look_at_file(path: Path, place: _Place) -> None:
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -85,15 +116,10 @@ def _look_at_file(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no plain file"
         raise NotOursError(f"{path} is {kind}: {away}")
-    if status.st_uid not in _trusted():
+    if status.st_uid not in place.owners:
         raise NotOursError(f"{path} belongs to {_user(status.st_uid)}: {away}")
-    if _others_write(status):
+    if _others_write(status) and not place.is_volume:
         raise NotOursError(f"{path} can be written by others ({_mode(status)}): {away}, or chmod go-w")
-
-
-def _trusted() -> set[int]:
-    """Ourselves, and root, who can do everything anyway."""
-    return {0, os.geteuid()}
 
 
 def _others_write(status: os.stat_result) -> bool:

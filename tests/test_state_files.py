@@ -146,6 +146,27 @@ def test_a_volume_of_roots_is_decided_by_who_mounts_it(folder: Path, monkeypatch
         monkeypatch.setattr(state_files, "_is_volume", lambda path, _: path == folder)
     check_folder(folder)
     assert used(folder / "hq.sqlite3") == (True, "")
+    (folder / "hq.sqlite3").chmod(0o777)  # as CIFS shows all files, whatever mode they were made with
+    assert used(folder / "hq.sqlite3") == (True, "")
+
+
+def test_a_volume_that_gives_all_files_to_one_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS with all_squash, an access point of EFS, CIFS with uid: what we write belongs to its owner."""
+    assert used(folder / "hq.sqlite3")[0]
+    folder.chmod(0o777)
+    (folder / "hq.sqlite3").chmod(0o777)
+    with of_somebody_else(folder, monkeypatch), of_somebody_else(folder / "hq.sqlite3", monkeypatch):
+        assert "belongs to" in used(folder / "hq.sqlite3")[1], "a folder of somebody else is no volume"
+        monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == folder)
+        if os.geteuid() == 0:
+            assert "belongs to" in used(folder / "hq.sqlite3")[1], "it gives us what we write"
+            monkeypatch.setattr(state_files, "_owner_of_ours", lambda _: SOMEBODY)
+        check_folder(folder)
+        assert used(folder / "hq.sqlite3") == (True, "")
+        folder.chmod(0o500)
+        if os.geteuid() != 0:
+            assert "belongs to" in used(folder / "hq.sqlite3")[1], "nothing can be written there"
+        folder.chmod(0o700)
 
 
 @pytest.mark.parametrize("name", ["hq.sqlite3", "hq.sqlite3-wal", "hq.sqlite3-journal"])
