@@ -30,10 +30,14 @@ BACKLOG_TOPICS, BACKLOG_BYTES = 50_000, 2**23
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Whether our own state topic was retained, and how many foreign topics were cleared."""
+    """Whether our own state topic was retained, and how many foreign topics were cleared.
+
+    `marked`: our own word came back too. Without it a broker may have dropped what its queue could not hold.
+    """
 
     was_here: bool
     cleared: int
+    marked: bool
 
 
 async def read_back(connection: Connection, topics: Topics, retained: Retained) -> Found:
@@ -52,14 +56,14 @@ async def read_back(connection: Connection, topics: Topics, retained: Retained) 
             complete = await reading.finish(end_s)
             connection.unsubscribe([each.topic_filter for each in filters])
             if complete:
-                return Found(reading.was_here, reading.cleared)
+                return Found(reading.was_here, reading.cleared, reading.marked)
 
 
 class _Reading:
     """Takes each message as it comes: nothing waits here but the topics that are to be cleared."""
 
     def __init__(self, connection: Connection, topics: Topics, retained: Retained) -> None:
-        self.was_here = False
+        self.was_here = self.marked = False
         self.cleared = 0
         self._connection = connection
         self._topics = topics
@@ -111,7 +115,7 @@ class _Reading:
             self._heard_s = self._loop.time()
             self.was_here = self.was_here or incoming.retain
             if not incoming.retain:
-                self._quiet_s = QUIET_S
+                self._quiet_s, self.marked = QUIET_S, True
                 self._moved.set()
             return
         user = self._topics.user_in_state(incoming.topic)

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from bridge import clock
 from bridge.core.draft import Most, Scope
@@ -18,9 +20,11 @@ from bridge.mqtt import readback
 from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.readback import read_back, weight
 from bridge.mqtt.settings import BrokerSettings
+from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
 from tests.kit.habits import Habits
 from tests.kit.peer import Peer
+from tests.running import bridge, configuration, pbx_section
 
 pytestmark = pytest.mark.broker
 TOPICS = Topics("innovaphone", "hq")
@@ -64,6 +68,22 @@ async def test_reads_back_more_than_a_queue_holds(broker: Mosquitto) -> None:
     async with connect(settings(broker.port), WILL) as connection:
         found = await read_back(connection, TOPICS, retained)
         assert (len(retained.users), found.cleared, connection.dropped) == (count, 0, 0)
+        assert found.marked
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_queue_that_is_too_short_is_said(tmp_path: Path, pbx: SimPbx, protocol: str) -> None:
+    """Mosquitto drops what it cannot send at once beyond it, of QoS 0 too: one line says what helps."""
+    async with Mosquitto(tmp_path, "max_queued_messages 5") as broker:
+        long = {"note": "x" * 100_000}
+        await retain(broker.port, {f"u{number}": state(f"u{number}", **long) for number in range(300)})
+        conf = configuration(broker.port, pbx_section(pbx))
+        conf["mqtt"] |= {"protocol": protocol, "connect_timeout_s": 1}
+        with structlog.testing.capture_logs() as log:
+            async with bridge(conf):
+                await eventually(lambda: any(each["event"] == "mqtt up" for each in log), "it is up")
+        (line,) = (each for each in log if each["event"] == "broker is limited")
+        assert "does not deliver all that is retained" in line["reason"]
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
