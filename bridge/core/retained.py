@@ -2,7 +2,8 @@
 
 Whoever may write our state topics can leave anything there. Where the bridge has a memory of its own (the
 file of a state directory, or that of the link before a reload), that memory counts and nothing else does.
-Without one, a state is believed in so far as it could be ours; none of that is proof.
+Without one, or with one that is new and empty (a pod that was replaced), a state is believed in so far as it
+could be ours: else calls that run would get no end. None of that is proof.
 """
 
 import enum
@@ -65,7 +66,7 @@ class Retained:
             return self._leave_out()
         self._states += 1
         self._bytes += cost
-        self.users[topic_id] = _identity(found, now) if self._memory.whole else _plausible(found, now)
+        self.users[topic_id] = _plausible(found, now)
         return Verdict.READ
 
     def _has_room(self, size: int) -> bool:
@@ -80,17 +81,6 @@ class Retained:
 def bytes_at_most(most: Most) -> int:
     """How much of all states together is kept while a bridge starts."""
     return max(LEAST_BYTES, most.users * BYTES_A_USER)
-
-
-def _identity(found: Remembered, now: Instant) -> Remembered:
-    """The user without all that could become an event, or that only we can know.
-
-    The memory is new: the topic is not cleared, since the PBX will most likely name its user in a moment.
-    """
-    user = replace(
-        found.user, since_ms=now.unix_ms, changed_ms=now.unix_ms, missed=0, last_call=None, switch=None
-    )
-    return Remembered(user, ())
 
 
 def _plausible(found: Remembered, now: Instant) -> Remembered:
