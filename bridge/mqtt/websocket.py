@@ -16,6 +16,8 @@ HEAD_BYTES = 16_384
 """Of the answer to the handshake: more than any broker or proxy sends."""
 CONTROL_BYTES = 125
 FRAMES_AT_ONCE = 100
+UNSENT_BYTES = 2**20
+"""More than a frame of ours: beyond it pings get no answer, so that they fill no memory."""
 CONTINUATION, BINARY, CLOSE, PING, PONG = 0x0, 0x2, 0x8, 0x9, 0xA
 STREAM, CONTROL = frozenset({CONTINUATION, BINARY}), frozenset({CLOSE, PING, PONG})
 LONGER = {126: 2, 127: 8}
@@ -69,11 +71,33 @@ class Frames(paho._WebsocketWrapper):  # noqa: SLF001  (paho has no other place 
         """Read a control frame to its end, and answer it."""
         while self._left:
             self._control += self._take(self._left)
-        if self._opcode == PING and not self._sendbuffer:  # never within a frame of ours
-            self._socket.send(self._create_frame(PONG, self._control[:]))
-        self._control.clear()
+        said, self._control = self._control, bytearray()
+        if self._opcode == PING:
+            self._pong(said)
         if self._opcode == CLOSE:
             raise ConnectionAbortedError
+
+    def _send_impl(self, data: bytes | bytearray) -> int:
+        """Send a frame, or what is left of it. Raises BlockingIOError while it has not left whole.
+
+        paho's own says 0 then, at which paho forgets the packet and takes the next one for sent.
+        """
+        if size := super()._send_impl(data):
+            return size
+        raise BlockingIOError
+
+    def _pong(self, said: bytearray) -> None:
+        """Behind what is left of a frame of ours; what cannot be sent now goes with our next frame.
+
+        That rest is paho's to send: it sends the frame again if it has not seen all of it leave.
+        """
+        behind = bool(self._sendbuffer)
+        if len(self._sendbuffer) < UNSENT_BYTES:
+            self._sendbuffer += self._create_frame(PONG, said)
+        if not behind:
+            self._requested_size = 0
+            with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                del self._sendbuffer[: self._socket.send(self._sendbuffer)]
 
     def _fill(self, buffer: bytearray, size: int) -> None:
         while len(buffer) < size:

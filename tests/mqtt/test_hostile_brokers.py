@@ -239,6 +239,48 @@ async def test_messages_in_pieces(cut: int) -> None:
         assert pongs == [b"?", b""]
 
 
+async def test_a_ping_while_we_send() -> None:
+    """What we send fills the way: pongs come behind a frame of ours, not within it, and cost none of them."""
+    pings = b"one", b"two"
+    heard = asyncio.Event()
+    got: list[tuple[int, int]] = []
+    pongs: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgraded(reader, writer)
+        writer.write(frame(CONNACK) + b"".join(frame(each, PING) for each in pings) + frame(message(b"")))
+        await heard.wait()
+        writer.write(b"".join(frame(each, PING) for each in pings) + frame(message(b"")))
+        await heard.wait()
+        while True:
+            first, second = await reader.readexactly(2)
+            size = second & 0x7F
+            if size >= 126:
+                size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+            mask, payload = await reader.readexactly(4), await reader.readexactly(size)
+            got.append((first, size))
+            if first == 0x8A:
+                pongs.append(bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload)))
+
+    async with (
+        _server(serve) as port,
+        connect(settings(port, transport="websockets"), WILL) as connection,
+    ):
+        await connection.incoming.get()
+        for number in range(60):
+            connection.publish(Message("t/large", "x" * (200_000 + number), qos=0))
+        await eventually(lambda: connection.writing, "it cannot send all")
+        heard.set()
+        await connection.incoming.get()
+        await eventually(lambda: len(pongs) == 4, "all pings are answered")
+        connection.publish(Message("t/last", "last", qos=0))
+        await eventually(lambda: any(first == 0x82 and size < 100 for first, size in got), "all came")
+    assert pongs == [*pings, *pings]
+    assert {first for first, _ in got} == {0x82, 0x8A}
+    sizes = [size for first, size in got if first == 0x82]
+    assert [size - sizes[0] for size in sizes[:-1]] == list(range(60)), "each packet is there, in order"
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
