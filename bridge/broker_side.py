@@ -164,11 +164,11 @@ class BrokerSide:
         retained = self._new_retained()
         found = await read_back(connection, self._publisher.topics, retained)
         self._observer.cleared(found.cleared)
-        if retained.users and not (found.marked or self._memory.whole):
+        if retained.users and not (found.marked or self._memory.users):
             reason = "it does not deliver all that is retained: calls and counts of some users are forgotten"
             self._observer.limited(reason, hint="let it queue more messages than users, or set state_dir")
         self.has_read.set()
-        told = retained.users or found.cleared or self._memory.whole
+        told = retained.users or found.cleared
         if told or not found.was_here or not connection.limits.retain_available:
             self._remember(retained)
 

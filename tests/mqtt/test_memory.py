@@ -81,6 +81,27 @@ async def test_a_call_that_ended_during_a_crash(
     assert ("set state_dir" in log) != habits.keeps_for_wildcards
 
 
+@pytest.mark.parametrize("habits", [USUAL, EXACT], ids=["usual", "exact"])
+async def test_a_new_state_directory(pbx: SimPbx, tmp_path: Path, habits: Habits) -> None:
+    """It holds nobody, so the broker is asked for all, topic by topic too: a call that runs goes on."""
+    async with Peer(habits) as peer:
+        settings = configuration(peer.port, pbx_section(pbx), state_dir=str(tmp_path / "old"))
+        program = Program(tmp_path, settings)
+        await program.start()
+        await settled(peer)
+        call = pbx.ring("Anna Müller", "0123")
+        await eventually(lambda: b'"ringing"' in peer.kept["innovaphone/hq/user/anna/state"], "it rings")
+        await program.end(signal.SIGKILL)
+        program.file.write_text(json.dumps({**settings, "state_dir": str(tmp_path / "new")}))
+        before = len(peer.publishes)
+        await program.start()
+        await settled(peer, before)
+        call.hang_up()
+        await eventually(lambda: events(peer)[-1]["event_type"] in {"missed", "ended"}, "the call ends")
+        await program.end(signal.SIGTERM)
+    assert len({event["call"]["id"] for event in events(peer)}) == 1
+
+
 async def test_nothing_to_remember(pbx: SimPbx, tmp_path: Path) -> None:
     """The first start asks the PBX once; one that was here and told of nobody asks once more, and is well."""
     async with Peer(USUAL) as peer:
