@@ -174,7 +174,7 @@ DRILLS = (
         after=nothing_left,
     ),
     row("26d", "flood of correlation data", Attack(by_mqtt(strangers.large_correlation), 50, ONE_USER)),
-    row("26e", "flood of deep responses", Attack(by_mqtt(strangers.deep_responses), 400, ONE_USER)),
+    row("26e", "flood of deep responses", Attack(strangers.deep_responses, 400, ONE_USER)),
     row("26f", "flood of unknown verbs", Attack(by_mqtt(strangers.unknown_verbs), 400, ONE_USER)),
     row("26g", "flood of long names", Attack(strangers.among_many, 200, ALL_COMMANDS)),
     row("26h", "flood of half-open HTTP", Attack(strangers.half_open, 50)),

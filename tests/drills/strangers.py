@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from paho.mqtt import client as paho
@@ -37,8 +38,8 @@ IN_FLIGHT, UNHEARD, HALF_OPEN = 20, 500, 150
 TICK_S, BURST_S = 0.01, 0.1
 TAKEN_S = 30.0
 LARGE = 60_000
-DEEP = "/".join("a" * 202)
-"""Deeper than Mosquitto lets anybody publish."""
+TOO_DEEP, DEEPEST = 202, 200
+"""Levels of a topic: more than Mosquitto lets anybody publish, and as many as it does."""
 LINGER_0 = struct.pack("ii", 1, 0)
 ALIKE = "long names that are alike " * 6
 CROWD = 600
@@ -101,12 +102,14 @@ class Client:
     def __init__(self, port: int, pieces: Callable[[int], Piece]) -> None:
         self.taken = 0
         self.refused = 0
+        self.cut = False
         self._sent = 0
         self._pieces = pieces
         self._port = port
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         self._client.username_pw_set(STRANGER)
         self._client.on_publish = self._on_publish
+        self._client.on_disconnect = self._on_disconnect
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["Client"]:
@@ -137,6 +140,9 @@ class Client:
             properties.CorrelationData = piece.correlation
         self._sent += 1
         self._client.publish(piece.topic, piece.payload, 1, piece.retain, properties=properties)
+
+    def _on_disconnect(self, *_: object) -> None:
+        self.cut = True
 
     def _on_publish(self, _client: object, _data: object, _mid: int, code: ReasonCode, _more: object) -> None:
         self.refused += code.is_failure
@@ -181,10 +187,23 @@ def large_correlation(number: int) -> Piece:
     )
 
 
-def deep_responses(number: int) -> Piece:
-    """The reply is to go to a topic that ends its sender's session, or to one that is deep but allowed."""
-    response = DEEP if number % 2 else f"{REPLIES}/{'/'.join(str(number))}"
+def _deep_response(levels: int, number: int) -> Piece:
+    """The reply is to go to a topic that is too deep for anybody, or to one that is deep but allowed."""
+    response = "/".join("a" * levels) if number % 2 else f"{REPLIES}/{'/'.join(str(number))}"
     return Piece(f"{VICTIM}/clear", _request(number), response=response, correlation=b"x")
+
+
+@asynccontextmanager
+async def deep_responses(made: Bench) -> AsyncIterator[Weapon]:
+    """Topics that end the session of whoever replies there, where the broker lets a request name them."""
+    asked = Client(
+        made.broker.port, lambda _: Piece(f"{VICTIM}/clear", b"{", response="/".join("a" * TOO_DEEP))
+    )
+    async with asked.connected():
+        asked.send(0)
+        await eventually(lambda: asked.taken or asked.cut, "the broker takes it, or ends that session")
+    async with by_mqtt(partial(_deep_response, TOO_DEEP if asked.taken else DEEPEST))(made) as weapon:
+        yield weapon
 
 
 def unknown_verbs(number: int) -> Piece:
