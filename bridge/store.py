@@ -207,6 +207,7 @@ class Store:
         self._writing = None
         if error is not None:
             self._broken(error)
+            self._close_file()  # without a thread the job did not run
         self._closed = True
         self._ended = self._started
         self._release()
@@ -253,10 +254,13 @@ class Store:
 
     def _write_and_close(self, batch: Batch) -> Exception | None:
         error = self._write(batch) if batch and self._db is not None else None
+        self._close_file()
+        return error
+
+    def _close_file(self) -> None:
         if self._db is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
-        return error
 
 
 def _result(done: "asyncio.Future[Exception | None]") -> Exception | None:

@@ -211,12 +211,14 @@ class Stage:
 
 
 @pytest.fixture
-def staged(tmp_path: Path) -> tuple[Store, Stage, Told]:
-    """A store whose file is written when a test lets it."""
+def staged(tmp_path: Path) -> Iterator[tuple[Store, Stage, Told]]:
+    """A store whose file is written when a test lets it; a test may leave it open."""
     stage, told = Stage(), Told()
     store = Store(tmp_path / "hq.sqlite3", told)
     store.serve(stage.run)
-    return store, stage, told
+    yield store, stage, told
+    if store._db is not None:
+        store._db.close()
 
 
 async def ended(task: "asyncio.Task[None]") -> None:

@@ -13,7 +13,7 @@ def definitions(read: Sequence[str], written: Sequence[str]) -> dict[str, object
         "vhost": "/",
         "exchange": "amq.topic",
         "read": _pattern([f"+/hq/{each}" for each in read]),
-        "write": _pattern([*(f"+/hq/{each}" for each in written), "+/reply/me"]),
+        "write": _pattern([*(f"+/hq/{each}" for each in written), "+/reply/+"]),
     }
     return {
         "vhosts": [{"name": "/"}],
