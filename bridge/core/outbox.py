@@ -94,12 +94,6 @@ class Outbox:
         """The broker has not answered something that a request caused."""
         return any(parcel.kind in ANSWERS for parcel in self._flying.values())
 
-    @property
-    def states(self) -> tuple[Message, ...]:
-        """The retained messages that the broker does not have, oldest first."""
-        flying = (parcel for parcel in self._flying.values() if parcel.kind is Kind.STATE)
-        return tuple(parcel.message for parcel in (*flying, *self._states.values()))
-
     def put_state(self, message: Message, now_s: float) -> bool:
         """Let a retained message wait; it takes the place of an older one of its topic, and its age.
 

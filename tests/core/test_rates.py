@@ -68,3 +68,10 @@ def test_users_are_forgotten_one_by_one() -> None:
 
     assert rates.refusal("call", "first", 0.0) is not None, "used lately"
     assert rates.refusal("call", "user 0", 0.0) is None, "the one that was used least lately"
+
+
+def test_a_verb_without_an_allowance_of_its_own_shares_that_of_all() -> None:
+    """Whoever the user is."""
+    rates = Rates(per_minute=60, calls_per_user=10)
+    assert let_through(rates, "hold", "anna") == 60
+    assert rates.refusal("hold", "bert", 0.0) is not None
