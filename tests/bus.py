@@ -247,7 +247,7 @@ class Observer:
 
     def send_bytes(self, topic: str, payload: bytes, *, response: str | None = None) -> Callable[[], bool]:
         """The same for something that is no JSON; what it returns tells whether the broker has it."""
-        return self._client.publish(topic, payload, self._qos, properties=_properties(response)).is_published
+        return self._client.publish(topic, payload, self._qos, properties=_reply_to(response)).is_published
 
     def _on_connect(self, filters: list[tuple[str, int]]) -> None:
         self._client.subscribe(filters)
@@ -281,14 +281,6 @@ class Observer:
                 self.tree[seen.topic] = seen.payload
             else:
                 self.tree.pop(seen.topic, None)
-
-
-def _properties(response: str | None, correlation: bytes | None = None) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    if response is not None:
-        properties.ResponseTopic = response
-        properties.CorrelationData = correlation or b""
-    return properties
 
 
 async def eventually(

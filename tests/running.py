@@ -25,6 +25,17 @@ STAFF = (
     SimUser("Carla & Co", "carla/x", "23", "Carla", groups=(("all", False),)),
     SimUser("Night", "night", object="bool", type="", groups=(("all", False),)),
 )
+MAY_NOT_CLEAR = """
+user bridge
+topic readwrite innovaphone/hq/state
+topic read innovaphone/hq/command/#
+topic read innovaphone/hq/user/+/command/+
+topic readwrite innovaphone/hq/user/+/state
+topic write innovaphone/hq/user/+/event
+topic write innovaphone/hq/info
+topic readwrite innovaphone/hq/response/+
+"""
+"""Rights of a bridge that may read command topics only, so that what is retained there stays."""
 FAST = SimOptions(
     box=Box(call_step_s=0.02, far_end_answers_s=0.02), habits=Habits(batch=3), session_linger_s=0.5
 )

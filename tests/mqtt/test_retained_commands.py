@@ -9,22 +9,11 @@ from structlog.typing import EventDict
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
 from tests.kit.proxy import Proxy
-from tests.running import bridge, configuration, pbx_section
+from tests.running import MAY_NOT_CLEAR, bridge, configuration, pbx_section
 
 ROOT = "innovaphone/hq"
 STATE = f"{ROOT}/state"
-READ_ONLY = """
-user bridge
-topic readwrite innovaphone/hq/state
-topic read innovaphone/hq/command/#
-topic read innovaphone/hq/user/+/command/+
-topic readwrite innovaphone/hq/user/+/state
-topic write innovaphone/hq/user/+/event
-topic write innovaphone/hq/info
-topic readwrite innovaphone/hq/response/+
-user hers
-topic readwrite #
-"""
+READ_ONLY = f"{MAY_NOT_CLEAR}user hers\ntopic readwrite #\n"
 COMMANDS = {
     "innovaphone/hq/command/call": {"id": "old", "user": "anna", "number": "1"},
     "innovaphone/hq/user/anna/command/call": "0123",
