@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from bridge.core.journal import Journal, Kept, hand_over
 from bridge.core.outbox import Limits
 from bridge.core.progress import Pace
 from bridge.core.topics import Topics
-from bridge.disk import Disk
+from bridge.daemon_threads import DaemonExecutor
 from bridge.errors import ConfigError
 from bridge.link import Link, LinkSettings
 from bridge.mqtt.door import Door
@@ -37,12 +38,13 @@ from bridge.tls import TlsSettings, context
 class Builder:
     """Builds links; what is dear to make (WSDL, TLS contexts) is made once and shared.
 
-    Raises ConfigError for certificates and keys that cannot be used.
+    `disk`: the one thread for the files of all links, made with the first file, so that the event loop never
+    waits for a disk. Raises ConfigError for certificates and keys that cannot be used.
     """
 
-    def __init__(self, config: Config, soap: Soap | None = None, disk: Disk | None = None) -> None:
+    def __init__(self, config: Config, soap: Soap | None = None, disk: Executor | None = None) -> None:
         self._config = config
-        self._disk = disk or Disk()
+        self._disk = disk
         self._soap = soap or Soap()
         self._broker_tls = _broker_tls(config)
         self._contexts = {_tls_settings(pbx.tls): _pbx_tls(pbx) for pbx in config.pbxs}
@@ -101,9 +103,11 @@ class Builder:
         def told(problem: str | None) -> None:
             loop.call_soon_threadsafe(observer.stored, problem)
 
+        if self._disk is None:
+            self._disk = DaemonExecutor(threads=1, names=0)
         opening = partial(_open_store, path, told, memory, self._disk)
         try:
-            return await asyncio.wrap_future(self._disk.run(opening))
+            return await loop.run_in_executor(self._disk, opening)
         except OSError:  # no thread can be made now
             return opening()
 
@@ -157,11 +161,11 @@ class Builder:
         )
 
 
-def _open_store(path: Path, told: Callable[[str | None], None], memory: Kept, disk: Disk) -> Store:
+def _open_store(path: Path, told: Callable[[str | None], None], memory: Kept, disk: Executor) -> Store:
     """Open the file of a PBX, put into it what waited in memory, and read it: all that blocks."""
     store = Store(path, told)
     hand_over(memory, store)
-    store.serve(disk.run)
+    store.serve(disk.submit)
     return store
 
 

@@ -29,7 +29,6 @@ LAYERS = {
     "bridge.store": {"bridge.core", "bridge.state_files", "bridge.state_tables"},
     "bridge.state_tables": {"bridge.core", "bridge.state_files"},
     "bridge.state_files": {"bridge.errors"},
-    "bridge.disk": set[str](),
     "bridge.sim": {"bridge.sim"},
     "bridge.addresses": set[str](),
     "bridge.config": {"bridge.core", "bridge.config_tls", "bridge.config_types", "bridge.addresses"},

@@ -42,6 +42,21 @@ def test_without_a_thread_it_is_trouble_that_passes(monkeypatch: pytest.MonkeyPa
     assert executor.submit(int).result(5) == 0
 
 
+async def test_a_call_that_is_given_up_costs_nobody_the_thread() -> None:
+    """A link that ends while its file waits to be opened must not take the files of all others along."""
+    executor, go_on = DaemonExecutor(threads=1, names=0), threading.Event()
+    loop = asyncio.get_running_loop()
+    first = loop.run_in_executor(executor, go_on.wait)
+    given_up = [loop.run_in_executor(executor, int) for _ in range(3)]
+    for each in given_up:
+        each.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    async with asyncio.timeout(5):
+        assert await first
+        assert await loop.run_in_executor(executor, int) == 0
+
+
 def test_errors_are_results() -> None:
     """They belong to whoever waits; the thread goes on."""
     executor = DaemonExecutor(threads=1)

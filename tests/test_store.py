@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from bridge.config_file import load
 from bridge.core.journal import Kept, KeptCommand, KeptEvent
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
-from bridge.disk import Disk, Result
+from bridge.daemon_threads import DaemonExecutor, Result
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
 from bridge.store import Store
@@ -365,11 +365,11 @@ async def test_the_end_writes_what_is_left(staged: tuple[Store, Stage, Told]) ->
     assert reopened(store.path).events == (event(1), event(2))
 
 
-class NoThread(Disk):
+class NoThread(Executor):
     """The system gives no thread."""
 
-    def run(self, job: Callable[[], Result]) -> Future[Result]:
-        """See Disk.run."""
+    def submit(self, fn: Callable[..., Result], /, *_args: object, **_more: object) -> Future[Result]:
+        """Fail, as DaemonExecutor does then."""
         failed: Future[Result] = Future()
         failed.set_exception(OSError("can't start new thread"))
         return failed
@@ -400,18 +400,18 @@ async def test_without_a_thread_it_is_opened_all_the_same(tmp_path: Path) -> Non
 
 async def test_the_thread_writes(tmp_path: Path) -> None:
     """The real one: no job runs in the thread of the event loop, and they run in order."""
-    disk, threads = Disk(), list[str]()
+    disk, threads = DaemonExecutor(threads=1, names=0), list[str]()
     store = Store(tmp_path / "hq.sqlite3", Told())
-    store.serve(disk.run)
+    store.serve(disk.submit)
     for number in range(20):
         store.command(KeptCommand(f"c-{number}", "call", number, None))
         await store.kept_now()
-        await asyncio.wrap_future(disk.run(lambda: threads.append(threading.current_thread().name)))
+        await asyncio.wrap_future(disk.submit(lambda: threads.append(threading.current_thread().name)))
     store.close()
     await store.closed()
-    assert set(threads) == {"disk"}
+    assert set(threads) == {"blocking-call"}
     assert len(reopened(tmp_path / "hq.sqlite3").commands) == 20
-    failed = disk.run((tmp_path / "nothing").stat)
+    failed = disk.submit((tmp_path / "nothing").stat)
     with pytest.raises(FileNotFoundError):
         await asyncio.wrap_future(failed)
 
