@@ -67,6 +67,7 @@ class Publisher:
         self._clock = clock
         self._wake = wake
         self._journal = journal or MemoryJournal()
+        self._journal.on_lost(self._keep_all)
         self._cleared: set[str] = set()
         self._own_replies = frozenset(map(topics.response, VERBS))
         self.status = Status(CONNECTING, "", clock().unix_ms, "")
@@ -83,8 +84,12 @@ class Publisher:
         self.state, strange = restore(self._epoch, found, self.scope, now)
         for topic in strange:
             self._clear_user(topic, now)
-        for guid in self.state.users:
-            self._journal.user(self.state.topics[guid], self._user_payload(guid))
+        self._keep_all()
+
+    def _keep_all(self) -> None:
+        """Say the states of all users to the journal."""
+        for topic_id, payload in self.states().items():
+            self._journal.user(topic_id, payload)
         self._journal.commit()
 
     def states(self) -> Mapping[str, Json]:

@@ -51,6 +51,8 @@ class Store:
         self._run: Run = at_once
         self._kept: Kept | None = None
         self._on_kept: Callable[[], None] = lambda: None
+        self._on_lost: Callable[[], None] = lambda: None
+        self._lost = False
         self._pending, self._batch = Batch(), Batch()
         self._writing: asyncio.Future[Exception | None] | None = None
         self._started, self._ended, self._began_s = 0, 0, 0.0
@@ -144,6 +146,10 @@ class Store:
         """See Journal."""
         self._on_kept = call
 
+    def on_lost(self, call: Callable[[], None]) -> None:
+        """See Journal. A damaged file was set aside, and the new one can be written."""
+        self._on_lost = call
+
     def close(self) -> None:
         """See Journal."""
         if not self._closing:
@@ -189,6 +195,9 @@ class Store:
             if self._again_s is not None:
                 self._again_s = None
                 self._told(None)
+            if self._lost:
+                self._lost = False
+                self._on_lost()
         else:
             self._batch, self._pending = Batch(), self._batch.followed_by(self._pending)
             self._broken(error)
@@ -247,7 +256,7 @@ class Store:
     def _leave_damaged(self, error: Exception) -> None:
         """A file that is damaged inside stays so: the next try makes a new one."""
         if self._db is not None and is_damage(error):
-            db, self._db = self._db, None
+            db, self._db, self._lost = self._db, None, True
             with contextlib.suppress(sqlite3.Error, OSError):
                 db.close()
                 set_aside(self.path)

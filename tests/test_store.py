@@ -478,6 +478,7 @@ def test_a_file_that_is_damaged_inside_is_set_aside(
 
     told = Told()
     store = Store(path, told)
+    store.on_lost(lambda: store.user("u-7", {"missed": 7}))
     store.kept()
     for number in (1000, 1001):
         store.event(event(number))
@@ -489,6 +490,7 @@ def test_a_file_that_is_damaged_inside_is_set_aside(
     kept = reopened(path)
     assert {1000, 1001} <= {each.number for each in kept.events}
     assert {"c-1000", "c-1001"} <= {each.id for each in kept.commands}
+    assert kept.users == {"u-7": {"missed": 7}}, "the link says again what was lost"
 
 
 def test_a_second_bridge_does_not_get_the_file(tmp_path: Path) -> None:

@@ -98,6 +98,10 @@ class Journal(Protocol):
         """Call this whenever `behind` may have become false."""
         ...
 
+    def on_lost(self, call: Callable[[], None]) -> None:
+        """Call this when the states that were kept are lost: it says those of all users again."""
+        ...
+
     def close(self) -> None:
         """Keep what is left and let go of the file; what is said after that is not kept."""
         ...
@@ -174,6 +178,9 @@ class MemoryJournal:
 
     def on_kept(self, call: Callable[[], None]) -> None:
         """See Journal: it is never behind."""
+
+    def on_lost(self, call: Callable[[], None]) -> None:
+        """See Journal: memory loses nothing."""
 
     def close(self) -> None:
         """See Journal."""

@@ -77,6 +77,9 @@ class DiskJournal:
     def on_kept(self, call: Callable[[], None]) -> None:
         """It is never behind."""
 
+    def on_lost(self, call: Callable[[], None]) -> None:
+        """See Journal: this disk loses nothing."""
+
     def close(self) -> None:
         """A killed run closes nothing."""
 
