@@ -13,7 +13,7 @@ from bridge.core.retained import Retained, Verdict
 from bridge.core.topics import Topics, encode
 from bridge.errors import LinkError, Rejected, SessionLost
 from bridge.mqtt.client import Connection
-from bridge.mqtt.readback import QUIET_S, decoded, weight
+from bridge.mqtt.readback import QUIET_S, judged
 from bridge.ports import About, PbxSession
 
 LIST_S = 60.0
@@ -101,17 +101,9 @@ class Recall:
         user = self._ids.get(incoming.topic)
         if user is not None and incoming.retain and incoming.payload:
             self.found = True
-            self._judge(user, incoming.payload)
+            if judged(self._retained, user, incoming.payload) is Verdict.FOREIGN:
+                self._retained.users[user] = None  # nobody's: its topic will be cleared
             self._heard.set()
-
-    def _judge(self, user: str, payload: bytes) -> None:
-        """What is not taken is noted as nobody's, so that its topic is cleared."""
-        size = weight(payload)
-        verdict = self._retained.judge(user, size)
-        if verdict is Verdict.READ:
-            verdict = self._retained.take(user, size, decoded(payload))
-        if verdict is Verdict.FOREIGN:
-            self._retained.users[user] = None
 
     async def read(self, connection: Connection) -> None:
         """Ask for all of them, and wait until nothing comes any more. Raises a LinkError.

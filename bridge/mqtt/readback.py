@@ -122,15 +122,8 @@ class _Reading:
         if user is None or not incoming.retain or not incoming.payload:
             return
         self._heard_s = self._loop.time()
-        if self._judge(user, incoming.payload) is Verdict.FOREIGN:
+        if judged(self._retained, user, incoming.payload) is Verdict.FOREIGN:
             self._note_foreign(incoming.topic)
-
-    def _judge(self, user: str, payload: bytes) -> Verdict:
-        size = weight(payload)
-        verdict = self._retained.judge(user, size)
-        if verdict is Verdict.READ:
-            verdict = self._retained.take(user, size, decoded(payload))
-        return verdict
 
     def _note_foreign(self, topic: str) -> None:
         if len(self._backlog) >= BACKLOG_TOPICS or self._backlog_bytes >= BACKLOG_BYTES:
@@ -153,12 +146,19 @@ class _Reading:
         self._moved.set()
 
 
+def judged(retained: Retained, user: str, payload: bytes) -> Verdict:
+    """What is to be done with this state of a user; it is decoded only where it may be taken."""
+    size = weight(payload)
+    verdict = retained.judge(user, size)
+    return retained.take(user, size, _decoded(payload)) if verdict is Verdict.READ else verdict
+
+
 def weight(payload: bytes) -> int:
     """What the texts of a payload may take: one emoji makes each letter of its text four bytes wide."""
     return len(payload) * (4 if _WIDE.search(payload) else 1)
 
 
-def decoded(payload: bytes) -> object:
+def _decoded(payload: bytes) -> object:
     """The JSON of a payload; None for anything else."""
     try:
         return orjson.loads(payload)
