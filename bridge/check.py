@@ -116,8 +116,12 @@ async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: b
     if more:
         reason = f"{who} has rights that the bridge does not need: {', '.join(more)}; {NARROWER}"
         lines.append(Line(WARN, reason))
+    open_questions = _open_questions(outcome, unknown(probes, outcome.seen))
     if not any(line.word == FAIL for line in lines):
-        lines.insert(0, Line(OK, _summary(outcome, unknown(probes, outcome.seen))))
+        summary = f"MQTT {outcome.protocol}, may publish and hear commands"
+        lines.insert(0, Line(OK, "; ".join([summary, *outcome.notes, *open_questions])))
+    else:
+        lines += [Line(WARN, question) for question in open_questions]
     return [Line(word, start + text) for word, text in lines]
 
 
@@ -128,9 +132,8 @@ def _missing(found: Iterable[Lack], who: str) -> Iterator[Line]:
         yield Line(FAIL if right.needed else WARN, f"{reason}; {right.remedy}")
 
 
-def _summary(outcome: Outcome, open_questions: Iterable[Right]) -> str:
-    """That the bridge can work, and what is not known."""
-    rest = ", ".join(f"{each.access} {each.pattern}" for each in open_questions)
+def _open_questions(outcome: Outcome, rights: Iterable[Right]) -> list[str]:
+    """The rights of which nothing is known, in a sentence if there are any."""
+    names = ", ".join(f"{each.access} {each.pattern}" for each in rights)
     why = "not tried, as a bridge serves the PBX" if outcome.served else "not known"
-    notes = [*outcome.notes, *([f"{why}: {rest}"] if rest else [])]
-    return "; ".join([f"MQTT {outcome.protocol}, may publish and hear commands", *notes])
+    return [f"{why}: {names}"] if names else []
