@@ -41,7 +41,7 @@ test: $(VENV)/.installed
 
 # What is promised, tried for long: every drill with its row; the fuzzing with its full counts.
 drills: $(VENV)/.installed
-	FUZZ=long $(BIN)/python -m pytest tests/fuzz tests/mqtt/test_peer.py tests/pbx/test_hostile.py tests/test_tls.py
+	FUZZ=long $(BIN)/python -m pytest tests/fuzz tests/mqtt/test_peer.py tests/pbx/test_hostile.py tests/net/test_tls.py
 	$(BIN)/python -m tests.drills $(ARGS)
 
 soak: $(VENV)/.installed

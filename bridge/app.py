@@ -12,23 +12,23 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge import __version__, log
-from bridge.bugs import REASON, Bugs
+from bridge import __version__
 from bridge.build import Builder
-from bridge.config import Config, Pbx
-from bridge.config_file import masked
-from bridge.daemon_threads import DaemonExecutor
+from bridge.config.file import masked
+from bridge.config.schema import Config, Pbx
 from bridge.errors import ConfigError
 from bridge.fleet import Fleet
-from bridge.link import Link
-from bridge.ops import certificates
+from bridge.link.link import Link
+from bridge.link.state_files import forget_damaged
+from bridge.net.executor import DaemonExecutor
+from bridge.ops import certificates, log
+from bridge.ops.bugs import REASON, Bugs
 from bridge.ops.health import Health
 from bridge.ops.metrics import Metrics
 from bridge.ops.notify import Notifier
 from bridge.ops.observer import Observer
 from bridge.ops.pages import Pages, Probes, Visitors
 from bridge.ops.web import serve
-from bridge.state_files import forget_damaged
 
 BEAT_S = 1.0
 DAY_S = 24 * 3600.0

@@ -11,28 +11,28 @@ from pathlib import Path
 from typing import Self
 
 from bridge import clock
-from bridge.commander import CommandSettings
-from bridge.config import Config, Pbx
-from bridge.config_tls import Tls
+from bridge.config.schema import Config, Pbx
+from bridge.config.tls import Tls
+from bridge.core.backend import OpenPbx, PbxSession
 from bridge.core.draft import Most, Scope
 from bridge.core.journal import Journal, Kept, hand_over
+from bridge.core.liveness import Pace
 from bridge.core.outbox import Limits
-from bridge.core.progress import Pace
 from bridge.core.topics import Topics
-from bridge.daemon_threads import DaemonExecutor
 from bridge.errors import ConfigError
-from bridge.link import Link, LinkSettings
-from bridge.mqtt.door import Door
+from bridge.link.commander import CommandSettings
+from bridge.link.link import Link, LinkSettings
+from bridge.link.store import Store
+from bridge.mqtt.dialer import Door
 from bridge.mqtt.settings import BrokerSettings
+from bridge.net.executor import DaemonExecutor
+from bridge.net.tls import TlsSettings, context
 from bridge.ops.observer import Observer
 from bridge.pbx.client import Asked, Client, Following, unheard
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
-from bridge.ports import OpenPbx, PbxSession
-from bridge.store import Store
-from bridge.tls import TlsSettings, context
 
 
 class Builder:

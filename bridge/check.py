@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from bridge.build import Builder
-from bridge.config import Config, Pbx
+from bridge.config.schema import Config, Pbx
 from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError

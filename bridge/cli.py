@@ -14,16 +14,17 @@ from typing import Annotated, TextIO
 import structlog
 import typer
 
-from bridge import __version__, app, log
-from bridge.addresses import listening
+from bridge import __version__, app
 from bridge.check import FAIL
 from bridge.check import check as check_connections
-from bridge.config import Config, Pbx
-from bridge.config_file import load, masked
+from bridge.config.file import load, masked
+from bridge.config.schema import Config, Pbx
 from bridge.core.shard import parse_shard
-from bridge.daemon_threads import run as run_loop
 from bridge.errors import ConfigError
-from bridge.state_files import check_folder
+from bridge.link.state_files import check_folder
+from bridge.net.addresses import listening
+from bridge.net.executor import run as run_loop
+from bridge.ops import log
 
 EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
 DEFAULT_FILE = Path("/etc/innovaphone-mqtt/config.yaml")

@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 from random import random
 
-from bridge.bugs import OWNER, REASON, Bugs, Owner
 from bridge.build import Builder
-from bridge.config import Config, Pbx
+from bridge.config.schema import Config, Pbx
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal, MemoryJournal
 from bridge.errors import Crashed
-from bridge.link import Link
+from bridge.link.link import Link
+from bridge.link.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
+from bridge.ops.bugs import OWNER, REASON, Bugs, Owner
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
-from bridge.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
 
 
 class Keeper:

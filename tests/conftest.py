@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import structlog
 
-from bridge.bugs import Bugs
+from bridge.ops.bugs import Bugs
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
 from tests.failures import pytest_sessionfinish

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bridge import app
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.sim.model import SimUser
 from bridge.sim.operations import Box
 from bridge.sim.pbx import SimOptions, SimPbx

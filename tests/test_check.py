@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.check import Line, check
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.sim.faults import Fault
 from bridge.sim.operations import Box
 from bridge.sim.pbx import SimPbx

@@ -18,13 +18,13 @@ ROWS = re.findall(r"(\d[\d,]*) ?([A-Za-z]*)[^|<\d]*<!-- ([\w.]+):([\w.]+) -->", 
 """Number, unit, module below `bridge`, and what holds the number there."""
 LIMIT = re.compile(r"(^|_)(MOST|LONGEST|LARGEST|DEEPEST|CAP|BYTES|AT_ONCE|WINDOW|REMEMBERED)($|_(?!S$))")
 OWN = {
-    "addresses:MOST_PORT": "of TCP",
-    "broker_side:SMALL_BYTES": "what our smaller messages may have",
-    "core.ledger:REMEMBERED_AT_MOST": "core.journal:COMMANDS_AT_MOST",
+    "net.addresses:MOST_PORT": "of TCP",
+    "link.broker:SMALL_BYTES": "what our smaller messages may have",
+    "core.commands.dedup:REMEMBERED_AT_MOST": "core.journal:COMMANDS_AT_MOST",
     "core.line:OVERHEAD_BYTES": "what a message counts besides its text",
     "core.proof:NONCE_BYTES": "of our own question",
     "core.restore:LARGEST": "what JSON can hold",
-    "core.restore:LONGEST_TEXT": "pbx.records:LONGEST_TEXT",
+    "core.restore:LONGEST_TEXT": "pbx.decode:LONGEST_TEXT",
     "core.retained:CALL_BYTES": "what a call counts besides its text",
     "core.retained:ITEM_BYTES": "what a group counts besides its text",
     "core.shard:MOST_SHARDS": "an argument of the command line",
@@ -38,9 +38,9 @@ OWN = {
     "ops.observer:SHOWN_AT_ONCE": "how we name users in the log",
     "ops.status:LONGEST_BODY": "of our own bridge's answer",
     "ops.status:LONGEST_REFUSAL": "of our own bridge's answer",
-    "pbx.records:LARGEST": "what a field of the PBX can hold",
+    "pbx.decode:LARGEST": "what a field of the PBX can hold",
     "pbx.session:DOUBLINGS_AT_MOST": "how long we wait between Polls",
-    "state_tables:LARGEST_NUMBER": "what JSON can hold",
+    "link.state_tables:LARGEST_NUMBER": "what JSON can hold",
 }
 """Constants that sound like limits of what comes from outside, and are none."""
 

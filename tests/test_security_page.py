@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bridge.config import Config
+from bridge.config.schema import Config
 
 ROOT = Path(__file__).parents[1]
 NAMED = re.compile(r"`([a-z_]+(?:\[\])?(?:\.[a-z0-9_]+)+)(?::[^`]*)?`")

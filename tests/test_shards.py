@@ -11,7 +11,7 @@ import pytest
 
 from bridge import app
 from bridge.cli import main
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.core.shard import shard_of
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from bridge.core.model import Call, Direction, EventType, Far, Instant
-from bridge.core.reports import CallState, LegRecord, Party, Side
+from bridge.core.records import CallState, LegRecord, Party, Side
 
 GATEWAY = "gw"
 QUEUE = "waiting"

@@ -21,7 +21,7 @@ from bridge.core.model import (
     Switch,
     User,
 )
-from bridge.core.reports import Party, UserRecord
+from bridge.core.records import Party, UserRecord
 from bridge.core.rules import Rule, selects
 from bridge.core.running import Running
 

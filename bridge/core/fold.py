@@ -8,7 +8,7 @@ from bridge.core import calls as legs
 from bridge.core.draft import Draft, Scope
 from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxState, Switch, User
 from bridge.core.outcome import judge, terminal_event
-from bridge.core.reports import Batch, CallState, LegRecord, UserRecord
+from bridge.core.records import Batch, CallState, LegRecord, UserRecord
 
 Follows = Mapping[int, str]
 PLACED_KEPT = 256

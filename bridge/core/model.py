@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from bridge.core.reports import CallState, Side, UserRecord
+from bridge.core.records import CallState, Side, UserRecord
 
 
 class Direction(enum.StrEnum):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from bridge.core import causes
 from bridge.core.calls import QUEUE
 from bridge.core.model import Call, Direction, EventType, Far, Outcome
-from bridge.core.reports import Side
+from bridge.core.records import Side
 
 _NOT_MISSED = frozenset({Outcome.ANSWERED_ELSEWHERE, Outcome.FORWARDED, Outcome.TRANSFERRED, Outcome.LOST})
 _QUIET_CAUSES = frozenset({causes.NORMAL_CLEARING, causes.TAKEN_ELSEWHERE, causes.NORMAL_UNSPECIFIED})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from bridge.core import causes
 from bridge.core.message import Json
 from bridge.core.model import Call, Direction, Event, Far, PbxState, Switch, User
-from bridge.core.reports import CallState
+from bridge.core.records import CallState
 
 SCHEMA = 1
 _ALERTING = frozenset({CallState.SETUP, CallState.RINGING})

@@ -13,7 +13,7 @@ from typing import TypeVar
 from bridge.core import topics
 from bridge.core.draft import Draft, Scope
 from bridge.core.model import Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
-from bridge.core.reports import CallState, Group, Presence, UserRecord
+from bridge.core.records import CallState, Group, Presence, UserRecord
 
 Word = TypeVar("Word", bound=StrEnum)
 LARGEST = 2**53

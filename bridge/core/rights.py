@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bridge.core.reply_topics import may_reply_to
+from bridge.core.commands.reply_topics import may_reply_to
 from bridge.core.topics import Topics
 
 CHECK = "innovaphone-mqtt-check"

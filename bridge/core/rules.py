@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bridge.core.reports import UserRecord
+from bridge.core.records import UserRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 from bridge.core.model import Call, Direction
-from bridge.core.reports import LegRecord
+from bridge.core.records import LegRecord
 
 RELATED_AT_MOST = 256
 """How many calls with one conference, or one far end, are looked at: more are no conversation."""

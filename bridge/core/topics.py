@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from bridge.core.reports import UserRecord
+from bridge.core.records import UserRecord
 
 REPLY = "reply"
 USER_IDS = ("h323", "e164", "cn", "guid")

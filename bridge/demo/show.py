@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bridge import app, log
-from bridge.config import Config
+from bridge import app
+from bridge.config.schema import Config
 from bridge.core.message import Incoming, Message, Subscription
 from bridge.demo import words
 from bridge.demo.broker import broker
 from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.settings import BrokerSettings
+from bridge.ops import log
 from bridge.sim.operations import Box
 from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.scenario import office, play

@@ -16,7 +16,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
-from bridge.mqtt import reasons, translate
+from bridge.mqtt import errors as reasons
+from bridge.mqtt import translate
 from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.loop import LoopDriver

@@ -11,7 +11,7 @@ from paho.mqtt import MQTTException
 from paho.mqtt import client as paho
 
 from bridge.errors import LinkError
-from bridge.tcp import options as tcp_options
+from bridge.net.keepalive import options as tcp_options
 
 MISC_S = 1.0
 TROUBLE = (LinkError, OSError, ValueError, LookupError, TypeError, RuntimeError, struct.error, MQTTException)

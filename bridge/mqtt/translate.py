@@ -19,7 +19,7 @@ from bridge.errors import ProtocolError
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import MQTT_5, BrokerSettings
 from bridge.mqtt.websocket import Frames
-from bridge.tls import look
+from bridge.net.tls import look
 
 RECEIVE_MAXIMUM = 50
 INBOUND_BYTES = 262_144

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from bridge.config import Config, Pbx
+from bridge.config.schema import Config, Pbx
 
 FIRST_S, AGAIN_S = 10.0, 3600.0
 HANDSHAKE_S = 5.0

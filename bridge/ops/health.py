@@ -10,7 +10,7 @@ from typing import Self
 
 from bridge import __version__
 from bridge.core.render import rfc3339
-from bridge.publisher import CONNECTING, ONLINE, SYNCING
+from bridge.link.mirror import CONNECTING, ONLINE, SYNCING
 
 STALE_S = 15.0
 OK, DEGRADED, DOWN = "ok", "degraded", "down"

@@ -16,9 +16,9 @@ from prometheus_client import (
 from prometheus_client.metrics import MetricWrapperBase
 
 from bridge import __version__
+from bridge.core.commands.verbs import VERBS
+from bridge.core.liveness import Pace
 from bridge.core.model import EventType
-from bridge.core.progress import Pace
-from bridge.core.verbs import VERBS
 from bridge.errors import (
     LinkError,
     ProtocolError,
@@ -28,8 +28,8 @@ from bridge.errors import (
     TakenOver,
     Unreachable,
 )
+from bridge.link.mirror import CONNECTING, ONLINE, REJECTED, STOPPED, SYNCING, UNREACHABLE
 from bridge.pbx.client import OPERATIONS
-from bridge.publisher import CONNECTING, ONLINE, REJECTED, STOPPED, SYNCING, UNREACHABLE
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 PREFIX = "innovaphone_mqtt"

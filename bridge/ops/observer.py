@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 import structlog
 
-from bridge.bugs import Bugs
-from bridge.core.commands import Address
+from bridge.core.commands.request import Address
+from bridge.core.commands.verbs import VERBS
 from bridge.core.line import Kind
+from bridge.core.liveness import Pace
 from bridge.core.model import Event
 from bridge.core.outbox import Outbox
-from bridge.core.progress import Pace
-from bridge.core.verbs import VERBS
 from bridge.errors import LinkError, Rejected, StandsBack, Unreachable
+from bridge.link.mirror import REJECTED, Publisher
+from bridge.link.supervise import Down
+from bridge.ops.bugs import Bugs
 from bridge.ops.health import LinkStatus, Side
 from bridge.ops.metrics import LINK_STATES, SIDES, Metrics
 from bridge.ops.trouble import REMIND_S, Logger, Trouble
-from bridge.publisher import REJECTED, Publisher
-from bridge.supervise import Down
 
 LONGEST_REASON = 300
 LEFT_OUT = {

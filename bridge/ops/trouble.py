@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from bridge.errors import LinkError, StandsBack
-from bridge.supervise import STAYED_S, Down
+from bridge.link.supervise import STAYED_S, Down
 
 REMIND_S = 300.0
 Logger = structlog.typing.FilteringBoundLogger

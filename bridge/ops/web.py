@@ -18,8 +18,8 @@ from typing import Any, Self
 
 import structlog
 
-from bridge.bugs import REASON, Bugs
-from bridge.daemon_threads import DaemonExecutor
+from bridge.net.executor import DaemonExecutor
+from bridge.ops.bugs import REASON, Bugs
 from bridge.ops.pages import TEXT, Answer, Make
 from bridge.ops.request import END, Request, read
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from bridge.core.verbs import PlaceCall, SetPresence
+from bridge.core.backend import About, InTime, at_any_time
+from bridge.core.commands.verbs import PlaceCall, SetPresence
 from bridge.errors import LinkError
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.soap import Soap
-from bridge.ports import About, InTime, at_any_time
 
 APPLICATION = "innovaphone-mqtt"
 OPERATIONS = (

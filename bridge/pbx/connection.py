@@ -13,10 +13,10 @@ import struct
 from typing import Any
 
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
+from bridge.net.keepalive import options as tcp_options
+from bridge.net.tls import named, unverified
 from bridge.pbx.endpoint import Target
 from bridge.pbx.response import BrokenResponseError, RefusedResponseError, Response, ResponseReader
-from bridge.tcp import options as tcp_options
-from bridge.tls import named, unverified
 
 CONNECT_S, HANDSHAKE_S, SOON_S = 5.0, 5.0, 2.0
 _AT_ONCE = struct.pack("ii", 1, 0)

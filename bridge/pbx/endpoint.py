@@ -4,8 +4,8 @@ import ssl
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote
 
-from bridge.addresses import split
 from bridge.errors import Rejected
+from bridge.net.addresses import split
 
 _PORTS = {"http": 80, "https": 443}
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%?"

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from bridge.core.backend import InTime, at_any_time
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
 from bridge.pbx.connection import Connection, connect
 from bridge.pbx.endpoint import Endpoint, Target, target
 from bridge.pbx.login import UNAUTHORISED, Login
 from bridge.pbx.response import Response
-from bridge.ports import InTime, at_any_time
 
 _OK, _FORBIDDEN, _NOT_FOUND, _SERVER_ERROR = 200, 403, 404, 500
 _REDIRECTS = range(300, 400)

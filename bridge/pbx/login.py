@@ -7,12 +7,12 @@ import base64
 import secrets
 
 from bridge.errors import Rejected
+from bridge.net.tls import checks
 from bridge.pbx import digest
 from bridge.pbx.challenge import Challenge, challenges, parameters
 from bridge.pbx.digest import Account, Digest, Use
 from bridge.pbx.endpoint import Endpoint, Target
 from bridge.pbx.response import Response
-from bridge.tls import checks
 
 UNAUTHORISED = 401
 _BASIC_ONLY = "it offers basic only, or somebody on the way does"

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from bridge.core.reports import Batch
-from bridge.core.verbs import PlaceCall, SetPresence
+from bridge.core.backend import InTime, PbxEvents
+from bridge.core.commands.verbs import PlaceCall, SetPresence
+from bridge.core.records import Batch
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
 from bridge.pbx.client import Client, Following, Ticket
-from bridge.pbx.follows import Follows
+from bridge.pbx.monitors import Follows
 from bridge.pbx.together import until_one_ends
 from bridge.pbx.wire import decode_poll
-from bridge.ports import InTime, PbxEvents
 
 QUICK_S = 1.0
 DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
@@ -47,7 +47,7 @@ async def session(client: Client, settings: SessionSettings) -> "AsyncIterator[S
 
 
 class Session:
-    """See bridge.ports.PbxSession for what the methods promise."""
+    """See bridge.core.backend.PbxSession for what the methods promise."""
 
     def __init__(self, client: Client, settings: SessionSettings) -> None:
         self._client = client

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from bridge.core.reports import Batch
+from bridge.core.records import Batch
 from bridge.errors import ProtocolError, SessionLost
-from bridge.pbx.records import leg_record, user_record
+from bridge.pbx.decode import leg_record, user_record
 from bridge.pbx.repair import NoiseError, mended, without_bad_records
 
 SLICE = 256

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.check import check
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.sim.pbx import SimPbx
 from tests.brokers.examples import AccessList, DynamicSecurity, Example, Lacking, TiedToOneId
 from tests.brokers.people import Person

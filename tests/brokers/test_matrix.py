@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.check import check
-from bridge.config import Config
+from bridge.config.schema import Config
 from tests.brokers.examples import CommandsUnread, FilterDenied
 from tests.brokers.matrix import Holds, Row
 from tests.brokers.promises import PROMISES, truth

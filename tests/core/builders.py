@@ -7,7 +7,7 @@ from typing import Any
 from bridge.core import fold
 from bridge.core.draft import Scope
 from bridge.core.model import Changes, Event, Instant, PbxState
-from bridge.core.reports import Batch, CallState, LegRecord, Party, UserRecord
+from bridge.core.records import Batch, CallState, LegRecord, Party, UserRecord
 from bridge.core.restore import remembered, restore
 
 SCOPE = Scope()

@@ -7,7 +7,7 @@ import pytest
 from bridge.core import fold
 from bridge.core.draft import Scope
 from bridge.core.model import Direction
-from bridge.core.reports import Batch, CallState, LegRecord, Party, Side, UserRecord
+from bridge.core.records import Batch, CallState, LegRecord, Party, Side, UserRecord
 from bridge.core.rules import Rule
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 

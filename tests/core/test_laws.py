@@ -9,7 +9,7 @@ from bridge.core import render
 from bridge.core.calls import only_lets_go
 from bridge.core.draft import Scope
 from bridge.core.model import Changes, Event, EventType, Instant, Outcome, PbxState
-from bridge.core.reports import Batch, CallState, LegRecord, Party, Side, UserRecord
+from bridge.core.records import Batch, CallState, LegRecord, Party, Side, UserRecord
 from bridge.core.rules import Rule
 from tests.core.builders import FOLLOWS, History
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import fold
-from bridge.core.reports import Batch, CallState, LegRecord, Party
+from bridge.core.records import Batch, CallState, LegRecord, Party
 from tests.core.builders import ANNA, OUTSIDE, PEOPLE, SCOPE, History, leg
 
 S = CallState

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core import proof
-from bridge.core.commands import LONGEST_ID
+from bridge.core.commands.request import LONGEST_ID
 
 KEY = proof.key_of("broker", "innovaphone-mqtt-hq")
 NONCE = bytes(range(proof.NONCE_BYTES))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core import render
 from bridge.core.draft import Scope
 from bridge.core.model import Call, Direction, Event, EventType, Instant
-from bridge.core.reports import CallState, Group, Party, Presence
+from bridge.core.records import CallState, Group, Party, Presence
 from bridge.core.rules import Rule, selects
 from tests.core.builders import ANNA, PEOPLE, History, leg, restored, user
 

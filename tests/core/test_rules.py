@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.core.reports import Group
+from bridge.core.records import Group
 from bridge.core.rules import Rule, selects
 from tests.core.builders import user
 

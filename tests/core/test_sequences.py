@@ -8,7 +8,7 @@ import pytest
 
 from bridge.core.draft import Scope
 from bridge.core.model import EventType
-from bridge.core.reports import Batch, CallState, LegRecord, Party, Side
+from bridge.core.records import Batch, CallState, LegRecord, Party, Side
 from bridge.core.rules import Rule
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.core import topics
 from bridge.core.draft import Scope
-from bridge.core.reports import Batch, UserRecord
+from bridge.core.records import Batch, UserRecord
 from bridge.core.topics import Topics
 from tests.core.builders import History
 

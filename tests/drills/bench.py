@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import is_loopback
+from bridge.net.addresses import is_loopback
 from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
 from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge import cli
-from bridge.bugs import OWNER
 from bridge.ops import certificates
+from bridge.ops.bugs import OWNER
 
 PLANTS = "PLANTS"
 ONCE, FOREVER = "once", "forever"
@@ -23,15 +23,15 @@ LINKS: Mapping[str, tuple[str, ...]] = {
     "outbox": ("bridge.core.outbox:Outbox.put_event",),
     "pump": ("bridge.core.outbox:Outbox.take",),
     "journal": ("bridge.core.journal:MemoryJournal.commit",),
-    "parse": ("bridge.core.commands:parse",),
-    "command": ("bridge.commander:Commander._perform",),
-    "answer": ("bridge.publisher:Publisher.reply",),
+    "parse": ("bridge.core.commands.request:parse",),
+    "command": ("bridge.link.commander:Commander._perform",),
+    "answer": ("bridge.link.mirror:Publisher.reply",),
     "done-callback": ("bridge.mqtt.session:BrokerSession._sent",),
-    "timer": ("bridge.broker_side:BrokerSide._correct",),
+    "timer": ("bridge.link.broker:BrokerSide._correct",),
     "message": ("bridge.mqtt.client:Connection._on_message",),
     "puback": ("bridge.mqtt.client:Connection._on_publish",),
-    "read-back": ("bridge.pbx.session:decode_poll", "bridge.broker_side:read_back"),
-    "start": ("bridge.pbx.session:decode_poll", "bridge.link:Link._restore"),
+    "read-back": ("bridge.pbx.session:decode_poll", "bridge.link.broker:read_back"),
+    "start": ("bridge.pbx.session:decode_poll", "bridge.link.link:Link._restore"),
     "metrics": ("bridge.ops.observer:Observer.measure",),
     "status": ("bridge.ops.observer:Observer.status",),
 }

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from bridge.core.reports import CallState, Party
+from bridge.core.records import CallState, Party
 from tests.fuzz.people import HIDDEN, SALES, Person
 from tests.fuzz.stage import POLLED, Stage, heards, picks
 

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from bridge.core.reports import Party
+from bridge.core.records import Party
 from tests.fuzz.run import TOPICS
 from tests.fuzz.stage import ALL, Stage, aheads, amounts, behinds, picks
 

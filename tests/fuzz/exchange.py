@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridge.core.reports import Batch, CallState, LegRecord, UserRecord
+from bridge.core.records import Batch, CallState, LegRecord, UserRecord
 from tests.fuzz.people import Leg, Person, View
 
 News = UserRecord | LegRecord | None

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from bridge.core.commands.verbs import VERBS
 from bridge.core.message import Incoming
-from bridge.core.verbs import VERBS
 
 ROOT = "innovaphone/hq"
 VALID: dict[str, dict[str, Any]] = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from string import ascii_letters, digits
 
 from bridge.core.draft import Scope
-from bridge.core.reports import CallState, Group, LegRecord, Party, UserRecord
+from bridge.core.records import CallState, Group, LegRecord, Party, UserRecord
 from bridge.core.rules import Rule
 
 SAFE = frozenset(ascii_letters + digits + "_.-~")

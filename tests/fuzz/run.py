@@ -11,17 +11,17 @@ from typing import Any
 import orjson
 
 from bridge.core import fold
+from bridge.core.backend import About
 from bridge.core.journal import Journal, Kept
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
-from bridge.core.reports import Batch
+from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
 from bridge.core.retained import Retained, Verdict
 from bridge.core.topics import Topics
+from bridge.link.mirror import UNREACHABLE, Publisher
 from bridge.mqtt.encode import encode
 from bridge.mqtt.session import WINDOW
-from bridge.ports import About
-from bridge.publisher import UNREACHABLE, Publisher
 from tests.fuzz.broker import Broker
 from tests.fuzz.exchange import Exchange, Session
 from tests.fuzz.people import View

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from bridge.core.journal import Journal, MemoryJournal
-from bridge.core.reports import Party
+from bridge.core.records import Party
 from tests.fuzz.broker import Broker, Consumer
 from tests.fuzz.disk import Disk, DiskJournal
 from tests.fuzz.exchange import Exchange

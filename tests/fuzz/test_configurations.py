@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.config_file import load, masked
+from bridge.config.file import load, masked
 from bridge.errors import ConfigError
 
 FULL = (Path(__file__).parents[2] / "config" / "full.yaml").read_text()

@@ -10,17 +10,17 @@ from random import Random
 
 import pytest
 
-from bridge.commander import Commander, CommandSettings
+from bridge.core.backend import About, InTime, PbxEvents
+from bridge.core.commands.verbs import PlaceCall, SetPresence
 from bridge.core.draft import Scope
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
-from bridge.core.reports import Batch
+from bridge.core.records import Batch
 from bridge.core.topics import Topics
-from bridge.core.verbs import PlaceCall, SetPresence
+from bridge.link.commander import Commander, CommandSettings
+from bridge.link.mirror import Publisher
 from bridge.mqtt.encode import encode
-from bridge.ports import About, InTime, PbxEvents
-from bridge.publisher import Publisher
 from tests.core.builders import PEOPLE, leg
 from tests.fuzz import garbage
 from tests.fuzz.garbage import VALID, Garbage

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import Config
-from bridge.config_file import load
+from bridge.config.file import load
+from bridge.config.schema import Config
 from tests.helm.test_render import SETS
 from tests.helm.tools import CHART, Helm, Object
 from tests.helm.values import EXAMPLES, pbx, values

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from bridge import config, config_tls
-from bridge.core.permissions import Form
-from bridge.core.verbs import SETS, VERBS
+from bridge.config import schema as config
+from bridge.config import tls as config_tls
+from bridge.core.commands.permissions import Form
+from bridge.core.commands.verbs import SETS, VERBS
 from tests.helm.tools import CHART, Helm, RefusedError
 from tests.helm.values import MQTT, pbx, values
 

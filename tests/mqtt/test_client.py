@@ -14,7 +14,7 @@ from bridge.core.message import Message, Subscription
 from bridge.demo.broker import _amqtt
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.door import Door
+from bridge.mqtt.dialer import Door
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port

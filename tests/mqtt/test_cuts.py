@@ -14,7 +14,7 @@ import pytest
 from bridge.core.message import Message
 from bridge.errors import SessionLost, Unreachable
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.door import Door
+from bridge.mqtt.dialer import Door
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually
 from tests.kit.network import CLEAR, HOLDING
@@ -177,7 +177,7 @@ async def test_a_handshake_in_drops_ends() -> None:
 
 PROGRAM = """
 import asyncio, socket
-from bridge.daemon_threads import DaemonExecutor
+from bridge.net.executor import DaemonExecutor
 async def main():
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DaemonExecutor())

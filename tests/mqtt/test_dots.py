@@ -3,9 +3,9 @@
 import pytest
 import structlog
 
-from bridge.broker_side import DOT_ASKS
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.core import topics
+from bridge.link.broker import DOT_ASKS
 from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually

@@ -15,9 +15,9 @@ from bridge.core.restore import Memory
 from bridge.core.retained import Retained
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost
+from bridge.link.recall import Recall
 from bridge.mqtt.client import connect
 from bridge.mqtt.settings import BrokerSettings
-from bridge.recall import Recall
 from bridge.sim.pbx import SimPbx
 from tests.bus import eventually
 from tests.kit.habits import Habits

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bridge.core.commands import LONGEST_PAYLOAD
+from bridge.core.commands.request import LONGEST_PAYLOAD
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import connect

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.message import Message
 from bridge.errors import Unreachable
-from bridge.mqtt.door import Door
+from bridge.mqtt.dialer import Door
 from bridge.mqtt.settings import LONGEST_S, BrokerSettings
 from bridge.sim.pbx import SimPbx
 from tests.bus import eventually

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from bridge.check import Line, check
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.core.rights import CHECK
 from bridge.sim.pbx import SimPbx
 from tests.brokers.examples import EXAMPLES

@@ -20,7 +20,7 @@ import trustme
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.ops import certificates
 from bridge.ops.certificates import ends_at
 from bridge.ops.metrics import PREFIX, SIDES, Metrics

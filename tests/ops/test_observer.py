@@ -6,15 +6,15 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge.bugs import Bugs
 from bridge.core.draft import Scope
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.topics import Topics
+from bridge.link.mirror import Publisher
 from bridge.ops import observer
+from bridge.ops.bugs import Bugs
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import NAMED_AT_MOST, Observer
-from bridge.publisher import Publisher
 
 MORE = 10
 

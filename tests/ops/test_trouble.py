@@ -3,8 +3,8 @@
 import structlog
 
 from bridge.errors import SessionLost, Unreachable
+from bridge.link.supervise import STAYED_S, Down
 from bridge.ops.trouble import REMIND_S, Trouble
-from bridge.supervise import STAYED_S, Down
 
 LOST, AWAY = SessionLost("lost"), Unreachable("away")
 

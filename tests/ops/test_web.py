@@ -15,9 +15,9 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge.bugs import Bugs
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.ops import pages, web
+from bridge.ops.bugs import Bugs
 from bridge.ops.health import Health
 from bridge.ops.pages import Pages, Probes, Visitors
 from bridge.ops.request import Request

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.core.reports import Batch
+from bridge.core.backend import About
+from bridge.core.records import Batch
 from bridge.errors import LinkError
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.session import Session, SessionSettings, session
 from bridge.pbx.soap import Soap
-from bridge.ports import About
 
 SOAP = Soap()
 

@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.build import Builder
 from bridge.check import check
-from bridge.config import Config
+from bridge.config.schema import Config
 from bridge.errors import LinkError, Rejected
+from bridge.net.tls import TlsSettings, checks, context
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.soap import Soap
 from bridge.sim.pbx import SimPbx
-from bridge.tls import TlsSettings, checks, context
 from tests.kit.raw_http import answer, listening, raw_http
 from tests.running import FAST, STAFF
 

@@ -11,13 +11,13 @@ import pytest
 import trustme
 
 from bridge.errors import LinkError, Rejected, Unreachable
+from bridge.net.tls import TlsSettings, context
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
 from bridge.pbx.soap import Soap
 from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
-from bridge.tls import TlsSettings, context
 from tests.kit.raw_http import RawHttp, answer, raw_http
 from tests.pbx.attempt import attempt
 from tests.running import FAST, STAFF

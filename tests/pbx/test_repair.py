@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.reports import Batch
+from bridge.core.records import Batch
 from bridge.errors import ProtocolError
 from bridge.pbx.soap import Soap
 from bridge.pbx.wire import decode_poll

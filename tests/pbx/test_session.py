@@ -5,14 +5,14 @@ from collections.abc import Mapping
 
 import pytest
 
+from bridge.core.backend import at_any_time
+from bridge.core.commands.verbs import PlaceCall
 from bridge.core.model import User
-from bridge.core.reports import Batch, UserRecord
-from bridge.core.verbs import PlaceCall
+from bridge.core.records import Batch, UserRecord
 from bridge.errors import CommandError, SessionLost
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.session import DOUBT_LONGEST_S, Session, SessionSettings, doubt_s, session
-from bridge.ports import at_any_time
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
 from tests.bus import eventually

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.reports import Batch, CallState, Group, LegRecord, Party, Presence, Side, UserRecord
+from bridge.core.records import Batch, CallState, Group, LegRecord, Party, Presence, Side, UserRecord
 from bridge.errors import ProtocolError
 from bridge.pbx.soap import Soap
 from bridge.pbx.wire import SLICE, SoapFault, decode_poll

@@ -1,0 +1,99 @@
+"""A configuration file → Config, or every problem in it as `file:line: path: problem`. Quotes no secret."""
+
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from bridge.config.problems import line_of, problems, shown
+from bridge.config.schema import Commands, Config, Mqtt, Pbx
+from bridge.config.types import FileSecret
+from bridge.config.yaml import Document, Place, Problem, UnreadableError, YamlError, parse, read_text
+from bridge.errors import ConfigError
+
+CUT = "what follows ' #' is a comment: if it belongs to the password, put all of it in quotes"
+NUMBERS = (
+    "now holds for to_user and name too, by the callee's number, and emergency numbers must stand in it digit"
+    " by digit: complete it, then write commands.types: [ep]"
+)
+
+
+def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
+    """Read and check a configuration file. Raises ConfigError with all problems at once.
+
+    `warn` hears what is doubtful though it can be used. A state directory that systemd gives
+    ($STATE_DIRECTORY) is used where the file names none.
+    """
+
+    def lines(found: Iterator[Problem]) -> tuple[str, ...]:
+        return tuple(_line(path, problem) for problem in found)
+
+    document = Document()
+    try:
+        document = parse(read_text(path))
+        config = Config.model_validate(document.values, context={"folder": path.parent})
+    except UnreadableError as error:
+        raise ConfigError((f"{path}: {error}{_user(error)}",)) from None
+    except YamlError as error:
+        raise ConfigError(lines(iter(error.problems))) from None
+    except ValidationError as error:
+        found = [*problems(error, document, Config), *_cut(document)]
+        raise ConfigError(lines(iter(found))) from None
+    for warning in lines(_warnings(config, document)):
+        warn(warning)
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if config.state_dir is None and given:
+        return config.model_copy(update={"state_dir": Path(given)})
+    return config
+
+
+def masked(config: Config) -> str:
+    """The configuration in force as YAML, secrets as stars."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _line(path: Path, problem: Problem) -> str:
+    place = shown(problem.place, Config)
+    return f"{path}:{problem.line}: {place}{': ' if place else ''}{problem.sentence}"
+
+
+def _user(error: UnreadableError) -> str:
+    """Whom the system did not let read: a service has a user of its own."""
+    if not isinstance(error.__cause__, PermissionError):
+        return ""
+    number = os.geteuid()
+    try:
+        return f" (this is user {pwd.getpwuid(number).pw_name})"
+    except KeyError:
+        return f" (this is user {number})"
+
+
+def _cut(document: Document) -> Iterator[Problem]:
+    for place in document.cut:
+        yield Problem(line_of(place, document), place, CUT)
+
+
+def _warnings(config: Config, document: Document) -> Iterator[Problem]:
+    """What can be used and should not be left as it is."""
+    yield from _cut(document)
+    yield from _dialling(config.commands, document)
+    sections: list[tuple[Place, Mqtt | Pbx]] = [(("mqtt",), config.mqtt)]
+    sections += ((("pbxs", index), pbx) for index, pbx in enumerate(config.pbxs))
+    for place, section in sections:
+        doubts = list(section.reach.doubts())
+        secret = section.password_file
+        if isinstance(secret, FileSecret) and secret.warning:
+            doubts.insert(0, (("password_file",), secret.warning))
+        for key, sentence in doubts:
+            inner: Place = (*place, *key)
+            yield Problem(line_of(inner, document), inner, sentence)
+
+
+def _dialling(commands: Commands, document: Document) -> Iterator[Problem]:
+    """The list of numbers means more than in 0.1.0, in which none of these keys could stand beside it."""
+    if commands.numbers.allow and not {"types", "from_numbers", "facilities"} & commands.model_fields_set:
+        place: Place = ("commands", "numbers", "allow")
+        yield Problem(line_of(place, document), place, NUMBERS)

@@ -1,0 +1,164 @@
+"""What several sections of the configuration are made of: paths, secrets, URLs. Knows no section."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlunsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+
+from bridge.config.secrets import read_secret
+from bridge.net.addresses import split
+
+LONGEST_TOPIC = 128
+CREDENTIALS = "$CREDENTIALS_DIRECTORY"
+BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+
+
+class MisplacedError(ValueError):
+    """A problem of one key of a section. `place`: where in it; `see`: a key it collides with."""
+
+    def __init__(self, sentence: str, *place: str | int, see: tuple[str | int, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.place = place
+        self.see = see
+
+
+class FileSecret(SecretStr):
+    """A secret from a file, and what is wrong with the file though it can be used."""
+
+    def __init__(self, text: str, warning: str | None) -> None:
+        super().__init__(text)
+        self.warning = warning
+
+
+def _inside(path: Path, info: ValidationInfo) -> Path:
+    """A path that is not absolute starts at the folder of the configuration file, or at the credentials."""
+    if path.parts[:1] == (CREDENTIALS,):
+        given = os.environ.get(CREDENTIALS.removeprefix("$"))
+        if not given:
+            raise ValueError(f"{CREDENTIALS} is there for a service of systemd with LoadCredential= only")
+        return Path(given, *path.parts[1:])
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
+
+
+def _existing(path: Path, info: ValidationInfo) -> Path:
+    """A path is repeated where a file is; elsewhere it may be a password in the wrong line."""
+    found = _inside(path, info)
+    if os.path.isfile(found):  # noqa: PTH113  (Path.is_file raises where a folder may not be read)
+        return found
+    if os.path.exists(found):  # noqa: PTH110  (same)
+        raise ValueError("this is a folder, a pipe or a device: give the path of a plain file")
+    raise ValueError("there is no such file, or no right to see it: relative paths start at this folder")
+
+
+def _secret_from(path: object, info: ValidationInfo) -> FileSecret | None:
+    if path is None:
+        return None
+    if not isinstance(path, Path):
+        raise ValueError("expected the path of a file")  # noqa: TRY004  (pydantic wants ValueErrors)
+    found = _existing(path, info)
+    try:
+        secret = read_secret(found)
+    except ValueError as error:
+        raise ValueError(f"'{found}' {error}") from None
+    return FileSecret(secret.text, secret.warning and f"'{found}' {secret.warning}")
+
+
+def _path(value: object) -> object:
+    return Path(value) if isinstance(value, str) else value
+
+
+def _broker_url(url: str) -> str:
+    parts = split(url, tuple(BROKER_PORTS), "mqtt://broker.example")
+    if "#" in url or not (parts.path + parts.query).isascii():
+        raise ValueError("a # or a character that is not ASCII: write it as %23 and the like")
+    if parts.scheme in {"mqtt", "mqtts"} and (parts.path.strip("/") or "?" in url):
+        raise ValueError("only ws:// and wss:// have a path or a query")
+    return urlunsplit(parts)
+
+
+def _pbx_url(url: str) -> str:
+    parts = split(url, ("http", "https"), "https://pbx.example")
+    path = parts.path.rstrip("/")
+    if "?" in url or "#" in url or (path and not path.endswith(".soap")) or not path.isascii():
+        raise ValueError("give the host only, or the full address that ends in /user.soap")
+    return urlunsplit(parts._replace(path=path))
+
+
+def off_word(value: object) -> object:
+    """The word `off`, which YAML reads as false."""
+    return "off" if value is False else value
+
+
+def _topic(topic: str) -> str:
+    topic = topic.rstrip("/")
+    if not topic.isprintable() or set("+#") & set(topic) or topic.startswith("$"):
+        raise ValueError("a topic has no +, no #, no control characters and no $ in front")
+    if not all(topic.split("/")):
+        raise ValueError("a level of the topic is empty: no slash in front, no two slashes in a row")
+    if len(topic.encode(errors="replace")) > LONGEST_TOPIC:
+        raise ValueError(f"the topic is longer than {LONGEST_TOPIC} bytes")
+    return topic
+
+
+def text_of_number(value: object) -> object:
+    """A version number that YAML reads as a number."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def shaped(pattern: str, words: str) -> AfterValidator:
+    """Text of a form; `words` describe it to people."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {words}")
+        return value
+
+    return AfterValidator(check)
+
+
+PathInside = Annotated[Path, BeforeValidator(_path), AfterValidator(_inside)]
+ExistingFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_existing)]
+PasswordFile = Annotated[Any, BeforeValidator(_path), AfterValidator(_secret_from)]
+BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
+PbxUrl = Annotated[str, AfterValidator(_pbx_url)]
+Topic = Annotated[str, AfterValidator(_topic)]
+OnOff = BeforeValidator(off_word)
+
+
+class Section(BaseModel):
+    """Every section: frozen, exact types, unknown keys refused, input never quoted in errors."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, strict=True, allow_inf_nan=False
+    )
+
+
+class WithPassword(Section):
+    """A section with a password: inline, for trials, or in a file."""
+
+    password: SecretStr | None = None
+    password_file: PasswordFile | None = None
+
+    @property
+    def secret(self) -> str | None:
+        """The password, whichever way it came."""
+        given = self.password or self.password_file
+        return given.get_secret_value() if isinstance(given, SecretStr) else None
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise MisplacedError("give password or password_file, not both", "password_file")
+        return self

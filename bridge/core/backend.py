@@ -1,0 +1,112 @@
+"""The seam between a link and its PBX: what flows up, what is asked for. Another backend fits here too.
+
+No implementation here: link.py sees only this, and pbx/session.py speaks SOAP behind it.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.core.commands.verbs import PlaceCall, SetPresence
+from bridge.core.records import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a PBX says of itself; all may be empty."""
+
+    firmware: str = ""
+    serial: str = ""
+    location: str = ""
+
+
+class PbxEvents(Protocol):
+    """What a PBX session reports. None of these raises, and none but `kept` waits."""
+
+    def began(self, about: About) -> None:
+        """A session is open; the list of users follows."""
+        ...
+
+    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+        """Users or legs changed; `follows` tells whose leg a record is (handle to guid)."""
+        ...
+
+    def settled(self, guid: str) -> None:
+        """The running calls of this user have been reported."""
+        ...
+
+    def followed(self, guid: str) -> None:
+        """The PBX reports the calls of this user from now on, those that run first."""
+        ...
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """The PBX does not report the calls of this user; it will be asked again later."""
+        ...
+
+    async def kept(self) -> None:
+        """Return when what was reported survives a crash: to ask for more acknowledges it."""
+        ...
+
+    def polled(self, seconds: float, *, events: bool) -> None:
+        """A poll came back after so long, with events or without."""
+        ...
+
+
+InTime = Callable[[], object]
+"""Raises CommandError once the time of a command is over."""
+
+
+def at_any_time() -> None:
+    """What is not bound to a time."""
+
+
+class PbxSession(Protocol):
+    """What can be asked of an open session. All raise LinkErrors when the session breaks.
+
+    `in_time` is asked directly before each request that carries a command out: the process may have stood
+    still since the command was looked at last.
+    """
+
+    async def serve(self, events: PbxEvents) -> None:
+        """Report until the session breaks; then raise the one LinkError that says why."""
+        ...
+
+    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+        """Follow the calls of a user, soon; at once those whose calls are in doubt."""
+        ...
+
+    def unwant(self, guid: str) -> None:
+        """Stop following a user."""
+        ...
+
+    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
+        """Place a call; `placed` gets the leg's handle before any event of the leg is reported.
+
+        Raises CommandError: refused where the PBX says no, pbx_offline once the session is to end.
+        """
+        ...
+
+    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
+        """End a leg."""
+        ...
+
+    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
+        """Set presence. Raises CommandError(refused) where the PBX says no."""
+        ...
+
+    async def ping(self) -> None:
+        """Ask whether the session lives. Raises SessionLost if not."""
+        ...
+
+    def resync(self) -> None:
+        """Let `serve` end, so that a new session reads everything again."""
+        ...
+
+    async def rest(self) -> None:
+        """Return when leaving does no harm: a second after the last call was placed at the latest."""
+        ...
+
+
+OpenPbx = Callable[[int], AbstractAsyncContextManager[PbxSession]]
+"""Opens a session context; the argument counts attempts, so that a standby address gets its turn."""

@@ -1,0 +1,1 @@
+"""Requests from the bus: read, checked in the contract's order, planned and answered. Pure."""

@@ -1,0 +1,177 @@
+"""May this be dialled: one decision in front of every verb that has a target. Pure; dials nothing itself.
+
+A verb says by the kinds of its fields (`Dials`) what they do to a telephone. `target_of` collects them,
+with the users that they lead to, and `may_dial` judges it: numbers, users and names by the same rules.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bridge.core import numbers
+from bridge.core.commands.fields import Dials, FieldKind
+from bridge.core.commands.naming import known_user
+from bridge.core.model import PbxState
+from bridge.core.records import UserRecord
+
+EMERGENCY = frozenset({"000", "110", "112", "911", "999"})
+OUTSIDE_LINE = ("0",)
+MOST_OUTSIDE_LINES = 2
+"""A PBX behind another PBX dials for an outside line twice."""
+LONGEST = 20
+"""Two digits for outside lines, 00, and the 15 digits that a number can have in the world; one to spare."""
+PHONES = frozenset({"ep"})
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class DialRules:
+    """What the configuration lets the bus dial. Numbers and patterns in the form of `numbers.pattern`.
+
+    facilities: codes besides 0. types: of callers and callees. outside_line: what is dialled before an
+    outside number. longest: digits of a number.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    from_numbers: tuple[str, ...] = ()
+    facilities: frozenset[int] = frozenset()
+    types: frozenset[str] = PHONES
+    emergency: frozenset[str] = EMERGENCY
+    outside_line: tuple[str, ...] = OUTSIDE_LINE
+    longest: int = LONGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request wants dialled. callees: the users whom its numbers, names and users lead to.
+
+    strangers: long names of no user that we publish. unknown: users who are not there.
+    """
+
+    callers: tuple[UserRecord, ...] = ()
+    numbers: tuple[str, ...] = ()
+    callees: tuple[UserRecord, ...] = ()
+    strangers: tuple[str, ...] = ()
+    from_numbers: tuple[str, ...] = ()
+    facilities: tuple[int, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why not: one of the contract's codes and a sentence."""
+
+    code: str
+    message: str
+
+
+def target_of(kinds: Mapping[str, FieldKind], fields: Mapping[str, object], state: PbxState) -> Target | None:
+    """What a request wants dialled; None where no field of its verb makes a telephone ring."""
+    parts = [(kind.dials, fields.get(name)) for name, kind in kinds.items() if kind.dials]
+    if all(part is Dials.CALLER for part, _ in parts):
+        return None
+
+    def given(wanted: Dials) -> tuple[str, ...]:
+        return tuple(value for part, value in parts if part is wanted and isinstance(value, str) and value)
+
+    callers = [(name, known_user(state, name)) for name in given(Dials.CALLER)]
+    users = [(name, known_user(state, name)) for name in given(Dials.USER)]
+    named = [(name, tuple(_called(state, "name", name))) for name in given(Dials.NAME)]
+    dialled = [numbers.dialable(number) or "" for number in given(Dials.NUMBER)]
+    return Target(
+        callers=tuple(user.record for _, user in callers if user),
+        numbers=given(Dials.NUMBER),
+        callees=(
+            *(user.record for _, user in users if user),
+            *(record for _, records in named for record in records),
+            *(record for number in dialled for record in _called(state, "number", number)),
+        ),
+        strangers=tuple(name for name, records in named if not records),
+        from_numbers=given(Dials.FROM_NUMBER),
+        facilities=tuple(value for part, value in parts if part is Dials.FACILITY and isinstance(value, int)),
+        unknown=tuple(name for name, user in (*callers, *users) if user is None),
+    )
+
+
+def _called(state: PbxState, kind: str, name: str) -> Iterator[UserRecord]:
+    """The users who go by this number, or this long name: the PBX finds its objects by both."""
+    return (state.users[guid].record for guid in state.names.get((kind, name), ()))
+
+
+def may_dial(target: Target, rules: DialRules) -> Denial | None:
+    """Why this may not be dialled; None: it may. The code that comes first in the contract decides."""
+    checks = (
+        ("not_permitted", _facility_problem(target, rules) or _type_problem(target, rules)),
+        ("number_not_allowed", _number_problem(target, rules) or _from_problem(target, rules)),
+        ("unknown_user", next((f"no user '{name}'" for name in target.unknown), None)),
+    )
+    return next((Denial(code, problem) for code, problem in checks if problem is not None), None)
+
+
+def _facility_problem(target: Target, rules: DialRules) -> str | None:
+    """Some codes listen in on a running call or open a microphone: none but 0 goes unless it is listed."""
+    wrong = [code for code in target.facilities if code and code not in rules.facilities]
+    return f"facility {wrong[0]} is not in commands.facilities of the bridge" if wrong else None
+
+
+def _type_problem(target: Target, rules: DialRules) -> str | None:
+    """A trunk is an outside line: a call to it, or from it, goes past every rule about numbers."""
+    if ANY in rules.types:
+        return None
+    for record in (*target.callers, *target.callees):
+        if record.type not in rules.types:
+            return f"'{record.name}' has the type '{record.type}', which commands.types of the bridge lacks"
+    if target.strangers and not (rules.allow or rules.deny):
+        return f"'{target.strangers[0]}' is no user on the bus, so its type is not known (commands.types)"
+    return None
+
+
+def _number_problem(target: Target, rules: DialRules) -> str | None:
+    for number in target.numbers:
+        problem = _refusal(number, rules)
+        if problem:
+            return problem
+    for callee in target.callees:
+        problem = _callee_problem(callee, rules)
+        if problem:
+            return f"'{callee.name}': {problem}"
+    if target.strangers and (rules.allow or rules.deny):
+        return f"'{target.strangers[0]}' is no user on the bus, so its number is not known (commands.numbers)"
+    return None
+
+
+def _callee_problem(callee: UserRecord, rules: DialRules) -> str | None:
+    """A user is called by its name, and judged by its number."""
+    if numbers.normal(callee.number):
+        return _refusal(callee.number, rules)
+    return "has no number that commands.numbers.allow of the bridge could name" if rules.allow else None
+
+
+def _from_problem(target: Target, rules: DialRules) -> str | None:
+    """The callee sees a forged number as the caller's: none goes unless it is listed."""
+    for number in target.from_numbers:
+        short = len(numbers.normal(number)) <= rules.longest
+        if not short or not numbers.fits(number, rules.from_numbers):
+            return "commands.from_numbers of the bridge does not have this from_number"
+    return None
+
+
+def _refusal(number: str, rules: DialRules) -> str | None:
+    wanted = numbers.normal(number)
+    if len(wanted) > rules.longest:
+        return f"longer than {rules.longest} digits, see commands.numbers.longest of the bridge"
+    if _is_emergency(wanted, rules) and wanted not in numbers.literal(rules.allow):
+        return f"{wanted} reaches an emergency service: commands.numbers.allow of the bridge must name it"
+    return numbers.refusal(number, rules.allow, rules.deny)
+
+
+def _is_emergency(wanted: str, rules: DialRules) -> bool:
+    """Also behind a feature code, with or without outside lines, and with a country code.
+
+    Digits behind the emergency number are not looked at: 0112 may be one, 01123 may be an area code.
+    """
+    lines = "|".join(map(re.escape, rules.outside_line)) or "$^"
+    services = "|".join(map(re.escape, rules.emergency)) or "$^"
+    spelling = re.compile(f"(?:{lines}){{0,{MOST_OUTSIDE_LINES}}}(?:00[0-9]{{1,3}})?(?:{services})")
+    return any(spelling.fullmatch(part) for part in re.split("[*#]", wanted))

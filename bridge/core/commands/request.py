@@ -1,0 +1,311 @@
+"""Requests from the bus: parsed, checked in the contract's order, and answered. Pure and total.
+
+Nothing here trusts a request: sizes, types and topics are checked before anything else looks at them.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NoReturn
+
+from bridge.core import render
+from bridge.core.commands import verbs
+from bridge.core.commands.naming import closest
+from bridge.core.commands.permissions import Permissions, permits
+from bridge.core.commands.reply_topics import may_reply_to
+from bridge.core.commands.verbs import VERBS, Fields
+from bridge.core.message import Incoming, Json, Message
+from bridge.core.model import PbxState
+from bridge.core.topics import TopicId, Topics, decode
+
+LONGEST_PAYLOAD = 65_536
+LONGEST_ID = 128
+LONGEST_CORRELATION = 256
+LONGEST_LEVEL = 1536
+"""Percent-encoded, a character of a name has up to 12: room for the 128 that a name in a field may have."""
+LONGEST_NUMBER = 300
+LONGEST_READ = 1_048_576
+"""Payloads that are too large are read this far, for their id."""
+_HALF = re.compile("[\ud800-\udfff]")
+_ENVELOPE = frozenset({"id", "expires_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the one reply of a request goes. `user`: whom the request is about, as it was written."""
+
+    topic: str
+    verb: str
+    correlation: bytes | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A well-formed request. `expires_ms` is Unix time."""
+
+    address: Address
+    id: str | None
+    fields: Fields
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not carried out: one of the contract's codes and a sentence."""
+
+    address: Address
+    id: str | None
+    code: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad(Exception):  # noqa: N818  (never leaves this file)
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    """What was sent: text, None where it is not UTF-8; and the JSON object that it is, if it is one."""
+
+    text: str | None
+    body: Mapping[str, object] | None
+
+
+def parse(
+    incoming: Incoming, topics: Topics, now_ms: int, reply_topics: Sequence[str] = ()
+) -> Request | Refusal:
+    """Read one message on a command topic. Checks `retained, malformed, unknown_verb, invalid` in order.
+
+    A refusal carries the id of the request wherever there is a usable one, whatever else is wrong.
+    `reply_topics`: patterns of topics that replies may go to, besides those below <base>/reply/.
+    """
+    user, verb = topics.command_in(incoming.topic) or (None, "")
+    payload = _decoded(incoming.payload)
+    named, subject = verb[:LONGEST_ID], _subject(user, payload.body)
+    plain = Address(topics.response(named), named, user=subject)
+    address, problem = _wanted(plain, incoming, topics, reply_topics)
+    request_id = _usable_id(payload.body)
+    try:
+        _require_live(incoming)
+        body = _body(payload, user, verb)
+        _require_verb(verb)
+        _require_address(problem)
+        fields = _fields(verb, body, user)
+        expires = _expiry(body, incoming, now_ms)
+    except _Bad as bad:
+        return Refusal(address, request_id, bad.code, bad.message)
+    return Request(address, request_id, fields, expires)
+
+
+def expired(request: Request, now_ms: int) -> Refusal | None:
+    """Refuse what came too late."""
+    if request.expires_ms is None or now_ms <= request.expires_ms:
+        return None
+    late = (now_ms - request.expires_ms) / 1000
+    return Refusal(request.address, request.id, "expired", f"came {late:.1f} s after its time")
+
+
+def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Refusal | None:
+    """Refuse what the configuration does not permit: the verb, then what it dials.
+
+    That a user is not there comes later in the order of codes, when the request has its turn.
+    """
+    verb = request.address.verb
+    if not permits(permissions, verb, request.fields, state):
+        sentence = f"commands.allow of the bridge does not have '{verb}', or not here"
+        return Refusal(request.address, request.id, "not_permitted", sentence)
+    denial = verbs.denied(verb, state, request.fields, permissions.dialling)
+    if denial is None or denial.code == "unknown_user":
+        return None
+    return Refusal(request.address, request.id, denial.code, denial.message)
+
+
+def accepted(request: Request, result: Json, now_ms: int) -> Json:
+    """The payload of a good reply; `result` adds what the verb has to tell."""
+    return {
+        "schema": render.SCHEMA,
+        "id": request.id,
+        "verb": request.address.verb,
+        "status": "ok",
+        **result,
+        "time": render.rfc3339(now_ms),
+    }
+
+
+def refused(refusal: Refusal, now_ms: int) -> Json:
+    """The payload of a reply that says no."""
+    return {
+        "schema": render.SCHEMA,
+        "id": refusal.id,
+        "verb": refusal.address.verb,
+        "status": "error",
+        "code": refusal.code,
+        "message": refusal.message,
+        "retryable": refusal.retryable,
+        "time": render.rfc3339(now_ms),
+    }
+
+
+def reply(address: Address, payload: Json) -> Message:
+    """The message that carries a reply: QoS 1, so that it counts until the broker has answered it."""
+    return Message(address.topic, payload, correlation=address.correlation)
+
+
+def _wanted(
+    plain: Address, incoming: Incoming, topics: Topics, reply_topics: Sequence[str]
+) -> tuple[Address, str | None]:
+    """Where the reply goes; the plain address, and why, where it cannot go to where the request wants it."""
+    wanted, correlation = incoming.response_topic, incoming.correlation
+    if wanted is None:
+        return plain, None
+    if not may_reply_to(wanted, topics, reply_topics):
+        where = f"below {topics.base}/reply/, or have it allowed in commands.response_topics"
+        return plain, f"the response topic cannot be used: name one {where} of the bridge"
+    if len(correlation or b"") > LONGEST_CORRELATION:
+        return plain, f"the correlation data is larger than {LONGEST_CORRELATION} bytes"
+    return replace(plain, topic=wanted, correlation=correlation), None
+
+
+def _subject(user: str | None, body: Mapping[str, object] | None) -> str | None:
+    """The user of the topic, else that of the fields; shortened, for nothing was checked yet."""
+    named = user or (body or {}).get("user")
+    return named[:LONGEST_ID] if isinstance(named, str) else None
+
+
+def _require_live(incoming: Incoming) -> None:
+    if incoming.retain:
+        raise _Bad("retained", "commands must not be retained: publish without the retain flag")
+    if len(incoming.payload) > LONGEST_PAYLOAD:
+        raise _Bad("malformed", f"the payload is larger than {LONGEST_PAYLOAD} bytes")
+
+
+def _require_address(problem: str | None) -> None:
+    if problem:
+        raise _Bad("invalid", problem)
+
+
+def _require_verb(verb: str) -> None:
+    if verb not in VERBS:
+        close = closest(verb, VERBS)
+        hint = f" (did you mean '{close}'?)" if close else f"; known: {', '.join(VERBS)}"
+        raise _Bad("unknown_verb", f"no verb '{verb[:LONGEST_ID]}'{hint}")
+
+
+def _decoded(payload: bytes) -> _Payload:
+    """The text without a byte order mark, and the JSON object in it. Total: any bytes, depth and number."""
+    try:
+        text = payload[:LONGEST_READ].decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return _Payload(None, None)
+    body = _json(text) if text.startswith("{") else None
+    return _Payload(text, body if isinstance(body, dict) else None)
+
+
+def _json(text: str) -> object:
+    """The value, or None for what is no JSON."""
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_int=_whole)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _whole(digits: str) -> int | float:
+    """Python refuses to read a number of thousands of digits; JSON does not, and no field takes it."""
+    return int(digits) if len(digits) <= LONGEST_NUMBER else math.inf
+
+
+def _usable_id(body: Mapping[str, object] | None) -> str | None:
+    request_id = body.get("id") if body else None
+    usable = isinstance(request_id, str) and 0 < len(request_id) <= LONGEST_ID and _is_text(request_id)
+    return request_id if usable and isinstance(request_id, str) else None
+
+
+def _is_text(value: str) -> bool:
+    """No half of a character is in it, which JSON can hold and UTF-8 cannot."""
+    return _HALF.search(value) is None
+
+
+def _has_text(body: Mapping[str, object]) -> bool:
+    """All its words are text. What is nested goes nowhere: no field takes it, and to look takes long."""
+    return all(_is_text(word) for pair in body.items() for word in pair if isinstance(word, str))
+
+
+def _body(payload: _Payload, user: str | None, verb: str) -> Mapping[str, object]:
+    """The JSON object of a request, or the one a bare value stands for."""
+    if payload.text is None:
+        raise _Bad("malformed", "the payload is not UTF-8")
+    if not payload.text.startswith("{"):
+        return _bare(payload.text, user, verb)
+    if payload.body is None or not _has_text(payload.body):
+        raise _Bad("malformed", "the payload is not a JSON object")
+    return payload.body
+
+
+def _bare(text: str, user: str | None, verb: str) -> dict[str, object]:
+    """A value alone, also in the quotes of JSON."""
+    known = VERBS.get(verb)
+    if known is None or (not text and user is None):
+        return {}
+    if user is None or known.bare is None:
+        raise _Bad("malformed", "the payload must be a JSON object")
+    quoted = _json(text) if text.startswith('"') else None
+    return {known.bare: quoted.strip() if isinstance(quoted, str) else text} if known.bare else {}
+
+
+def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
+    if body.get("id") is not None and _usable_id(body) is None:
+        raise _Bad("invalid", f"'id' must be a string of 1 to {LONGEST_ID} characters")
+    spec = VERBS[verb]
+    fields = {name: value for name, value in body.items() if name not in _ENVELOPE}
+    for name, value in fields.items():
+        kind = spec.fields.get(name)
+        problem = _unknown(name, spec.fields) if kind is None else kind.problem(value)
+        if problem:
+            raise _Bad("invalid", f"'{name[:LONGEST_ID]}' {problem}")
+    if user is not None:
+        fields["user"] = _topic_user(user, verb, fields.get("user", user))
+    if sentence := spec.check(fields):
+        raise _Bad("invalid", sentence)
+    return fields
+
+
+def _topic_user(user: str, verb: str, named: object) -> TopicId:
+    """The user of the topic. A refusal repeats and remembers it: a topic may have 64 KiB, a name has not."""
+    if "user" not in VERBS[verb].fields:
+        raise _Bad("invalid", f"'{verb}' is not a command of a user")
+    if len(user) > LONGEST_LEVEL:
+        raise _Bad("invalid", f"the user in the topic is longer than {LONGEST_LEVEL} characters")
+    if named not in {user, decode(user)}:
+        raise _Bad("invalid", "'user' contradicts the topic")
+    return TopicId(user)
+
+
+def _unknown(name: str, known: Sequence[str] | Fields) -> str:
+    close = closest(name, known)
+    return f"is not a field of it (did you mean '{close}'?)" if close else "is not a field of it"
+
+
+def _expiry(body: Mapping[str, object], incoming: Incoming, now_ms: int) -> int | None:
+    """The earlier of the request's own `expires_at` and the broker's message expiry."""
+    ends = [] if incoming.expires_in_s is None else [now_ms + incoming.expires_in_s * 1000]
+    wanted = body.get("expires_at")
+    if wanted is not None:
+        try:
+            moment = datetime.fromisoformat(wanted) if isinstance(wanted, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise _Bad("invalid", "'expires_at' must be an RFC 3339 time with a zone")
+        ends.append(round(moment.timestamp() * 1000))
+    return min(ends, default=None)

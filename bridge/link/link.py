@@ -1,0 +1,330 @@
+"""One PBX with all that belongs to it: its PBX session, its MQTT session, the state between them.
+
+Shares nothing with another link. Knows neither SOAP nor paho: sessions are opened by what it is given.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from random import random
+
+from bridge.core import fold
+from bridge.core.backend import About, OpenPbx, PbxSession
+from bridge.core.backoff import delays
+from bridge.core.draft import Scope
+from bridge.core.journal import Journal
+from bridge.core.liveness import MQTT, OUTBOX, POLL, Pace, Progress
+from bridge.core.message import Incoming
+from bridge.core.model import Instant
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.records import Batch
+from bridge.core.restore import Memory, remembered
+from bridge.core.topics import Topics
+from bridge.errors import Crashed
+from bridge.link.broker import BrokerSide, Door
+from bridge.link.commander import Commander, CommandSettings
+from bridge.link.mirror import REJECTED, STOPPED, Publisher
+from bridge.link.recall import list_users
+from bridge.link.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
+from bridge.ops.bugs import REASON
+from bridge.ops.health import LinkStatus
+from bridge.ops.observer import Observer
+
+FLUSH_S = 1.0
+KEPT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """What a link needs of the configuration. `settle_s`: how long an end may come after its count."""
+
+    topics: Topics
+    scope: Scope
+    outbox: Limits
+    commands: CommandSettings
+    pace: Pace
+    settle_s: float
+
+
+class Link:
+    """One PBX on the bus. `run` serves it until `stop` is called."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        open_pbx: OpenPbx,
+        door: Door,
+        *,
+        observer: Observer,
+        epoch: str,
+        clock: Callable[[], Instant],
+        journal: Journal,
+    ) -> None:
+        self._settings = settings
+        self._open_pbx = open_pbx
+        self._observer = observer
+        self._clock = clock
+        self._pbx: PbxSession | None = None
+        self._up: Up = lambda: None
+        self._journal = journal
+        self._stop = asyncio.Event()
+        self._clear = self._crashed = self._over = False
+        self._progress = Progress(settings.pace, clock().monotonic_s)
+        self.outbox = Outbox(settings.outbox, journal.event_done, held=lambda: journal.behind)
+        self.publisher = Publisher(
+            settings.topics,
+            settings.scope,
+            self.outbox,
+            epoch=epoch,
+            clock=clock,
+            wake=self._wake,
+            journal=journal,
+        )
+        self._commander = self._new_commander(settings.commands)
+        self._broker = self._new_broker_side(door)
+        journal.on_kept(self._wake)
+
+    def _new_commander(self, settings: CommandSettings) -> Commander:
+        return Commander(
+            self.publisher,
+            settings,
+            session=lambda: self._pbx,
+            clock=self._clock,
+            told=self._observer.replied,
+            crashed=self._observer.crashed,
+            unanswered=self._observer.unanswered,
+            journal=self._journal,
+        )
+
+    def _new_broker_side(self, door: Door) -> BrokerSide:
+        return BrokerSide(
+            door,
+            self.publisher,
+            self._restore(),
+            observer=self._observer,
+            clock=self._clock,
+            arrived=self._arrived,
+            progress=self._progress,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """The broker delivers what we publish."""
+        return self._broker.effective
+
+    def stop(self, *, clear: bool = False) -> None:
+        """Let `run` end; with `clear`, nothing retained is left behind."""
+        self._clear = clear
+        self._stop.set()
+
+    def crash(self) -> None:
+        """Let `run` end by raising Crashed: a callback of this link has had a bug, which is reported."""
+        self._crashed = True
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`; then say offline, end the PBX session, and be gone within two seconds.
+
+        Raises the bug that ended it. Then too the broker hears `offline`, from us or by the will.
+        """
+        parts = (
+            asyncio.create_task(self._supervised("pbx", self._pbx_session), name="pbx"),
+            asyncio.create_task(self._supervised("mqtt", self._broker.session), name="mqtt"),
+            asyncio.create_task(self._commander.run(), name="commands"),
+        )
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._bug(parts) is None:
+                await self._leave(parts[0], parts[2], STOPPED, "the bridge was stopped")
+            else:
+                with contextlib.suppress(Exception):  # the bug may be in what says so: then the will does
+                    await self._leave(parts[0], parts[2], REJECTED, REASON)
+        finally:
+            self._over = True
+            for task in (*parts, stopping):
+                task.cancel()
+            await asyncio.gather(*parts, stopping, return_exceptions=True)
+            self._leave_journal()
+            await self._journal.closed()
+        bug = self._bug(parts)
+        if bug is not None:
+            raise bug
+
+    async def _leave(
+        self, pbx: asyncio.Task[None], commands: asyncio.Task[None], link: str, reason: str
+    ) -> None:
+        """Say our last word; end the PBX session while the broker takes it."""
+        commands.cancel()
+        self.publisher.set_status(link, reason)
+        said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
+        if self._pbx is not None and link == STOPPED:
+            await self._pbx.rest()
+        pbx.cancel()
+        await asyncio.gather(pbx, said, return_exceptions=True)
+        if self._clear:
+            self.publisher.clear_tree()
+            await self._broker.flush(FLUSH_S)
+
+    def _leave_journal(self) -> None:
+        """The events that wait go out in the name of the next link: it must know the states behind them."""
+        try:
+            if self._broker.remembers.is_set():
+                self._journal.leave(self.publisher.states)
+        finally:  # after a bug the states may be what it has spoilt
+            self._journal.close()
+
+    def _bug(self, parts: Iterable[asyncio.Task[None]]) -> BaseException | None:
+        """What ended a part of this link; none of them ends by itself."""
+        ended = [part for part in parts if part.done() and not part.cancelled()]
+        found = next((bug for part in ended if (bug := part.exception()) is not None), None)
+        return Crashed(REASON) if found is None and self._crashed else found
+
+    def measure(self) -> None:
+        """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
+        self._broker.look()
+        self.publisher.tidy()
+        self._journal.commit()
+        self._wake()  # what a disk that hangs has held back long enough
+        self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)
+
+    @property
+    def status(self) -> LinkStatus:
+        """The link as a person wants to see it."""
+        return self._observer.status(self.publisher, self.outbox)
+
+    def stuck(self) -> tuple[str, ...]:
+        """The parts of this link that do not move any more, though nothing they wait for is down."""
+        now_s = self._clock().monotonic_s
+        if self._broker.heard_s is not None:
+            self._progress.alive(MQTT, self._broker.heard_s)
+        if not self._broker.remembers.is_set():
+            self._progress.alive(POLL, now_s)
+        if self.outbox.idle or not self.outbox.connected:
+            self._progress.alive(OUTBOX, now_s)
+        stuck = self._progress.stuck(now_s)
+        self._observer.stuck(stuck)
+        return stuck
+
+    def began(self, about: About) -> None:
+        """The PBX session is open (PbxEvents)."""
+        self._progress.alive(POLL, self._clock().monotonic_s)
+        self._observer.polling()
+        self.publisher.began(about)
+
+    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+        """Users or legs changed (PbxEvents)."""
+        before = self.publisher.state
+        changes = self.publisher.reported(batch, follows)
+        self._follow(batch)
+        for guid, ids in fold.gone_quiet(before, self.publisher.state, batch).items():
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._settings.settle_s, self._reconcile, guid, ids)
+        self._observer.events(changes.events)
+        self._observer.left_out(changes.left_out)
+        if batch.unreadable:
+            self._observer.unreadable(batch.unreadable)
+        if batch.list_complete:
+            self._up()
+            about = self.publisher.about
+            self._observer.up("pbx", firmware=about.firmware, users=len(self.publisher.state.users))
+
+    def _reconcile(self, guid: str, ids: frozenset[str]) -> None:
+        """A timer of a link that has ended may not write: the next link has the journal."""
+        if not self._over:
+            self.publisher.reconcile(guid, ids)
+
+    def settled(self, guid: str) -> None:
+        """The running calls of this user have been reported (PbxEvents)."""
+        self.publisher.settled(guid)
+
+    def followed(self, guid: str) -> None:
+        """The PBX reports the calls of this user (PbxEvents)."""
+        self.publisher.followed(guid)
+        self._observer.followed(guid)
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """The PBX does not report the calls of this user (PbxEvents)."""
+        self.publisher.not_followed(guid)
+        self._observer.not_followed(guid, name, reason)
+
+    async def kept(self) -> None:
+        """The PBX may forget what it reported (PbxEvents); a disk that hangs does not stop its events."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEPT_S):
+                await self._journal.kept_now()
+
+    def polled(self, seconds: float, *, events: bool) -> None:
+        """A poll came back (PbxEvents)."""
+        self._progress.alive(POLL, self._clock().monotonic_s)
+        self._observer.polled(seconds, events=events)
+
+    def _restore(self) -> Memory:
+        """Take over what an earlier run kept; its user states wait for those of the broker.
+
+        Somebody else may have written into the file: an event on a topic that is not ours is left out.
+        """
+        now, kept = self._clock(), self._journal.kept()
+        for event in kept.events:
+            if self._settings.topics.user_in_event(event.message.topic) is None:
+                self._journal.event_done(event.number)
+            else:
+                self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
+        self._commander.restore(kept)
+        scope = self._settings.scope
+        users = {topic: remembered(topic, payload, scope, now) for topic, payload in kept.users.items()}
+        return Memory(users, kept.whole)
+
+    def _arrived(self, incoming: Incoming) -> None:
+        try:
+            self._commander.offer(incoming)
+        except Exception as bug:  # noqa: BLE001  (anybody may send a request: a bug costs the request, not the link)
+            self._observer.crashed(bug)
+
+    def _follow(self, batch: Batch) -> None:
+        """Have the calls of the right users reported, those first whose calls are in doubt."""
+        session = self._pbx
+        if session is None:
+            return
+        for record in batch.users:
+            if record.active and record.guid in self.publisher.wanted:
+                calls = self.publisher.state.calls.get(record.guid, ())
+                in_doubt = any(call.handle is None for call in calls)
+                session.want(record.guid, record.name, urgent=in_doubt)
+            else:
+                session.unwant(record.guid)
+                self.publisher.unfollowed(record.guid)
+
+    async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
+        await supervise(
+            session,
+            delays=partial(delays, random),
+            flapping=partial(delays, random, longest_s=NEEDS_A_HUMAN_S),
+            report=partial(self._report, side),
+        )
+
+    async def _pbx_session(self, attempt: int, up: Up) -> None:
+        await self._broker.has_read.wait()
+        if not self._broker.remembers.is_set():
+            async with self._open_pbx(attempt) as session:
+                users = await list_users(session, self._settings.scope.most.users)
+            await self._broker.recall(users)
+        self._up = up
+        try:
+            async with self._open_pbx(attempt) as session:
+                self._pbx = session
+                await session.serve(self)
+        finally:
+            self._pbx = None
+            self._observer.left("pbx")
+
+    def _report(self, side: str, down: Down) -> None:
+        self._observer.down(side, down)
+        self._progress.alive(POLL if side == "pbx" else MQTT, self._clock().monotonic_s)
+        if side == "pbx":
+            self.publisher.failed(down.cause)
+
+    def _wake(self) -> None:
+        self._broker.wake()

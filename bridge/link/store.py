@@ -1,0 +1,289 @@
+"""The durable journal of one link: SQLite, one file per PBX, one transaction per commit.
+
+What was committed survives a crash of the process (WAL without waiting for the disk: after a power cut
+the last moments may be missing, never half of them). Raises nothing: a disk that is full or cannot be
+written is told once, and the difference between memory and disk is written when it can be again.
+The event loop only notes what is to be written; the file is touched by jobs in another thread, one at a time.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+import orjson
+
+from bridge.core.journal import COMMANDS_AT_MOST, Kept, KeptCommand, KeptEvent
+from bridge.core.message import Json
+from bridge.link.state_files import set_aside
+from bridge.link.state_tables import (
+    Batch,
+    forget_earlier_run,
+    is_damage,
+    open_file,
+    prepare,
+    read,
+    trim,
+    write,
+)
+
+AGAIN_S = HANGS_S = 10.0
+TRIM_S = 1.0
+HELD_S = 1.0
+"""How long a disk that hangs may hold back what is to be published."""
+CLOSE_S = 1.0
+Job = Callable[[], Exception | None]
+Run = Callable[[Job], "Future[Exception | None]"]
+
+
+def at_once(job: Job) -> "Future[Exception | None]":
+    """Run a job in this thread."""
+    future: Future[Exception | None] = Future()
+    future.set_result(job())
+    return future
+
+
+class Store:
+    """A journal in a file. `told` hears a sentence when it cannot be written, None when it can (again).
+
+    Opening reads the file: make it where waiting does no harm, then let `run` say in which thread it is
+    written. Until then that is the thread of the caller.
+    """
+
+    def __init__(self, path: Path, told: Callable[[str | None], None]) -> None:
+        self.path = path
+        self._told = told
+        self._run: Run = at_once
+        self._kept: Kept | None = None
+        self._on_kept: Callable[[], None] = lambda: None
+        self._on_lost: Callable[[], None] = lambda: None
+        self._lost = False
+        self._pending, self._batch = Batch(), Batch()
+        self._writing: asyncio.Future[Exception | None] | None = None
+        self._started, self._ended, self._began_s = 0, 0, 0.0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._behind_since_s: float | None = None
+        self._again_s: float | None = None
+        self._trimmed_s = 0.0
+        self._closing = self._closed = False
+        self._known = False
+        self._db: sqlite3.Connection | None = None
+        try:
+            self._db = open_file(path)
+            self._known = True
+            prepare(self._db)
+        except (sqlite3.Error, OSError) as error:
+            self._broken(error)
+        else:
+            told(None)
+
+    def serve(self, run: Run) -> None:
+        """Write with `run` from now on; what an earlier run left has been read."""
+        self._kept = self.kept()
+        self._run = run
+
+    def kept(self) -> Kept:
+        """What an earlier run left; rows that cannot be read are left out."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return kept
+        try:
+            return Kept(whole=True) if self._db is None else read(self._db)
+        except sqlite3.Error as error:
+            self._broken(error)
+            self._leave_damaged(error)
+            return Kept(whole=True)
+
+    def user(self, topic_id: str, payload: Json | None) -> None:
+        """See Journal."""
+        self._pending.users[topic_id] = None if payload is None else orjson.dumps(payload)
+        self._fall_behind()
+
+    def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
+        """See Journal. All states are in the file already."""
+
+    def event(self, event: KeptEvent) -> None:
+        """See Journal."""
+        row = event.message.topic, orjson.dumps(event.message.payload), event.unix_ms
+        self._pending.events[event.number] = row
+        self._fall_behind()
+
+    def event_done(self, number: int) -> None:
+        """See Journal. One that was never written needs no deleting."""
+        if self._pending.events.pop(number, None) is None:
+            self._pending.done.add(number)
+
+    def command(self, command: KeptCommand) -> None:
+        """See Journal. While the file cannot be written, as many wait as a ledger knows, the newest."""
+        reply = None if command.reply is None else orjson.dumps(command.reply)
+        commands = self._pending.commands
+        commands.pop(command.id, None)
+        row = command.verb, command.unix_ms, reply, command.fingerprint
+        commands[command.id] = None if command.retryable else row
+        if len(commands) > COMMANDS_AT_MOST:
+            del commands[next(iter(commands))]
+
+    def commit(self) -> None:
+        """See Journal. While the file cannot be written, one try every ten seconds."""
+        resting = self._again_s is not None and time.monotonic() < self._again_s
+        if self._writing and self._again_s is None and time.monotonic() - self._began_s >= HANGS_S:
+            self._broken(TimeoutError("the disk does not answer"))
+            self._release()
+        if self._pending and not (self._writing or self._closing or resting):
+            self._write_pending()
+
+    async def kept_now(self) -> None:
+        """See Journal."""
+        self.commit()
+        wanted = self._started + (1 if self._pending and self._writing else 0)
+        while self._ended < wanted and self._writing is not None and self._again_s is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+
+    @property
+    def behind(self) -> bool:
+        """See Journal. A disk that hangs, or cannot be written, holds nothing back."""
+        since_s = self._behind_since_s
+        return since_s is not None and self._again_s is None and time.monotonic() - since_s < HELD_S
+
+    def on_kept(self, call: Callable[[], None]) -> None:
+        """See Journal."""
+        self._on_kept = call
+
+    def on_lost(self, call: Callable[[], None]) -> None:
+        """See Journal. A damaged file was set aside, and the new one can be written."""
+        self._on_lost = call
+
+    def close(self) -> None:
+        """See Journal."""
+        if not self._closing:
+            self._closing = True
+            self._again_s = None if self._again_s is None else 0.0
+            if self._writing is None:
+                self._write_last()
+
+    async def closed(self) -> None:
+        """See Journal. A disk that hangs is not waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while not self._closed:
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._waiting.append(waiter)
+                    await waiter
+
+    def _fall_behind(self) -> None:
+        if self._behind_since_s is None:
+            self._behind_since_s = time.monotonic()
+
+    def _write_pending(self) -> None:
+        """Let what was said until now be written."""
+        self._batch, self._pending = self._pending, Batch()
+        self._started, self._began_s = self._started + 1, time.monotonic()
+        self._do(partial(self._write, self._batch), self._written)
+
+    def _do(self, job: Job, then: Callable[[Exception | None], None]) -> None:
+        """Run a job; `then` hears of it in this thread."""
+        future = self._run(job)
+        if self._run is at_once:
+            then(future.result())
+        else:
+            self._writing = asyncio.wrap_future(future)
+            self._writing.add_done_callback(lambda done: then(_result(done)))
+
+    def _written(self, error: Exception | None) -> None:
+        self._writing = None
+        self._ended += 1
+        if error is None:
+            self._batch = Batch()
+            self._behind_since_s = time.monotonic() if self._pending.told else None
+            if self._again_s is not None:
+                self._again_s = None
+                self._told(None)
+            if self._lost:
+                self._lost = False
+                self._on_lost()
+        else:
+            self._batch, self._pending = Batch(), self._batch.followed_by(self._pending)
+            self._broken(error)
+        if self._closing:
+            self._write_last()
+        elif error is None:
+            self.commit()
+        self._release()
+
+    def _write_last(self) -> None:
+        """What is left, in one try, and let go of the file."""
+        batch, self._pending = self._pending, Batch()
+        self._do(partial(self._write_and_close, batch), self._let_go)
+
+    def _let_go(self, error: Exception | None) -> None:
+        self._writing = None
+        if error is not None:
+            self._broken(error)
+            self._close_file()  # without a thread the job did not run
+        self._closed = True
+        self._ended = self._started
+        self._release()
+
+    def _release(self) -> None:
+        """Whoever waits looks again."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._on_kept()
+
+    def _broken(self, error: Exception) -> None:
+        if self._again_s is None:
+            self._told(f"{self.path} cannot be used: {error}; events wait in memory only")
+        self._again_s = time.monotonic() + AGAIN_S
+        self._behind_since_s = None
+
+    def _write(self, batch: Batch) -> Exception | None:
+        """Write a batch; the error if it could not be written. In the thread of `run`."""
+        try:
+            self._db = self._db or open_file(self.path)
+            prepare(self._db)
+            if not self._known:
+                forget_earlier_run(self._db)
+                self._known = True
+            with self._db:
+                write(self._db, batch)
+                if batch.noted_ms and time.monotonic() - self._trimmed_s >= TRIM_S:
+                    self._trimmed_s = time.monotonic()
+                    trim(self._db, batch.noted_ms)
+        except (sqlite3.Error, OSError) as error:
+            self._leave_damaged(error)
+            return error
+        return None
+
+    def _leave_damaged(self, error: Exception) -> None:
+        """A file that is damaged inside stays so: the next try makes a new one."""
+        if self._db is not None and is_damage(error):
+            db, self._db, self._lost = self._db, None, True
+            with contextlib.suppress(sqlite3.Error, OSError):
+                db.close()
+                set_aside(self.path)
+
+    def _write_and_close(self, batch: Batch) -> Exception | None:
+        error = self._write(batch) if batch and self._db is not None else None
+        self._close_file()
+        return error
+
+    def _close_file(self) -> None:
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+
+
+def _result(done: "asyncio.Future[Exception | None]") -> Exception | None:
+    """An OSError says that the job could not be run; anything else is a bug."""
+    try:
+        return done.result()
+    except OSError as error:
+        return error

@@ -1,0 +1,49 @@
+"""The way to one broker: remembers how it took us last. Holds no connection."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from bridge.core.message import Incoming, Message
+from bridge.core.topics import Topics
+from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.probe import Found, Rivals
+from bridge.mqtt.settings import BrokerSettings
+
+
+class Door:
+    """Opens connections to one broker and remembers how it took us, so that nothing is tried in vain."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._rivals = Rivals(settings.client_id, settings.password or "")
+        self._configured = settings
+        self._settings = settings
+        self._will: Message | None = None
+
+    @asynccontextmanager
+    async def open(self, will: Message, attempt: int = 0) -> AsyncIterator[Connection]:
+        """See `connect`. With each attempt in a row the broker gets more time."""
+        settings, lowered = self._settings.patient(attempt), self._will
+        self._settings, self._will = self._configured, None
+        if lowered is not None:
+            will = replace(will, qos=lowered.qos, retain=lowered.retain)
+        async with connect(settings, will) as connection:
+            self._settings, self._will = self._learned(connection), connection.will
+            yield connection
+
+    def _learned(self, connection: Connection) -> BrokerSettings:
+        """The protocol that was taken, and enough time for MQTT 5 where silence meant a slow broker."""
+        configured, taken_s = self._configured, connection.accepted_after_s
+        if not connection.after_silence:
+            return replace(configured, protocol=connection.protocol)
+        slow = taken_s > configured.trial_s / 2
+        longest_s = connection.settings.connect_timeout_s
+        return replace(configured, connect_timeout_s=longest_s, trial_s=longest_s) if slow else configured
+
+    async def find_rival(self, topics: Topics) -> Found:
+        """See rival.py. Raises what `connect` raises, if only because another client id is not let in."""
+        return await self._rivals.find(self._settings, topics)
+
+    def answer_rival(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
+        """See rival.py."""
+        return self._rivals.answer(incoming, topics, send)

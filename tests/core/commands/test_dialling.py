@@ -1,0 +1,312 @@
+"""What may be dialled: the same for numbers, users and names, in front of every verb, in any spelling."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core.commands import dialling, verbs
+from bridge.core.commands import request as commands
+from bridge.core.commands.dialling import DialRules
+from bridge.core.commands.fields import Dials, FieldKind, Number, Text
+from bridge.core.commands.permissions import Permissions
+from bridge.core.commands.request import Address, Request
+from bridge.core.commands.verbs import VERBS, Fields, PlaceCall
+from bridge.core.model import PbxState
+from bridge.core.numbers import normal, pattern
+from bridge.core.rules import Rule
+from bridge.core.topics import TopicId
+from bridge.errors import CommandError
+from tests.core.builders import PEOPLE, SCOPE, History, user
+
+FOLK = (
+    *PEOPLE,
+    replace(PEOPLE[2], guid="g-line", name="Line", short_name="line", number="0"),
+    user("g-carl", "Carl", number="0900123", type="ep"),
+    user("g-dora", "Dora", number="", type="ep", short_name=""),
+    user("g-queue", "Hotline", number="500", type="waiting"),
+    user("g-old", "Old", number="23"),
+)
+"""Anna 21 and Bert 22; two trunks, one with a number; Carl behind a costly number; Dora without any."""
+SEEN = replace(SCOPE, users=(Rule(exclude=True, short_name="hidden"),))
+STATE = History(SEEN).start(*FOLK, user("g-hidden", "Hidden Phone", short_name="hidden", number="24")).state
+HARMLESS = {"user", "call", "cause", "activity", "note", "status", "contact", "im", "anonymous"}
+"""Fields that make nothing ring. A new field stands here or has a part in the decision: see fields.Dials."""
+CLOSED = DialRules(deny=("*",), types=frozenset({"nothing"}))
+SAMPLES: Mapping[Dials, object] = {
+    Dials.CALLER: "anna",
+    Dials.NUMBER: "0900123",
+    Dials.USER: "carl",
+    Dials.NAME: "Carl",
+    Dials.FROM_NUMBER: "110",
+    Dials.FACILITY: 21,
+}
+
+
+def denial(rules: DialRules, verb: str = "call", state: PbxState = STATE, **fields: Any) -> str:
+    """The code with which Anna's request is refused at the door, the same as in its turn; ok for none."""
+    given = {"user": "anna", **fields}
+    request = Request(Address("t", verb), None, given)
+    refusal = commands.forbidden(request, Permissions(frozenset({verb}), rules), state)
+    try:
+        verbs.plan(verb, state, "hq", given, rules)
+    except CommandError as error:
+        late = error.code
+    else:
+        late = "ok"
+    if refusal is None:
+        assert late in {"ok", "unknown_user"}
+        return late
+    assert late in {refusal.code, "unknown_user"}
+    return refusal.code
+
+
+def unjudged(table: Mapping[str, Mapping[str, FieldKind]]) -> set[str]:
+    """The fields that nobody has said of whether they make a telephone ring."""
+    return {
+        f"{verb}.{name}"
+        for verb, fields in table.items()
+        for name, kind in fields.items()
+        if kind.dials is None and name not in HARMLESS
+    }
+
+
+def test_no_verb_forgets_the_decision() -> None:
+    """Each field of each verb has its part, or makes nothing ring; a verb that forgets is found."""
+    assert unjudged({verb: its.fields for verb, its in VERBS.items()}) == set()
+    assert unjudged({"redirect": {"call": Text(), "target": Text()}}) == {"redirect.target"}
+    assert unjudged({"facility": {"call": Text(), "code": Number(0, 999)}}) == {"facility.code"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "field"),
+    [(verb, name) for verb, its in VERBS.items() for name, kind in its.fields.items() if kind.dials],
+)
+def test_the_decision_stands_in_front_of_every_verb(verb: str, field: str) -> None:
+    """Whatever dials is refused by rules that let nothing through, at the door and in its turn."""
+    kinds = VERBS[verb].fields
+    part = kinds[field].dials
+    assert part is not None
+    given: dict[str, Any] = {"user": "anna", "number": "22"} if part is Dials.CALLER else {"user": "anna"}
+    given |= {field: SAMPLES[part]}
+    rules = CLOSED if part is Dials.CALLER else replace(CLOSED, types=frozenset({"ep"}))
+
+    assert denial(rules, verb, **given) in {"number_not_allowed", "not_permitted"}
+
+
+def test_a_new_verb_is_judged_by_its_kinds_alone() -> None:
+    """Fields of other names, several of a kind: none of it is written for one verb."""
+    kinds = {name: Text(dials=Dials.NUMBER) for name in ("always", "busy")}
+    for fields, code in (({"always": "21", "busy": "0900"}, "number_not_allowed"), ({"busy": "21"}, None)):
+        wanted = dialling.target_of(kinds, fields, STATE)
+        assert wanted is not None
+        found = dialling.may_dial(wanted, DialRules(allow=("2?",)))
+        assert (found and found.code) == code
+    assert dialling.target_of({"user": Text(dials=Dials.CALLER), "note": Text()}, {}, STATE) is None
+
+
+ONLY_INSIDE = DialRules(allow=("2?",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"number": "22"}, "ok"),
+        ({"to_user": "bert"}, "ok"),
+        ({"name": "Bert Ypsilon"}, "ok"),
+        ({"number": "0900123"}, "number_not_allowed"),
+        ({"to_user": "carl"}, "number_not_allowed"),
+        ({"name": "Carl"}, "number_not_allowed"),
+        ({"to_user": "g-dora"}, "number_not_allowed"),
+        ({"name": "Dora"}, "number_not_allowed"),
+        ({"name": "Hidden Phone"}, "number_not_allowed"),
+        ({"name": "0900123"}, "number_not_allowed"),
+        ({"name": "bert ypsilon"}, "number_not_allowed"),
+        ({"number": "22", "name": "", "to_user": ""}, "ok"),
+        ({"to_user": "trunk"}, "not_permitted"),
+        ({"name": "Trunk"}, "not_permitted"),
+        ({"number": "0"}, "not_permitted"),
+        ({"number": "(0)"}, "not_permitted"),
+        ({"user": "trunk", "number": "21"}, "not_permitted"),
+        ({"to_user": "hidden"}, "unknown_user"),
+        ({"to_user": "nobody"}, "unknown_user"),
+        ({"user": "nobody", "number": "21"}, "unknown_user"),
+        ({"user": "nobody", "number": "0900"}, "number_not_allowed"),
+    ],
+)
+def test_a_number_is_judged_however_it_is_reached(fields: Any, code: str) -> None:
+    """By itself, as a user, by a name; an object whose number is not known has none that is allowed."""
+    assert denial(ONLY_INSIDE, **fields) == code
+
+
+@pytest.mark.parametrize(
+    ("types", "fields", "code"),
+    [
+        (("ep",), {"to_user": "bert"}, "ok"),
+        (("ep",), {"to_user": "trunk"}, "not_permitted"),
+        (("ep",), {"number": "500"}, "not_permitted"),
+        (("ep",), {"to_user": "hotline"}, "not_permitted"),
+        (("ep",), {"to_user": "old"}, "not_permitted"),
+        (("ep",), {"name": "Hidden Phone"}, "not_permitted"),
+        (("ep", "waiting"), {"to_user": "hotline"}, "ok"),
+        (("ep", "waiting"), {"to_user": "trunk"}, "not_permitted"),
+        (("ep", ""), {"to_user": "old"}, "ok"),
+        (("gw", "ep"), {"user": "trunk", "number": "22"}, "ok"),
+        (("gw",), {"user": "trunk", "to_user": "bert"}, "not_permitted"),
+        (("*",), {"user": "trunk", "to_user": "hotline"}, "ok"),
+        (("*",), {"name": "Hidden Phone"}, "ok"),
+        ((), {"to_user": "bert"}, "not_permitted"),
+    ],
+)
+def test_callers_and_callees_are_phones(types: tuple[str, ...], fields: Any, code: str) -> None:
+    """Unless the configuration says more; a trunk is the outside line itself."""
+    assert denial(DialRules(types=frozenset(types)), **fields) == code
+
+
+def test_a_user_calls_itself_by_another_spelling() -> None:
+    """The caller of a topic is exactly that one, though the callee is written the same."""
+    people = (user("g-1", "One", short_name="a/b", number="21", type="gw"), *PEOPLE)
+    state = History().start(*people, user("g-2", "Two", short_name="a%2Fb", number="22", type="ep")).state
+    wanted = dialling.target_of(VERBS["call"].fields, {"user": TopicId("a/b"), "to_user": "a/b"}, state)
+
+    assert wanted is not None
+    assert (wanted.callers, wanted.unknown) == ((), ("a/b",)), "no topic has a slash in its level"
+    assert [record.name for record in wanted.callees] == ["One"]
+
+
+def test_what_is_denied_is_denied_to_users_and_names_too() -> None:
+    """Without a list of what is allowed."""
+    rules = DialRules(deny=("0900*",))
+
+    assert denial(rules, to_user="carl") == denial(rules, name="Carl") == "number_not_allowed"
+    assert denial(rules, name="Hidden Phone") == "number_not_allowed", "its number is not known"
+    assert denial(rules, to_user="bert") == denial(rules, to_user="g-dora") == "ok"
+
+
+def test_who_is_called_is_judged_by_the_number_of_the_moment() -> None:
+    """A request that waited is judged again: its callee has another number by then."""
+    moved = History().start(*FOLK).start(*FOLK[:1], replace(FOLK[1], number="0900")).state
+
+    assert denial(ONLY_INSIDE, to_user="bert") == "ok"
+    with pytest.raises(CommandError, match="does not have this number"):
+        verbs.plan("call", moved, "hq", {"user": "anna", "to_user": "bert"}, ONLY_INSIDE)
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 8, 14, 19, 21, 22, 36, 999])
+def test_facilities_are_refused_unless_they_are_listed(code: int) -> None:
+    """Some listen in or open a microphone; 0 is an ordinary call."""
+    assert denial(DialRules(), number="22", facility=code) == "not_permitted"
+    assert (
+        denial(DialRules(facilities=frozenset({code + 1, 0})), number="22", facility=code) == "not_permitted"
+    )
+    assert denial(DialRules(facilities=frozenset({code})), number="22", facility=code) == "ok"
+    assert denial(DialRules(), number="22", facility=0) == "ok"
+
+
+def test_a_caller_number_is_refused_unless_it_is_listed() -> None:
+    """And goes on in its normal form, in which it was compared."""
+    rules = DialRules(from_numbers=(pattern("+49 7031 73-*"),))
+
+    assert denial(DialRules(), number="22", from_number="110") == "number_not_allowed"
+    assert denial(DialRules(allow=("*",)), number="22", from_number="22") == "number_not_allowed"
+    assert denial(rules, number="22", from_number="110") == "number_not_allowed"
+    assert denial(rules, number="22", from_number="+49703173" + "0" * 20) == "number_not_allowed"
+    assert denial(rules, number="22", from_number="") == "ok"
+    wanted = {"user": "anna", "number": "22", "from_number": "+49 (0) 7031/73-009"}
+    action = verbs.plan("call", STATE, "hq", wanted, rules)
+    assert isinstance(action, PlaceCall)
+    assert action.from_number == "0049703173009"
+
+
+@pytest.mark.parametrize("number", ["2*0900", "21#0900", "2" * 21, "2" * 60, "2 - " * 12 + "2*", "*2", "#2"])
+def test_a_wildcard_has_an_end(number: str) -> None:
+    """It stands for digits, and for no more than a number in the world can have."""
+    for allow in (("2*",), ("*",), ("2*", "2?"), ()):
+        assert denial(DialRules(allow=allow), number=number) == "number_not_allowed"
+
+
+def test_how_long_a_number_may_be() -> None:
+    """Twenty digits, unless the configuration says otherwise; a pattern without a star has a length."""
+    longest = "00" + "2" * 18
+    assert denial(DialRules(), number=longest) == denial(DialRules(), number="+" + "2" * 18) == "ok"
+    assert denial(DialRules(), number=longest + "2") == "number_not_allowed"
+    assert denial(DialRules(longest=21), number=longest + "2") == "ok"
+    assert denial(DialRules(longest=5), number="222222") == "number_not_allowed"
+    assert denial(DialRules(allow=("2?",)), number="222") == "number_not_allowed"
+
+
+SPELLINGS = ["{}", " {}", "0{}", "0-{}", "(0){}", "00{}", "+{}", "0049{}", "+49 {}", "+49 (0) {}", "00049{}"]
+CODED = ["*31#{}", "#31#0{}", "{}#", "{}*", "{}#5", "*{}", "*21*0{}#"]
+
+
+@pytest.mark.parametrize("spelling", [*SPELLINGS, *CODED])
+@pytest.mark.parametrize("service", sorted(dialling.EMERGENCY))
+def test_an_emergency_number_must_be_named(service: str, spelling: str) -> None:
+    """No wildcard lets it through, in no spelling; the same digits written out in the list do."""
+    number = spelling.format(service)
+    written = normal(number).replace("*", "[*]")
+    wide = ("*", "?" * 3, "0*", "[*]*[*]*#", "[*]*#*", "#*#*", "*#", "*[*]", "*#?", "[*]*")
+
+    assert denial(DialRules(), number=number) == "number_not_allowed"
+    assert denial(DialRules(allow=wide), number=number) == "number_not_allowed"
+    nearly = pattern(written.replace(service, f"{service[:-1]}[0-9]"))
+    assert denial(DialRules(allow=(nearly,)), number=number) == "number_not_allowed"
+    assert denial(DialRules(allow=(pattern(written),)), number=number) == "ok"
+    assert denial(DialRules(allow=(pattern(written),), deny=("*",)), number=number) == "number_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "number", ["1123", "2110", "0911 12345", "0999123", "+49 911 1234", "0110110", "11", "0049"]
+)
+def test_what_only_looks_like_one(number: str) -> None:
+    """Extensions and area codes that hold the digits are ordinary numbers."""
+    assert denial(DialRules(), number=number) == "ok"
+
+
+def test_emergency_numbers_and_outside_lines_of_an_installation() -> None:
+    """Both can be set; an extension with such a number is one too, however it is reached."""
+    swiss = DialRules(emergency=dialling.EMERGENCY | {"144"}, outside_line=("9", "77"))
+    people = (*PEOPLE, user("g-144", "Ward", number="144", type="ep"))
+    state = History().start(*people).state
+
+    for number in ("144", "9144", "77144", "977144", "9112"):
+        assert denial(swiss, number=number) == "number_not_allowed"
+    assert denial(swiss, number="0144") == denial(DialRules(), number="144") == "ok"
+    assert denial(DialRules(outside_line=()), number="0112") == "ok"
+    assert denial(DialRules(outside_line=(), emergency=frozenset()), number="112") == "ok"
+    assert denial(swiss, state=state, to_user="ward") == "number_not_allowed"
+    assert denial(replace(swiss, allow=("144",)), state=state, name="Ward") == "ok"
+
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "user": st.sampled_from([*STATE.topics.values(), "zoe", ""]),
+        "number": st.text("0129+*#() -", max_size=30),
+        "to_user": st.sampled_from([*STATE.topics.values(), "zoe", ""]),
+        "name": st.sampled_from([*(each.name for each in FOLK), "Hidden Phone", "x", ""]),
+        "from_number": st.text("012+*#", max_size=9),
+        "facility": st.integers(0, 999),
+    },
+)
+
+
+@settings(max_examples=400)
+@given(FIELDS, st.lists(st.sampled_from(["2?", "0*", "[*]21#", "112", "*"]), max_size=3))
+def test_nothing_passes_that_the_rules_do_not_name(fields: Fields, allow: list[str]) -> None:
+    """The decision is total, and what it lets through is a phone, with a number that fits, and code 0."""
+    rules = DialRules(allow=tuple(allow))
+    wanted = dialling.target_of(VERBS["call"].fields, fields, STATE)
+    assert wanted is not None
+    if dialling.may_dial(wanted, rules) is not None:
+        return
+    assert not any(wanted.facilities)
+    assert wanted.from_numbers == wanted.unknown == wanted.strangers == ()
+    assert {each.type for each in (*wanted.callers, *wanted.callees)} <= {"ep"}
+    assert not {normal(number) for number in wanted.numbers} & {"110", "0112", "00112", "0049110"}
+    assert all(len(normal(number)) <= dialling.LONGEST for number in wanted.numbers)
+    if "112" not in allow:
+        assert "112" not in {normal(number) for number in wanted.numbers}
