@@ -23,7 +23,7 @@ from bridge.errors import ConfigError
 from bridge.link.commander import CommandSettings
 from bridge.link.link import Link, LinkSettings
 from bridge.link.store import Store
-from bridge.mqtt.dialer import Door
+from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.settings import BrokerSettings
 from bridge.net.executor import DaemonExecutor
 from bridge.net.tls import TlsSettings, context
@@ -58,7 +58,7 @@ class Builder:
         return Link(
             self._link_settings(pbx),
             self._open_pbx(pbx, observer.asked),
-            Door(self.broker(pbx)),
+            Dialer(self.broker(pbx)),
             observer=observer,
             epoch=clock.new_epoch(secrets.randbits(32)),
             clock=clock.now,

@@ -9,7 +9,7 @@ BACK_S = 600.0
 """How long we stand back for an answer that anybody could give, and how long then we do not."""
 
 
-class Rivalry:
+class Takeover:
     """What the ends of our sessions tell."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Rivalry:
         self._last_end_s: float | None = None
         self._back_since_s: float | None = None
 
-    def ended(self, now_s: float, *, taken_over: bool) -> None:
+    def session_ended(self, now_s: float, *, taken_over: bool) -> None:
         """A session that was up has ended."""
         soon = self._last_end_s is not None and now_s - self._last_end_s < WINDOW_S
         self._last_end_s = now_s
@@ -32,6 +32,6 @@ class Rivalry:
             self._back_since_s = now_s
         return now_s - self._back_since_s < BACK_S
 
-    def nobody_there(self) -> None:
+    def no_other_bridge(self) -> None:
         """We looked and no other bridge answers, or we could not look and have been let in."""
         self.suspected = False

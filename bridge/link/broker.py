@@ -20,7 +20,7 @@ from bridge.core.outbox import SET_ASIDE_S
 from bridge.core.records import UserRecord
 from bridge.core.restore import Memory
 from bridge.core.retained import Retained
-from bridge.core.takeover import Rivalry
+from bridge.core.takeover import Takeover
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, StandsBack, TakenOver, Unreachable
 from bridge.link.mirror import Publisher
@@ -28,7 +28,7 @@ from bridge.link.recall import Recall
 from bridge.link.supervise import Up
 from bridge.mqtt.client import Connection
 from bridge.mqtt.encode import encode, packet_size
-from bridge.mqtt.probe import Found
+from bridge.mqtt.probe import ProbeResult
 from bridge.mqtt.readback import read_back
 from bridge.mqtt.session import BrokerSession, hears_itself
 from bridge.ops.observer import Observer
@@ -42,18 +42,18 @@ SMALL_BYTES = 1024
 Arrived = Callable[[Incoming], None]
 
 
-class Door(Protocol):
+class Dialer(Protocol):
     """The way to the broker."""
 
     def open(self, will: Message, attempt: int) -> AbstractAsyncContextManager[Connection]:
         """A connection that the broker has accepted; more patient with each attempt. Raises a LinkError."""
         ...
 
-    async def find_rival(self, topics: Topics) -> Found:
+    async def probe(self, topics: Topics) -> ProbeResult:
         """Find out whether another bridge serves this PBX. Raises a LinkError."""
         ...
 
-    def answer_rival(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
+    def answer_probe(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """Answer another bridge that asks the same of us; False for any other message."""
         ...
 
@@ -63,7 +63,7 @@ class BrokerSide:
 
     def __init__(
         self,
-        door: Door,
+        dialer: Dialer,
         publisher: Publisher,
         memory: Memory,
         *,
@@ -77,14 +77,14 @@ class BrokerSide:
         self._open = asyncio.Event()
         self._recall: Recall | None = None
         self.inbound_dropped: Counter[str] = Counter()
-        self._door = door
+        self._dialer = dialer
         self._publisher = publisher
         self._memory = memory
         self._observer = observer
         self._clock = clock
         self._arrived = arrived
         self._progress = progress
-        self._rivalry = Rivalry()
+        self._takeover = Takeover()
         self._session: BrokerSession | None = None
         self._connection: Connection | None = None
         self._effect: Effect | None = None
@@ -138,9 +138,9 @@ class BrokerSide:
     async def session(self, attempt: int, up: Up) -> None:
         """One session, until it breaks. Raises the LinkError that says why."""
         topics = self._publisher.topics
-        await self._look_for_rivals(topics)
-        async with self._door.open(Message(topics.state, "offline", retain=True), attempt) as connection:
-            self._rivalry.nobody_there()
+        await self._probe_for_another_bridge(topics)
+        async with self._dialer.open(Message(topics.state, "offline", retain=True), attempt) as connection:
+            self._takeover.no_other_bridge()
             for sentence in connection.limits.lacks:
                 self._observer.limited(sentence)
             if not self.remembers.is_set():
@@ -226,24 +226,24 @@ class BrokerSide:
         connection.unsubscribe([asked])
         return True
 
-    async def _look_for_rivals(self, topics: Topics) -> None:
-        if not self._rivalry.suspected:
+    async def _probe_for_another_bridge(self, topics: Topics) -> None:
+        if not self._takeover.suspected:
             return
         try:
-            found = await self._door.find_rival(topics)
+            found = await self._dialer.probe(topics)
         except LinkError:  # another client id is not let in; or nobody is, as the connection will say
             return
-        anybody = found is Found.ANYBODY and self._rivalry.may_stand_back(self._clock().monotonic_s)
-        if found is Found.BRIDGE or anybody:
+        anybody = found is ProbeResult.ANYBODY and self._takeover.may_stand_back(self._clock().monotonic_s)
+        if found is ProbeResult.BRIDGE or anybody:
             raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
-        if found is not Found.NOBODY:
+        if found is not ProbeResult.NOBODY:
             self._observer.impostor()
-        self._rivalry.nobody_there()
+        self._takeover.no_other_bridge()
 
     def _note_end(self, error: LinkError) -> None:
         taken_over = isinstance(error, TakenOver)
         if taken_over or isinstance(error, SessionLost):
-            self._rivalry.ended(self._clock().monotonic_s, taken_over=taken_over)
+            self._takeover.session_ended(self._clock().monotonic_s, taken_over=taken_over)
         if taken_over:
             self._publisher.contested()
 
@@ -327,7 +327,7 @@ class BrokerSide:
         is_empty = not incoming.payload and not incoming.retain
         if is_empty and self._echoes.is_echo(incoming.topic, now_s):
             return
-        if not self._door.answer_rival(incoming, topics, self._publisher.reply):
+        if not self._dialer.answer_probe(incoming, topics, self._publisher.reply):
             self._arrived(incoming)
 
     def sent(self, topic: str) -> None:

@@ -23,7 +23,7 @@ from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
 from bridge.core.topics import Topics
 from bridge.errors import Crashed
-from bridge.link.broker import BrokerSide, Door
+from bridge.link.broker import BrokerSide, Dialer
 from bridge.link.commander import Commander, CommandSettings
 from bridge.link.mirror import REJECTED, STOPPED, Publisher
 from bridge.link.recall import list_users
@@ -55,7 +55,7 @@ class Link:
         self,
         settings: LinkSettings,
         open_pbx: OpenPbx,
-        door: Door,
+        dialer: Dialer,
         *,
         observer: Observer,
         epoch: str,
@@ -83,7 +83,7 @@ class Link:
             journal=journal,
         )
         self._commander = self._new_commander(settings.commands)
-        self._broker = self._new_broker_side(door)
+        self._broker = self._new_broker_side(dialer)
         journal.on_kept(self._wake)
 
     def _new_commander(self, settings: CommandSettings) -> Commander:
@@ -98,9 +98,9 @@ class Link:
             journal=self._journal,
         )
 
-    def _new_broker_side(self, door: Door) -> BrokerSide:
+    def _new_broker_side(self, dialer: Dialer) -> BrokerSide:
         return BrokerSide(
-            door,
+            dialer,
             self.publisher,
             self._restore(),
             observer=self._observer,

@@ -7,15 +7,15 @@ from dataclasses import replace
 from bridge.core.message import Incoming, Message
 from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.probe import Found, Rivals
+from bridge.mqtt.probe import BridgeProbe, ProbeResult
 from bridge.mqtt.settings import BrokerSettings
 
 
-class Door:
+class Dialer:
     """Opens connections to one broker and remembers how it took us, so that nothing is tried in vain."""
 
     def __init__(self, settings: BrokerSettings) -> None:
-        self._rivals = Rivals(settings.client_id, settings.password or "")
+        self._probe = BridgeProbe(settings.client_id, settings.password or "")
         self._configured = settings
         self._settings = settings
         self._will: Message | None = None
@@ -40,10 +40,10 @@ class Door:
         longest_s = connection.settings.connect_timeout_s
         return replace(configured, connect_timeout_s=longest_s, trial_s=longest_s) if slow else configured
 
-    async def find_rival(self, topics: Topics) -> Found:
-        """See rival.py. Raises what `connect` raises, if only because another client id is not let in."""
-        return await self._rivals.find(self._settings, topics)
+    async def probe(self, topics: Topics) -> ProbeResult:
+        """Ask whether another bridge serves this PBX. Raises what `connect` raises."""
+        return await self._probe.find(self._settings, topics)
 
-    def answer_rival(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
-        """See rival.py."""
-        return self._rivals.answer(incoming, topics, send)
+    def answer_probe(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
+        """Answer the question of another bridge; False for any other message."""
+        return self._probe.answer(incoming, topics, send)

@@ -26,7 +26,7 @@ ANSWERED_AT_MOST = 100
 VERB = "ping"
 
 
-class Found(Enum):
+class ProbeResult(Enum):
     """What was found on the bus. `UNPROVEN`: an answer without proof; anybody can give one.
 
     `ANYBODY`: an answer where the bridge has no password, so that there is no proof.
@@ -38,7 +38,7 @@ class Found(Enum):
     BRIDGE = "bridge"
 
 
-class Rivals:
+class BridgeProbe:
     """Our side of the recognition of another bridge for one PBX. `password`: for the broker, or empty."""
 
     def __init__(self, client_id: str, password: str) -> None:
@@ -48,7 +48,7 @@ class Rivals:
         self._making: asyncio.Future[bytes] | None = None
         self._answered: OrderedDict[str, None] = OrderedDict()
 
-    async def find(self, settings: BrokerSettings, topics: Topics) -> Found:
+    async def find(self, settings: BrokerSettings, topics: Topics) -> ProbeResult:
         """Ask, under a client id of our own, so that nobody is thrown out. Raises what `connect` raises."""
         try:
             key = self._key or await self._make_key()
@@ -57,19 +57,19 @@ class Rivals:
         question = proof.question(key, secrets.token_bytes(proof.NONCE_BYTES))
         name = f"probe-{secrets.token_hex(8)}"
         will = Message(topics.response(VERB), {"id": name, "status": "gone"})
-        found = Found.NOBODY
+        found = ProbeResult.NOBODY
         async with connect(settings.with_client_id(f"{settings.client_id}-{name}"), will) as connection:
             with contextlib.suppress(LinkError):
                 await connection.subscribe([Subscription(topics.response(VERB))])
                 for _ in range(ASKED):
-                    if found is Found.BRIDGE:
+                    if found is ProbeResult.BRIDGE:
                         break
                     connection.publish(Message(f"{topics.root}/command/{VERB}", {"id": question}))
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(ANSWER_S):
-                            while found is not Found.BRIDGE:
+                            while found is not ProbeResult.BRIDGE:
                                 found = await _next_answer(connection, key, question)
-        return found if self._password or found is Found.NOBODY else Found.ANYBODY
+        return found if self._password or found is ProbeResult.NOBODY else ProbeResult.ANYBODY
 
     def answer(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """Answer if this is another bridge's question; False: it is a command like any other.
@@ -124,9 +124,13 @@ def _read(payload: bytes) -> object:
         return None
 
 
-async def _next_answer(connection: Connection, key: bytes, question: str) -> Found:
+async def _next_answer(connection: Connection, key: bytes, question: str) -> ProbeResult:
     """Wait for the next reply to our question."""
     while True:
         reply = _read((await connection.incoming.get()).payload)
         if isinstance(reply, dict) and reply.get("id") == question and "verb" in reply:
-            return Found.BRIDGE if proof.proves(key, question, reply.get("proof")) else Found.UNPROVEN
+            return (
+                ProbeResult.BRIDGE
+                if proof.proves(key, question, reply.get("proof"))
+                else ProbeResult.UNPROVEN
+            )

@@ -29,7 +29,7 @@ BACKLOG_TOPICS, BACKLOG_BYTES = 50_000, 2**23
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ReadBack:
     """Whether our own state topic was retained, and how many foreign topics were cleared.
 
     `marked`: our own word came back too. Without it a broker may have dropped what its queue could not hold.
@@ -40,7 +40,7 @@ class Found:
     marked: bool
 
 
-async def read_back(connection: Connection, topics: Topics, retained: Retained) -> Found:
+async def read_back(connection: Connection, topics: Topics, retained: Retained) -> ReadBack:
     """Let `retained` judge what an earlier run published.
 
     QoS 0: Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1, and no
@@ -56,7 +56,7 @@ async def read_back(connection: Connection, topics: Topics, retained: Retained) 
             complete = await reading.finish(end_s)
             connection.unsubscribe([each.topic_filter for each in filters])
             if complete:
-                return Found(reading.was_here, reading.cleared, reading.marked)
+                return ReadBack(reading.was_here, reading.cleared, reading.marked)
 
 
 class _Reading:

@@ -1,4 +1,4 @@
-"""Drills with a hostile or a poor environment: full disks, few descriptors, garbage, old commands, rivals."""
+"""Drills with a hostile or a poor environment: full disks, few descriptors, garbage, second bridges."""
 
 import asyncio
 import json

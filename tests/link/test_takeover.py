@@ -17,10 +17,10 @@ from structlog.typing import EventDict
 
 from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.proof import NONCE_BYTES, key_of, question
-from bridge.core.takeover import WINDOW_S, Rivalry
+from bridge.core.takeover import WINDOW_S, Takeover
 from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.probe import ANSWERED_AT_MOST, Found, Rivals
+from bridge.mqtt.probe import ANSWERED_AT_MOST, BridgeProbe, ProbeResult
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
@@ -157,12 +157,12 @@ async def only_for(client_id: str, port: int) -> AsyncIterator[tuple[int, list[b
 
 async def test_only_a_bridge_with_the_same_password_counts(broker: Mosquitto) -> None:
     """It answers one that asks; not one with other passwords, nor the same question twice."""
-    ours, same, other = (Rivals("id", password) for password in ("a", "a", "b"))
+    ours, same, other = (BridgeProbe("id", password) for password in ("a", "a", "b"))
     topics = Topics("innovaphone", "hq")
     settings = BrokerSettings("127.0.0.1", broker.port, "id")
-    assert await ours.find(settings, topics) is Found.NOBODY
-    for rival, found in ((same, Found.BRIDGE), (other, Found.NOBODY)):
-        async with answering(rival, settings, topics) as questions:
+    assert await ours.find(settings, topics) is ProbeResult.NOBODY
+    for asked_one, found in ((same, ProbeResult.BRIDGE), (other, ProbeResult.NOBODY)):
+        async with answering(asked_one, settings, topics) as questions:
             assert await ours.find(settings, topics) is found
             assert len(questions) <= 2
     asked = Incoming("innovaphone/hq/command/ping", questions[-1].payload)
@@ -183,43 +183,45 @@ async def test_only_a_bridge_with_the_same_password_counts(broker: Mosquitto) ->
 async def test_without_a_password_there_is_no_proof(broker: Mosquitto) -> None:
     """Whoever answers may be a bridge, or not."""
     topics, settings = Topics("innovaphone", "hq"), BrokerSettings("127.0.0.1", broker.port, "id")
-    ours, same = Rivals("id", ""), Rivals("id", "")
-    assert await ours.find(settings, topics) is Found.NOBODY
+    ours, same = BridgeProbe("id", ""), BridgeProbe("id", "")
+    assert await ours.find(settings, topics) is ProbeResult.NOBODY
     async with answering(same, settings, topics):
-        assert await ours.find(settings, topics) is Found.ANYBODY
+        assert await ours.find(settings, topics) is ProbeResult.ANYBODY
 
 
 def test_two_bridges_without_a_password_take_turns() -> None:
     """An answer without proof keeps us away for ten minutes, then not for ten."""
-    rivalry = Rivalry()
-    asked = [rivalry.may_stand_back(60.0 * minute) for minute in range(5, 45)]
+    takeover = Takeover()
+    asked = [takeover.may_stand_back(60.0 * minute) for minute in range(5, 45)]
     assert asked == ([True] * 10 + [False] * 10) * 2
 
 
 def test_memory_of_questions_is_bounded() -> None:
     """A bridge that asks for ever costs nothing more than the last hundred."""
-    rivals = Rivals("id", "a")
-    rivals._key = key = key_of("a", "id")
+    probe = BridgeProbe("id", "a")
+    probe._key = key = key_of("a", "id")
     topics, sent = Topics("innovaphone", "hq"), list[Message]()
     for number in range(ANSWERED_AT_MOST + 50):
         asked = json.dumps({"id": question(key, number.to_bytes(NONCE_BYTES, "big"))}).encode()
-        assert rivals.answer(Incoming("innovaphone/hq/command/ping", asked), topics, sent.append)
-    assert len(rivals._answered) == ANSWERED_AT_MOST
+        assert probe.answer(Incoming("innovaphone/hq/command/ping", asked), topics, sent.append)
+    assert len(probe._answered) == ANSWERED_AT_MOST
 
 
 @asynccontextmanager
-async def answering(rival: Rivals, settings: BrokerSettings, topics: Topics) -> AsyncIterator[list[Incoming]]:
+async def answering(
+    other: BridgeProbe, settings: BrokerSettings, topics: Topics
+) -> AsyncIterator[list[Incoming]]:
     """Another bridge as far as questions go; those that it heard."""
     questions, sent = list[Incoming](), list[Message]()
 
     async def serve(connection: Connection) -> None:
         while True:
             questions.append(await connection.incoming.get())
-            rival.answer(questions[-1], topics, sent.append)
+            other.answer(questions[-1], topics, sent.append)
             while sent:
                 connection.publish(sent.pop())
 
-    async with connect(settings.with_client_id("rival"), Message("t/will", None)) as connection:
+    async with connect(settings.with_client_id("other"), Message("t/will", None)) as connection:
         await connection.subscribe([Subscription(f"{topics.root}/command/ping")])
         serving = asyncio.create_task(serve(connection))
         yield questions
@@ -297,11 +299,11 @@ async def test_a_strangers_offline_is_put_right(
         ([(0.0, True), (10 * WINDOW_S, False)], True),
     ],
 )
-def test_when_a_rival_is_suspected(ends: list[tuple[float, bool]], *, suspected: bool) -> None:
+def test_when_another_bridge_is_suspected(ends: list[tuple[float, bool]], *, suspected: bool) -> None:
     """At once when the broker says so; else at the second end within a minute; not after a look."""
-    rivalry = Rivalry()
+    takeover = Takeover()
     for at_s, taken_over in ends:
-        rivalry.ended(at_s, taken_over=taken_over)
-    assert rivalry.suspected is suspected
-    rivalry.nobody_there()
-    assert rivalry.suspected is False
+        takeover.session_ended(at_s, taken_over=taken_over)
+    assert takeover.suspected is suspected
+    takeover.no_other_bridge()
+    assert takeover.suspected is False

@@ -14,7 +14,7 @@ from bridge.core.message import Message, Subscription
 from bridge.demo.broker import _amqtt
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.dialer import Door
+from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.encode import encode
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port
@@ -51,13 +51,13 @@ async def test_falls_back_to_an_old_broker() -> None:
     """Amqtt speaks 3.1.1 only and is silent to MQTT 5, as a slow broker is: 5 is tried each time."""
     port = free_port()
     async with _amqtt(port):
-        door = Door(settings(port))
-        async with door.open(WILL) as connection:
+        dialer = Dialer(settings(port))
+        async with dialer.open(WILL) as connection:
             assert connection.protocol == "3.1.1"
             await connection.subscribe([Subscription("t/+", retain_handling=2)])
             await connection.publish(Message("t/a", "x"))
             assert (await connection.incoming.get()).payload == b"x"
-        async with door.open(WILL) as connection:
+        async with dialer.open(WILL) as connection:
             assert connection.protocol == "3.1.1"
         with pytest.raises(LinkError):
             async with connect(settings(port, protocol="5", connect_timeout_s=0.5), WILL):

@@ -14,7 +14,7 @@ import pytest
 from bridge.core.message import Message
 from bridge.errors import SessionLost, Unreachable
 from bridge.mqtt.client import Connection, connect
-from bridge.mqtt.dialer import Door
+from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually
 from tests.kit.network import CLEAR, HOLDING
@@ -60,16 +60,16 @@ def sockets() -> int:
 
 async def test_a_proxy_without_its_broker_heals(broker: Mosquitto, proxy: Proxy) -> None:
     """A balancer accepts and closes while the broker restarts: no reason to wait for a human."""
-    door = Door(settings(proxy.port))
-    async with door.open(WILL) as connection:
+    dialer = Dialer(settings(proxy.port))
+    async with dialer.open(WILL) as connection:
         assert connection.protocol == "5"
     await broker.kill()
     for _ in range(2):
         with pytest.raises(Unreachable, match="closed the connection at once"):
-            async with door.open(WILL):
+            async with dialer.open(WILL):
                 pass
     await broker.start()
-    async with door.open(WILL) as connection:
+    async with dialer.open(WILL) as connection:
         assert connection.protocol == "5"
 
 

@@ -10,7 +10,7 @@ import structlog
 from bridge.core.message import BrokerLimits, Message
 from bridge.errors import LinkError, Rejected, Unreachable
 from bridge.mqtt.client import connect
-from bridge.mqtt.dialer import Door
+from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
@@ -39,14 +39,14 @@ async def test_the_will_is_lowered_until_it_is_taken(
 ) -> None:
     """As little as possible, and the next connection starts with it."""
     async with Peer(habits) as peer:
-        door = Door(settings(peer, protocol))
-        async with door.open(WILL) as connection:
+        dialer = Dialer(settings(peer, protocol))
+        async with dialer.open(WILL) as connection:
             assert (connection.will.qos, connection.will.retain) == taken
             if protocol == "3.1.1":
                 lowest = 2 if taken[0] else 0
                 assert connection.limits == BrokerLimits(maximum_qos=lowest, retain_available=taken[1])
         before = len(peer.connects)
-        async with door.open(WILL) as connection:
+        async with dialer.open(WILL) as connection:
             assert (connection.will.qos, connection.will.retain) == taken
         assert len(peer.connects) == before + 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.message import Message
 from bridge.errors import Unreachable
-from bridge.mqtt.dialer import Door
+from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.settings import LONGEST_S, BrokerSettings
 from bridge.sim.pbx import SimPbx
 from tests.bus import eventually
@@ -25,16 +25,16 @@ def settings(peer: Peer) -> BrokerSettings:
 async def test_after_a_fall_back_by_silence_5_is_tried_again() -> None:
     """Whatever made the broker silent may be over; a broker that says that it is old is not asked again."""
     async with Peer(Habits(connack_s=None)) as peer:
-        door = Door(settings(peer))
-        opening = asyncio.create_task(door.open(WILL, 2).__aenter__())
+        dialer = Dialer(settings(peer))
+        opening = asyncio.create_task(dialer.open(WILL, 2).__aenter__())
         await eventually(lambda: [each.level for each in peer.connects] == [5, 4], "3.1.1 is tried")
         peer.habits = Habits()
         old = await opening
         assert old.protocol == "3.1.1"
         await old.close()
-        async with door.open(WILL) as connection:
+        async with dialer.open(WILL) as connection:
             assert connection.protocol == "5"
-        async with door.open(WILL) as connection:
+        async with dialer.open(WILL) as connection:
             assert connection.protocol == "5"
     assert [each.level for each in peer.connects] == [5, 4, 5, 5]
 
@@ -42,14 +42,14 @@ async def test_after_a_fall_back_by_silence_5_is_tried_again() -> None:
 async def test_a_slow_broker_gets_more_time_and_keeps_it() -> None:
     """Each attempt waits longer; once that was enough, MQTT 5 gets as long at the next connection."""
     async with Peer(Habits(connack_s=0.6)) as peer:
-        door = Door(settings(peer))
+        dialer = Dialer(settings(peer))
         for attempt in (0, 1):
             with pytest.raises(Unreachable, match="did not answer in time"):
-                async with door.open(WILL, attempt):
+                async with dialer.open(WILL, attempt):
                     pass
-        async with door.open(WILL, 2) as connection:
+        async with dialer.open(WILL, 2) as connection:
             assert connection.protocol == "3.1.1"
-        async with door.open(WILL) as connection:
+        async with dialer.open(WILL) as connection:
             assert connection.protocol == "5"
 
 
