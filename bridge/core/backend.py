@@ -3,7 +3,7 @@
 No implementation here: link.py sees only this, and pbx/session.py speaks SOAP behind it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,8 +28,8 @@ class PbxEvents(Protocol):
         """A session is open; the list of users follows."""
         ...
 
-    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
-        """Users or legs changed; `follows` tells whose leg a record is (handle to guid)."""
+    def reported(self, batch: Batch) -> None:
+        """Users changed, or legs of users whose calls are monitored."""
         ...
 
     def settled(self, guid: str) -> None:

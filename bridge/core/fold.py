@@ -10,7 +10,6 @@ from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxSta
 from bridge.core.outcome import judge, terminal_event
 from bridge.core.records import Batch, CallState, LegRecord, UserRecord
 
-Follows = Mapping[int, str]
 PLACED_KEPT = 256
 OVERDUE_S = 3600.0
 """Where a user has too many calls, the end of one that began earlier than this is taken as lost."""
@@ -26,18 +25,15 @@ def begin(state: PbxState) -> PbxState:
     return replace(state, calls=unconfirmed, placed={}, unseen=known, torn=False, unsettled=known)
 
 
-def fold(
-    state: PbxState, batch: Batch, follows: Follows, scope: Scope, now: Instant
-) -> tuple[PbxState, Changes]:
-    """Apply one Poll reply. `follows` tells whose leg a record is: session handle to guid."""
+def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
+    """Apply one batch of records."""
     draft = Draft(state, scope, now)
     draft.torn = draft.torn or bool(batch.unreadable)
     for record in batch.users:
         _see_user(draft, record)
     for leg, ends_next in _with_ends(batch.legs):
-        guid = follows.get(leg.follow, "")
-        if guid in draft.users and scope.follows(draft.users[guid].record):
-            _see_leg(draft, guid, leg, ends_next=ends_next)
+        if leg.user in draft.users and scope.follows(draft.users[leg.user].record):
+            _see_leg(draft, leg.user, leg, ends_next=ends_next)
     if batch.list_complete:
         _complete(draft)
     return draft.finish()
@@ -162,10 +158,10 @@ def _complete(draft: Draft) -> None:
 
 def _with_ends(records: tuple[LegRecord, ...]) -> list[tuple[LegRecord, bool]]:
     """Each record, and whether the next one of its leg is the end of it."""
-    ends: dict[tuple[int, int], bool] = {}
+    ends: dict[tuple[str, int], bool] = {}
     backwards = []
     for record in reversed(records):
-        key = record.follow, record.leg
+        key = record.user, record.leg
         backwards.append((record, ends.get(key, False)))
         ends[key] = record.ended
     return backwards[::-1]

@@ -78,13 +78,13 @@ class UserRecord:
 
 @dataclass(frozen=True, slots=True)
 class LegRecord:
-    """One leg of one followed user as the PBX reports it now.
+    """One leg of one monitored user as the PBX reports it now.
 
-    `follow` and `leg` are handles, valid in one PBX session only. `to_user` is the PBX's view:
-    the leg goes from the PBX to the user. `ended` comes once and is the last of the leg.
+    `user` is the user's guid. `leg` is a handle, valid in one PBX session only. `to_user` is the PBX's
+    view: the leg goes from the PBX to the user. `ended` comes once and is the last of the leg.
     """
 
-    follow: int
+    user: str
     leg: int
     state: CallState = CallState.SETUP
     ended: bool = False

@@ -5,7 +5,7 @@ Shares nothing with another link. Knows neither SOAP nor paho: sessions are open
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from random import random
@@ -214,10 +214,10 @@ class Link:
         self._observer.polling()
         self.publisher.began(about)
 
-    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+    def reported(self, batch: Batch) -> None:
         """Users or legs changed (PbxEvents)."""
         before = self.publisher.state
-        changes = self.publisher.reported(batch, follows)
+        changes = self.publisher.reported(batch)
         self._follow(batch)
         for guid, ids in fold.gone_quiet(before, self.publisher.state, batch).items():
             loop = asyncio.get_running_loop()

@@ -153,9 +153,9 @@ class Publisher:
         self._forget_handles()
         self.set_status(SYNCING, "reading the list of users")
 
-    def reported(self, batch: Batch, follows: Mapping[int, str]) -> Changes:
+    def reported(self, batch: Batch) -> Changes:
         """Fold one batch and tell what it changed."""
-        transition = fold.fold(self.state, batch, follows, self.scope, self._clock())
+        transition = fold.fold(self.state, batch, self.scope, self._clock())
         self._note_wanted(batch, transition[0])
         changes = self._apply(transition)
         if batch.list_complete:

@@ -5,7 +5,7 @@ For brokers that keep messages but do not deliver them to wildcards: the PBX is 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bridge.core.backend import About, PbxSession
 from bridge.core.message import Incoming, Subscription
@@ -31,9 +31,8 @@ class Listener:
     def began(self, about: About) -> None:
         """See PbxEvents."""
 
-    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+    def reported(self, batch: Batch) -> None:
         """See PbxEvents."""
-        del follows
         for record in batch.users:
             if len(self.records) < self._most or record.guid in self.records:
                 self.records[record.guid] = record

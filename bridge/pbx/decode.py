@@ -5,6 +5,7 @@ came, blanks at their ends too: the PBX knows its objects by them.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -28,6 +29,14 @@ LONGEST_TEXT = 1024
 LONGEST_LIST, ITEM_COSTS = 32_768, 16
 """All groups or addresses of a user, in characters, with what each costs besides: some 1,000."""
 LONGEST_NUMBER, LARGEST = 20, 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class HeardLeg:
+    """A leg as a Poll reply has it: its user is a handle of the session, and the record has no guid yet."""
+
+    user_handle: int
+    record: LegRecord
 
 
 def user_record(element: etree._Element) -> UserRecord | None:
@@ -58,7 +67,7 @@ def user_record(element: etree._Element) -> UserRecord | None:
     )
 
 
-def leg_record(element: etree._Element) -> LegRecord:
+def heard_leg(element: etree._Element) -> HeardLeg:
     """A leg. State bits as in wire reference 10.2, unknown ones masked away; parties as in 10.3."""
     fields = _children(element)
     bits = _number(fields, "state")
@@ -67,8 +76,8 @@ def leg_record(element: etree._Element) -> LegRecord:
     taken_from = parties.get("ct")
     picked_up = "picking" in parties
     cause, uui = info.get("cause"), info.get("uui")
-    return LegRecord(
-        follow=_number(fields, "user"),
+    record = LegRecord(
+        user="",
         leg=_number(fields, "call"),
         state=_STATES.get(bits & _STATE_MASK, CallState.SETUP),
         ended=_word(fields, "active") in {"false", "0"},
@@ -88,6 +97,7 @@ def leg_record(element: etree._Element) -> LegRecord:
         uui=unquote(uui[1]) if uui and uui[1] else None,
         released_by=_released_by(bits & _STATE_MASK, _word(fields, "msg")),
     )
+    return HeardLeg(_number(fields, "user"), record)
 
 
 def _released_by(state: int, message: str) -> Side | None:

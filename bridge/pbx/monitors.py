@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bridge.core.records import LegRecord
+from bridge.pbx.decode import HeardLeg
 
 EARLY_AT_MOST = 1000
 AGAIN_FIRST_S, AGAIN_LONGEST_S = 5.0, 600.0
@@ -30,14 +31,14 @@ class Follows:
     """
 
     def __init__(self) -> None:
-        self.by_handle: dict[int, str] = {}
+        self._guids: dict[int, str] = {}
         self._handles: dict[str, int] = {}
         self._wanted: dict[str, str] = {}
         self._urgent: dict[str, str] = {}
         self._refused: dict[str, _Refusal] = {}
         self._surplus: list[int] = []
         self._asking = self._given_up = ""
-        self._early: list[LegRecord] = []
+        self._early: list[HeardLeg] = []
 
     def want(self, guid: str, name: str, *, urgent: bool) -> bool:
         """Note a user to follow; False when it is followed already, or noted, or refused under this name."""
@@ -61,7 +62,7 @@ class Follows:
         handle = self._handles.pop(guid, None)
         if handle is None:
             return False
-        del self.by_handle[handle]
+        del self._guids[handle]
         self._surplus.append(handle)
         return True
 
@@ -110,15 +111,20 @@ class Follows:
             self._surplus.append(handle)
             return ()
         self._refused.pop(guid, None)
-        self.by_handle[handle] = guid
+        self._guids[handle] = guid
         self._handles[guid] = handle
-        mine = tuple(leg for leg in self._early if leg.follow == handle)
-        self._early = [leg for leg in self._early if leg.follow != handle]
+        mine = self.resolved(leg for leg in self._early if leg.user_handle == handle)
+        self._early = [leg for leg in self._early if leg.user_handle != handle]
         return mine
 
-    def keep_early(self, legs: Iterable[LegRecord]) -> None:
+    def resolved(self, legs: Iterable[HeardLeg]) -> tuple[LegRecord, ...]:
+        """The legs of the users who are followed, each with its user's guid."""
+        known = ((leg.record, self._guids.get(leg.user_handle)) for leg in legs)
+        return tuple(replace(record, user=guid) for record, guid in known if guid is not None)
+
+    def keep_early(self, legs: Iterable[HeardLeg]) -> None:
         """Let the legs of unknown handles wait; the oldest go when there are too many."""
-        self._early.extend(leg for leg in legs if leg.follow not in self.by_handle)
+        self._early.extend(leg for leg in legs if leg.user_handle not in self._guids)
         del self._early[:-EARLY_AT_MOST]
 
     def forget_early(self) -> None:

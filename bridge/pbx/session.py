@@ -15,7 +15,7 @@ from bridge.errors import CommandError, LinkError, Rejected, SessionLost
 from bridge.pbx.client import Client, Following, Ticket
 from bridge.pbx.monitors import Follows
 from bridge.pbx.together import until_one_ends
-from bridge.pbx.wire import decode_poll
+from bridge.pbx.wire import PollSlice, decode_poll
 
 QUICK_S = 1.0
 DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
@@ -161,9 +161,9 @@ class Session:
             seconds = _now() - started
             await self._let_commands_place()
             empty = True
-            for batch in decode_poll(body):
-                empty = empty and not batch
-                self._report(batch, events)
+            for part in decode_poll(body):
+                empty = empty and not part
+                self._report(part, events)
                 await asyncio.sleep(0)
             await events.kept()
             events.polled(seconds, events=not empty)
@@ -171,11 +171,13 @@ class Session:
             if doubts:
                 await self._doubt(doubts)
 
-    def _report(self, batch: Batch, events: PbxEvents) -> None:
+    def _report(self, part: PollSlice, events: PbxEvents) -> None:
         if self._following.locked():
-            self._follows.keep_early(batch.legs)
+            self._follows.keep_early(part.legs)
+        legs = self._follows.resolved(part.legs)
+        batch = Batch(part.users, legs, part.list_complete, part.unreadable)
         if batch:
-            events.reported(batch, self._follows.by_handle)
+            events.reported(batch)
 
     async def _doubt(self, doubts: int) -> None:
         """Nothing, and at once: one way for a PBX to say that it knows no such session. Never spin."""
@@ -233,7 +235,8 @@ class Session:
         if self._follows.handle_of(guid) is not None and self._events is not None:
             self._asked.put_nowait((_now() + self._settings.settle_s, guid))
             self._events.followed(guid)
-            self._events.reported(Batch(legs=early), self._follows.by_handle)
+            if early:
+                self._events.reported(Batch(legs=early))
         return max(0, handle)
 
     async def _settle(self, events: PbxEvents) -> None:

@@ -1,4 +1,4 @@
-"""Poll reply bytes → batches. No I/O; the only place that knows the shape of the hot reply.
+"""Poll reply bytes → records. No I/O; the only place that knows the shape of the hot reply.
 
 Written for what firmware may send, not for what the WSDL says (wire reference 2.3-2.6 and 21): item
 names, order, xsi:type, arrayType and extra elements do not matter, missing and nil read as empty.
@@ -7,12 +7,13 @@ Never accepted: a DTD, a body that is no SOAP envelope, one that is cut.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from lxml import etree
 
-from bridge.core.records import Batch
+from bridge.core.records import UserRecord
 from bridge.errors import ProtocolError, SessionLost
-from bridge.pbx.decode import leg_record, user_record
+from bridge.pbx.decode import HeardLeg, heard_leg, user_record
 from bridge.pbx.repair import NoiseError, mended, without_bad_records
 
 SLICE = 256
@@ -27,13 +28,26 @@ _AS_LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 
 
+@dataclass(frozen=True, slots=True)
+class PollSlice:
+    """A part of a Poll reply: a Batch whose legs still belong to handles of the session."""
+
+    users: tuple[UserRecord, ...] = ()
+    legs: tuple[HeardLeg, ...] = ()
+    list_complete: bool = False
+    unreadable: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.users or self.legs or self.list_complete or self.unreadable)
+
+
 class SoapFault(SessionLost):
     """The PBX understood the request and said no, or does not know the session (wire reference 23.2)."""
 
     answered = True
 
 
-def decode_poll(body: bytes) -> Iterator[Batch]:
+def decode_poll(body: bytes) -> Iterator[PollSlice]:
     """Yield what a Poll reply holds in slices, so that other links get their turn between them.
 
     Raises ProtocolError for what is not a Poll reply, and SoapFault.
@@ -43,7 +57,7 @@ def decode_poll(body: bytes) -> Iterator[Batch]:
     users = _items(result, "user", "cn")
     calls = _items(result, "call", "call")
     for start in range(0, max(len(users), len(calls), 1), SLICE):
-        yield _batch(users[start : start + SLICE], calls[start : start + SLICE], unreadable)
+        yield _slice(users[start : start + SLICE], calls[start : start + SLICE], unreadable)
         unreadable = ()
 
 
@@ -137,12 +151,14 @@ def _items(result: etree._Element | None, name: str, member: str) -> list[etree.
     return found
 
 
-def _batch(users: list[etree._Element], calls: list[etree._Element], unreadable: tuple[str, ...]) -> Batch:
+def _slice(
+    users: list[etree._Element], calls: list[etree._Element], unreadable: tuple[str, ...]
+) -> PollSlice:
     records = [user_record(element) for element in users]
     named = tuple(record for record in records if record is not None)
-    return Batch(
+    return PollSlice(
         users=named,
-        legs=tuple(leg_record(element) for element in calls),
+        legs=tuple(heard_leg(element) for element in calls),
         list_complete=len(named) < len(records),
         unreadable=unreadable,
     )

@@ -12,7 +12,6 @@ from bridge.core.restore import remembered, restore
 
 SCOPE = Scope()
 ANNA, BERT, GATE = "g-anna", "g-bert", "g-gate"
-FOLLOWS = {1: ANNA, 2: BERT, 3: GATE}
 PEOPLE = (
     UserRecord(ANNA, "Anna Ex", short_name="anna", number="21", type="ep", registered=True),
     UserRecord(BERT, "Bert Ypsilon", short_name="bert", number="22", type="ep"),
@@ -26,10 +25,10 @@ def user(guid: str, name: str, **more: Any) -> UserRecord:
     return UserRecord(guid, name, **{"short_name": name.lower(), **more})
 
 
-def leg(number: int = 7, state: CallState = CallState.SETUP, follow: int = 1, **more: Any) -> LegRecord:
+def leg(number: int = 7, state: CallState = CallState.SETUP, user: str = ANNA, **more: Any) -> LegRecord:
     """A leg record of an inbound call from outside, unless said otherwise."""
     defaults: dict[str, Any] = {"to_user": True, "remote": OUTSIDE, "conference": "c1"}
-    return LegRecord(follow, number, state, **{**defaults, **more})
+    return LegRecord(user, number, state, **{**defaults, **more})
 
 
 def restored(
@@ -69,7 +68,7 @@ class History:
 
     def take(self, batch: Batch) -> "History":
         """Fold one batch."""
-        self.apply(fold.fold(self.state, batch, FOLLOWS, self.scope, self.now))
+        self.apply(fold.fold(self.state, batch, self.scope, self.now))
         return self
 
     def see(self, *records: LegRecord) -> "History":

@@ -79,7 +79,7 @@ def test_a_leg_seen_first_when_connected_gives_all_steps() -> None:
 
 def test_a_gateway_is_not_flipped() -> None:
     """The outbound bit of a gateway means towards the trunk (wire reference 10.2)."""
-    history = History().start().see(leg(follow=3))
+    history = History().start().see(leg(user=GATE))
 
     assert history.types(GATE) == ["outgoing"]
     assert history.state.calls[GATE][0].direction is Direction.OUTBOUND
@@ -96,7 +96,7 @@ def test_hold_and_retrieve_by_both_sides() -> None:
 def test_a_consultation_transfer() -> None:
     """Who transferred ends with `transferred`, who stays gets `transferred`."""
     anna = replace(CONNECTED, remote=PARTY_BERT)
-    bert = replace(CONNECTED, follow=2, leg=8, remote=PARTY_ANNA)
+    bert = replace(CONNECTED, user=BERT, leg=8, remote=PARTY_ANNA)
     joined = replace(bert, remote=OUTSIDE, transferred_by=PARTY_ANNA)
     history = History().start().see(anna, bert, joined, over(anna))
 
@@ -107,7 +107,7 @@ def test_a_consultation_transfer() -> None:
 
 def test_a_call_beside_another_one_was_simply_answered() -> None:
     """An unrelated call that was transferred by the same user does not count."""
-    old = leg(9, S.CONNECTED, 2, conference="c9", remote=Party("999"), transferred_by=PARTY_ANNA)
+    old = leg(9, S.CONNECTED, BERT, conference="c9", remote=Party("999"), transferred_by=PARTY_ANNA)
     history = History().start().see(old, CONNECTED, over(CONNECTED))
 
     assert history.outcome() == "answered"
@@ -124,7 +124,7 @@ def test_a_transfer_that_is_reported_on() -> None:
 
 def test_a_diversion_takes_the_call() -> None:
     """The leg at the target names the first one: that one was forwarded, not missed."""
-    target = leg(8, follow=2, diverted_from=PARTY_ANNA)
+    target = leg(8, user=BERT, diverted_from=PARTY_ANNA)
     history = History().start().see(RINGING, target, over(RINGING, None))
 
     assert (history.types()[-1], history.outcome()) == ("ended", "forwarded")
@@ -132,7 +132,7 @@ def test_a_diversion_takes_the_call() -> None:
 
 def test_a_pickup_takes_the_call() -> None:
     """Somebody else picked the call up: answered elsewhere."""
-    taker = leg(8, follow=2, picked_up_from=PARTY_ANNA)
+    taker = leg(8, user=BERT, picked_up_from=PARTY_ANNA)
     history = History().start().see(RINGING, taker, over(RINGING, 16))
 
     assert (history.types()[-1], history.outcome()) == ("ended", "answered_elsewhere")
@@ -232,7 +232,7 @@ GONE = replace(CONNECTED, state=S.DISCONNECTING, cause=16, released_by=Side.REMO
     [
         ((GONE, replace(GONE, ended=True)), "ended"),
         ((GONE, replace(GONE, released_by=Side.USER), replace(GONE, ended=True)), "updated ended"),
-        ((GONE, leg(8, follow=2), replace(GONE, ended=True)), "ended"),
+        ((GONE, leg(8, user=BERT), replace(GONE, ended=True)), "ended"),
         ((replace(GONE, parked_at=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
         ((replace(GONE, transferred_to=PARTY_BERT), replace(GONE, ended=True)), "transferred ended"),
         ((replace(CONNECTED, remote=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
@@ -308,7 +308,7 @@ def test_a_handle_used_again_is_a_new_call() -> None:
 
 def test_records_of_nobody_and_ends_of_nothing_are_ignored() -> None:
     """Unknown handle, unknown user, a second end."""
-    history = History().start().see(leg(follow=99), over(leg(5)), leg(follow=2))
+    history = History().start().see(leg(user="g-nobody"), over(leg(5)), leg(user=BERT))
     history.take(Batch(users=(UserRecord("g-x", "X", active=False),)))
 
     assert history.types() == []
@@ -339,13 +339,13 @@ def test_names_of_the_far_end() -> None:
 
 
 BERT_BY_NUMBER = Party("22")
-GATE_IN = leg(9, follow=3, to_user=False, remote=BERT_BY_NUMBER)
+GATE_IN = leg(9, user=GATE, to_user=False, remote=BERT_BY_NUMBER)
 FORGED = [
     [],
     [GATE_IN],
-    [leg(9, follow=2, remote=BERT_BY_NUMBER)],
-    [leg(9, follow=2, remote=OUTSIDE, to_user=False, conference="c2")],
-    [leg(9, follow=2, remote=OUTSIDE, to_user=False, conference="")],
+    [leg(9, user=BERT, remote=BERT_BY_NUMBER)],
+    [leg(9, user=BERT, remote=OUTSIDE, to_user=False, conference="c2")],
+    [leg(9, user=BERT, remote=OUTSIDE, to_user=False, conference="")],
 ]
 """What is seen besides: nothing, the trunk's leg, that Bert is rung too, that Bert talks to somebody else."""
 
@@ -372,7 +372,7 @@ def test_a_caller_cannot_claim_to_be_a_user(
 
 def test_a_user_is_known_by_the_number_inside() -> None:
     """Bert's own leg of the conversation says so, while there is one and afterwards; or Anna dialled it."""
-    mine, berts = leg(remote=BERT_BY_NUMBER), leg(9, follow=2, to_user=False, remote=Party("21"))
+    mine, berts = leg(remote=BERT_BY_NUMBER), leg(9, user=BERT, to_user=False, remote=Party("21"))
     inside = History().start().see(berts, mine, replace(mine, state=CallState.CONNECTED))
     inside.end(berts).see(replace(mine, held=True, state=CallState.CONNECTED))
     assert inside.state.calls[ANNA][0].remote.user == "bert"

@@ -11,9 +11,9 @@ from bridge.core.draft import Scope
 from bridge.core.model import Changes, Event, EventType, Instant, Outcome, PbxState
 from bridge.core.records import Batch, CallState, LegRecord, Party, Side, UserRecord
 from bridge.core.rules import Rule
-from tests.core.builders import FOLLOWS, History
+from tests.core.builders import ANNA, BERT, GATE, History
 
-GUIDS = tuple(FOLLOWS.values())
+GUIDS = (ANNA, BERT, GATE)
 TERMINAL = frozenset({EventType.ENDED, EventType.MISSED})
 FIRST = frozenset({EventType.INCOMING, EventType.OUTGOING, EventType.UPDATED})
 names = st.sampled_from(("anna", "bert", "a/b", "Ü", ""))
@@ -33,7 +33,7 @@ parties = st.builds(Party, st.sampled_from(("", "0123", "21", "11")), short_name
 ends = st.none() | parties
 legs = st.builds(
     LegRecord,
-    st.sampled_from((*FOLLOWS, 9)),
+    st.sampled_from((*GUIDS, "g-nobody")),
     st.integers(1, 3),
     states,
     ended=st.sampled_from((False, False, True)),
@@ -54,7 +54,7 @@ batches = st.builds(
 calm = st.builds(
     Batch,
     st.lists(users, max_size=3, unique_by=lambda record: record.guid).map(tuple),
-    st.lists(legs, max_size=3, unique_by=lambda record: (record.follow, record.leg)).map(
+    st.lists(legs, max_size=3, unique_by=lambda record: (record.user, record.leg)).map(
         lambda records: tuple(replace(record, ended=False) for record in records)
     ),
 )

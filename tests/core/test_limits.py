@@ -11,15 +11,15 @@ from bridge.core.draft import Most, Scope
 from bridge.core.fold import OVERDUE_S
 from bridge.core.model import Instant, PbxState
 from bridge.core.records import Batch, CallState, LegRecord, Party, UserRecord
-from tests.core.builders import ANNA, BERT, FOLLOWS, PEOPLE, History, leg, user
+from tests.core.builders import ANNA, BERT, PEOPLE, History, leg, user
 
 TALKING = CallState.CONNECTED
 NEWCOMERS = tuple(user(f"g-{number}", f"User{number}") for number in range(4))
 
 
-def legs(count: int, follow: int = 1, first: int = 100) -> tuple[LegRecord, ...]:
+def legs(count: int, guid: str = ANNA, first: int = 100) -> tuple[LegRecord, ...]:
     """Running legs of a user, each its own conversation."""
-    return tuple(leg(first + n, TALKING, follow, conference=f"c{follow}-{n}") for n in range(count))
+    return tuple(leg(first + n, TALKING, guid, conference=f"c{guid}-{n}") for n in range(count))
 
 
 def test_users_beyond_the_limit_are_left_out_until_there_is_room() -> None:
@@ -50,7 +50,7 @@ def test_who_was_deleted_while_we_were_away_takes_nobodys_place() -> None:
 def test_calls_beyond_a_limit_are_left_out(most: Most, limit: str, kept: tuple[int, int]) -> None:
     """Those that run go on and end as ever; what was left out has no event, and comes when there is room."""
     history = History(Scope(most=most)).start()
-    history.take(Batch(legs=(*legs(8), *legs(3, 2))))
+    history.take(Batch(legs=(*legs(8), *legs(3, BERT))))
     counts = tuple(len(history.state.calls.get(guid, ())) for guid in (ANNA, BERT))
     assert counts == kept
     assert history.changes.left_out == {limit: 11 - sum(kept)}
@@ -69,7 +69,7 @@ def test_where_ends_were_lost_the_oldest_makes_room() -> None:
     history = History(Scope(most=Most(calls_per_user=3))).start().take(Batch(legs=legs(3)))
     now = history.now
     later = Instant(now.unix_ms, now.monotonic_s + OVERDUE_S + 10)
-    history.apply(fold.fold(history.state, Batch(legs=legs(5, first=500)), FOLLOWS, history.scope, later))
+    history.apply(fold.fold(history.state, Batch(legs=legs(5, first=500)), history.scope, later))
 
     assert [call.handle for call in history.state.calls[ANNA]] == [500, 501, 502]
     assert history.types().count("ended") == 3
@@ -134,7 +134,7 @@ def cost_s(state: PbxState, batches: Sequence[Batch]) -> float:
     for _ in range(3):
         current, started = state, time.process_time()
         for batch in batches:
-            current, _ = fold.fold(current, batch, FOLLOWS, Scope(), Instant(1_795_000_000_000, 10.0))
+            current, _ = fold.fold(current, batch, Scope(), Instant(1_795_000_000_000, 10.0))
         best = min(best, time.process_time() - started)
     return best
 
@@ -181,11 +181,10 @@ def test_another_call_of_the_caller_has_not_taken_the_one_in_the_queue() -> None
     queue = user("g-queue", "Queue", type="waiting")
     caller = Party("21", "Anna Ex", "", "anna")
     history = History().start(PEOPLE[0], PEOPLE[1], queue)
-    follows = {**FOLLOWS, 4: "g-queue"}
-    waiting = leg(1, TALKING, follow=4, remote=caller, conference="q")
+    waiting = leg(1, TALKING, user="g-queue", remote=caller, conference="q")
     own = leg(2, TALKING, remote=Party("0999"), conference="other")
     for record in (own, waiting, replace(waiting, ended=True, cause=16)):
-        history.apply(fold.fold(history.state, Batch(legs=(record,)), follows, history.scope, history.now))
+        history.apply(fold.fold(history.state, Batch(legs=(record,)), history.scope, history.now))
 
     assert history.state.calls[ANNA]
     assert history.outcome("g-queue") == "abandoned"

@@ -14,7 +14,7 @@ from bridge.core import fold, render
 from bridge.core.draft import Most, Scope
 from bridge.core.model import Instant, PbxState
 from bridge.core.records import Batch, CallState, Party, UserRecord
-from tests.core.builders import ANNA, FOLLOWS, GATE, PEOPLE, History, leg, restored, user
+from tests.core.builders import ANNA, GATE, PEOPLE, History, leg, restored, user
 
 NOW = Instant(1_795_000_100_000, 2000.0)
 SINCE = "2026-01-01T00:00:00Z"
@@ -79,7 +79,7 @@ def test_durations_never_go_back(behind_s: int) -> None:
     after = Instant(old.now.unix_ms + 60_000, 510.0)
     ends = [replace(talking, ended=True), replace(leg(9, conference="c9"), ended=True)]
     new.begin().take(Batch(users=PEOPLE, list_complete=True))
-    new.apply(fold.fold(new.state, Batch(legs=tuple(ends)), FOLLOWS, Scope(), after))
+    new.apply(fold.fold(new.state, Batch(legs=tuple(ends)), Scope(), after))
     calls = {event.call.id: event.call for event in new.events if event.call}
 
     assert told.ring_s
@@ -99,7 +99,7 @@ def test_how_long_a_call_rang_is_known_from_its_moments_too() -> None:
 
 def test_a_busy_trunk_keeps_all_its_calls() -> None:
     """Under their ids: a hundred at once are nothing special."""
-    records = [leg(n, CallState.CONNECTED, follow=3, conference=f"c{n}") for n in range(100)]
+    records = [leg(n, CallState.CONNECTED, user=GATE, conference=f"c{n}") for n in range(100)]
     old = History(epoch="old").start().take(Batch(legs=tuple(records)))
     new = listed(old.state).take(Batch(legs=tuple(records))).settle()
 

@@ -31,8 +31,8 @@ def released(record: LegRecord, by: Side | None, cause: int | None = 16, **more:
 
 IN, OUT = leg(1), leg(1, to_user=False)
 SECOND = leg(2, conference="c2", to_user=False, remote=AS_BERT)
-AT_BERT = leg(3, follow=2, conference="c2", remote=AS_ANNA)
-TRUNK = leg(4, follow=3)
+AT_BERT = leg(3, user=BERT, conference="c2", remote=AS_ANNA)
+TRUNK = leg(4, user=GATE)
 TALK = replace(IN, state=S.CONNECTED)
 
 ROWS = {
@@ -164,7 +164,7 @@ def test_a_trunk_that_never_alerts() -> None:
 
 QUEUE = replace(PEOPLE[0], type="waiting")
 QUEUED = path(IN, S.SETUP, S.CONNECTED)
-AGENT = leg(9, S.CONNECTED, 2)
+AGENT = leg(9, S.CONNECTED, BERT)
 OF_ANOTHER = replace(AGENT, conference="c9")
 AS_QUEUE: dict[str, Any] = {"diverted_from": AS_ANNA}
 
@@ -297,7 +297,7 @@ def test_a_consultation_and_transfer() -> None:
 def test_a_diversion(which: str) -> None:
     """The first user was passed over, not missed; the second simply has a call."""
     named: dict[str, Any] = {which: AS_ANNA}
-    target = replace(IN, follow=2, leg=9, **named)
+    target = replace(IN, user=BERT, leg=9, **named)
     history = History().start().see(IN, target, *released(IN, None, None)[1:])
     history.see(*released(target, Side.REMOTE)[1:])
 
@@ -308,7 +308,7 @@ def test_a_diversion(which: str) -> None:
 
 def test_a_pickup() -> None:
     """Who picks up has the call, who was called did not miss it."""
-    taken = replace(IN, follow=2, leg=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
+    taken = replace(IN, user=BERT, leg=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
     history = History().start().see(*path(IN, S.SETUP, S.RINGING), taken, *released(IN, Side.REMOTE)[1:])
 
     assert (history.types()[-1], outcomes(history)) == ("ended", ["answered_elsewhere"])

@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridge.core.records import Batch, CallState, LegRecord, UserRecord
+from bridge.core.records import CallState, UserRecord
+from bridge.pbx.decode import HeardLeg
+from bridge.pbx.wire import PollSlice
 from tests.fuzz.people import Leg, Person, View
 
-News = UserRecord | LegRecord | None
+News = UserRecord | HeardLeg | None
 
 
 @dataclass(slots=True, eq=False)
@@ -37,16 +39,16 @@ class Session:
             self.queue.append(news)
         self.queued += 1
 
-    def take(self, most: int, width: int) -> list[Batch]:
+    def take(self, most: int, width: int) -> list[PollSlice]:
         """What one Poll brings, in slices of users and legs side by side as decoding makes them."""
         items = self._next(most)
         self.taken += len(items)
-        users = [item for item in items if not isinstance(item, LegRecord)]
-        legs = [item for item in items if isinstance(item, LegRecord)]
-        over = {record.leg for record in legs if record.ended}
+        users = [item for item in items if not isinstance(item, HeardLeg)]
+        legs = [item for item in items if isinstance(item, HeardLeg)]
+        over = {heard.record.leg for heard in legs if heard.record.ended}
         self.legs = {leg: number for leg, number in self.legs.items() if number not in over}
         return [
-            _batch(users[start : start + width], legs[start : start + width])
+            _slice(users[start : start + width], legs[start : start + width])
             for start in range(0, max(len(users), len(legs), 1), width)
         ]
 
@@ -54,7 +56,7 @@ class Session:
         """Queue how a leg stands, for each handle of its user."""
         heard = [handle for handle, guid in self.handles.items() if guid == leg.guid]
         for handle in heard:
-            self.put(leg.record(handle, self._number(leg)))
+            self.put(HeardLeg(handle, leg.record(self._number(leg))))
         if leg.over and not heard:
             self.legs.pop(leg, None)
 
@@ -63,7 +65,7 @@ class Session:
         handle = len(self.handles) + 1
         self.handles[handle] = guid
         for leg in running:
-            self.put(leg.record(handle, self._number(leg)))
+            self.put(HeardLeg(handle, leg.record(self._number(leg))))
         return handle
 
     def _next(self, most: int) -> list[News]:
@@ -164,6 +166,6 @@ class Exchange:
         self.legs.clear()
 
 
-def _batch(users: list[UserRecord | None], legs: list[LegRecord]) -> Batch:
+def _slice(users: list[UserRecord | None], legs: list[HeardLeg]) -> PollSlice:
     named = tuple(user for user in users if user is not None)
-    return Batch(named, tuple(legs), list_complete=len(named) < len(users))
+    return PollSlice(named, tuple(legs), list_complete=len(named) < len(users))

@@ -67,14 +67,14 @@ class Leg:
     command: str | None = None
     unheard: bool = False
 
-    def record(self, follow: int, number: int) -> LegRecord:
+    def record(self, number: int) -> LegRecord:
         """What the PBX reports of the leg: its own view of the direction, which a gateway shares.
 
         The endpoint that holds is a phone, or for a gateway the far end of whoever calls from inside.
         """
         at_gateway = self.kind == GATEWAY
         return LegRecord(
-            follow,
+            "",
             number,
             self.state,
             ended=self.over,

@@ -5,7 +5,7 @@ What the link, both sessions and the MQTT client do around them is done here by 
 
 import json
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from bridge.core.topics import Topics
 from bridge.link.mirror import UNREACHABLE, Publisher
 from bridge.mqtt.encode import encode
 from bridge.mqtt.session import WINDOW
+from bridge.pbx.wire import PollSlice
 from tests.fuzz.broker import Broker
 from tests.fuzz.exchange import Exchange, Session
 from tests.fuzz.people import View
@@ -76,6 +77,12 @@ class PbxSide:
         """Note a user not to follow."""
         self.wanted.pop(guid, None)
         self.by_handle = {handle: other for handle, other in self.by_handle.items() if other != guid}
+
+    def resolved(self, part: PollSlice) -> Batch:
+        """What the session makes of a slice: legs with the guids of their users, those of nobody left out."""
+        known = ((heard.record, self.by_handle.get(heard.user_handle)) for heard in part.legs)
+        legs = tuple(replace(record, user=guid) for record, guid in known if guid is not None)
+        return Batch(part.users, legs, part.list_complete, part.unreadable)
 
 
 class Run:
@@ -173,12 +180,12 @@ class Run:
         self.pbx = None
         self.publisher.set_status(UNREACHABLE, "no session")
 
-    def report(self, batch: Batch) -> None:
+    def report(self, part: PollSlice) -> None:
         """One slice of a Poll's answer, and whom to follow after it."""
-        if self.pbx is None or not batch:
+        if self.pbx is None or not (batch := self.pbx.resolved(part)):
             return
         before = self.publisher.state
-        self.publisher.reported(batch, self.pbx.by_handle)
+        self.publisher.reported(batch)
         quiet = fold.gone_quiet(before, self.publisher.state, batch)
         self.doubted.extend((self.pbx.session, guid, ids) for guid, ids in quiet.items())
         for record in batch.users:

@@ -94,7 +94,7 @@ class Desk:
         topics = Topics("innovaphone", "hq")
         publisher = Publisher(topics, Scope(), self._outbox, epoch="e", clock=self._now, wake=lambda: None)
         publisher.began(About())
-        publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True), {1: PEOPLE[0].guid})
+        publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
         self._commander = Commander(
             publisher,
             CommandSettings(),

@@ -20,7 +20,8 @@ from bridge.core.topics import Topics
 from bridge.errors import ProtocolError
 from bridge.link.mirror import Publisher
 from bridge.mqtt.encode import encode
-from bridge.pbx.wire import SoapFault, decode_poll
+from bridge.pbx.monitors import Follows
+from bridge.pbx.wire import PollSlice, SoapFault, decode_poll
 from tests.fuzz import mutations
 from tests.fuzz.memory import GROWTH_AT_MOST, Memory
 
@@ -36,6 +37,9 @@ class Reader:
 
     def __init__(self) -> None:
         self._ms = 0
+        self._follows = Follows()
+        for handle, guid in FOLLOWS.items():
+            self._follows.followed(guid, handle)
         journal = MemoryJournal()
         self._outbox = Outbox(Limits(), journal.event_done)
         topics = Topics("innovaphone", "hq")
@@ -51,9 +55,14 @@ class Reader:
         for guid in FOLLOWS.values():
             self._publisher.settled(guid)
 
+    def read(self, part: PollSlice) -> None:
+        """Take a slice, with the users of its legs."""
+        legs = self._follows.resolved(part.legs)
+        self.take(Batch(part.users, legs, part.list_complete, part.unreadable))
+
     def take(self, batch: Batch) -> None:
         """Fold a batch and send what it changes; each topic and payload must be one."""
-        self._publisher.reported(batch, FOLLOWS)
+        self._publisher.reported(batch)
         while (item := self._outbox.take(self._ms / 1000)) is not None:
             ticket, message = item
             encode(message)
@@ -96,9 +105,9 @@ def test_what_is_not_broken_is_read() -> None:
 def _read(reader: Reader, body: bytes) -> bool:
     """Tell whether a reply was read to its end."""
     try:
-        for batch in decode_poll(body):
-            assert exact(batch, Batch)
-            reader.take(batch)
+        for part in decode_poll(body):
+            assert exact(part, PollSlice)
+            reader.read(part)
     except SoapFault:
         assert b"Fault" in body or b"\0F\0a\0u\0l\0t" in body
         return False

@@ -164,7 +164,7 @@ async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
     outbox = Outbox(Limits())
     publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=clock, wake=lambda: None)
     publisher.began(About())
-    publisher.reported(Batch(users=PEOPLE, list_complete=True), {})
+    publisher.reported(Batch(users=PEOPLE, list_complete=True))
     crashed: list[Exception] = []
     answered, failing = asyncio.Semaphore(0), FailingPbx(error)
     commander = Commander(
@@ -233,7 +233,7 @@ async def slow() -> AsyncIterator[Bench]:
     sessions = [box]
     publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0], wake=lambda: None)
     publisher.began(About())
-    publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True), {1: PEOPLE[0].guid})
+    publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
     outbox.refresh([], 0.0)
     _all(outbox)
     told: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
@@ -299,11 +299,11 @@ async def test_what_is_dialled_is_judged_again_when_its_turn_comes(slow: Bench) 
     call = {"user": "anna", "to_user": "bert"}
     for number, record in enumerate((replace(PEOPLE[1], number="0900"), replace(PEOPLE[1], type="gw"))):
         slow.box.let.clear()
-        slow.publisher.reported(Batch(users=PEOPLE), {})
+        slow.publisher.reported(Batch(users=PEOPLE))
         slow.ask(f"first {number}", "away")
         payload = json.dumps({"id": f"call {number}", **call}).encode()
         slow.commander.offer(Incoming("innovaphone/hq/command/call", payload))
-        slow.publisher.reported(Batch(users=(record,)), {})
+        slow.publisher.reported(Batch(users=(record,)))
         slow.box.let.set()
         assert await slow.codes(2) == ["ok", ("number_not_allowed", "not_permitted")[number]]
 
@@ -584,7 +584,7 @@ async def test_nobody_waits_for_all_commands_of_another_user(slow: Bench) -> Non
 async def test_a_user_has_one_allowance_however_it_is_written(slow: Bench, spelling: str) -> None:
     """Ten calls a minute of one user, on all topics and under all names."""
     record = user("g-s", "Slash", short_name="a/b", type="ep")
-    slow.publisher.reported(Batch(users=(record,)), {})
+    slow.publisher.reported(Batch(users=(record,)))
     for number in range(10):
         slow.offer("call", {"id": f"a-{number}", "user": "a%2Fb" if number % 2 else "a/b", "number": "21"})
     slow.offer("call", {"id": "eleventh", "user": spelling, "number": "21"})

@@ -4,7 +4,6 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,7 @@ class Witness:
         """The first Poll is next."""
         self.firmware = about.firmware
 
-    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+    def reported(self, batch: Batch) -> None:
         """Note the users."""
         self.names += tuple(record.name for record in batch.users)
         if batch.list_complete:

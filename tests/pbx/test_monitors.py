@@ -3,6 +3,7 @@
 import pytest
 
 from bridge.core.records import LegRecord
+from bridge.pbx.decode import HeardLeg
 from bridge.pbx.monitors import AGAIN_FIRST_S, AGAIN_LONGEST_S, EARLY_AT_MOST, Follows
 
 
@@ -69,11 +70,11 @@ def test_a_refusal_is_forgotten(end: str) -> None:
 def test_handles_are_given_back_and_early_legs_kept() -> None:
     """In bounded number."""
     follows = Follows()
-    follows.keep_early(LegRecord(7, number) for number in range(EARLY_AT_MOST + 5))
-    assert len(follows.followed("a", 7)) == EARLY_AT_MOST
+    follows.keep_early(HeardLeg(7, LegRecord("", number)) for number in range(EARLY_AT_MOST + 5))
+    assert [leg.user for leg in follows.followed("a", 7)] == ["a"] * EARLY_AT_MOST
     assert follows.unwant("a")
     assert (follows.next_surplus(), follows.next_surplus()) == (7, None)
-    follows.keep_early([LegRecord(8, 1)])
+    follows.keep_early([HeardLeg(8, LegRecord("", 1))])
     follows.forget_early()
 
     assert follows.followed("b", 8) == ()
@@ -94,7 +95,8 @@ def test_who_is_given_up_while_the_pbx_is_asked(back: bool) -> None:  # noqa: FB
         else:
             assert not follows.refused("a", "A", 0.0)
 
-        assert (follows.handle_of("a"), follows.by_handle, follows.again_s()) == (None, {}, None)
+        assert (follows.handle_of("a"), follows.again_s()) == (None, None)
+        assert follows.resolved([HeardLeg(handle, LegRecord("", 1))]) == ()
         assert follows.next_surplus() == (handle or None)
         assert follows.next_wanted(0.0) == (("a", "A") if back else None)
         follows.followed("a", 8)

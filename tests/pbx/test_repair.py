@@ -108,7 +108,7 @@ def read(body: bytes) -> Batch:
     assert all(not part.unreadable for part in parts[1:])
     return Batch(
         tuple(user for part in parts for user in part.users),
-        tuple(leg for part in parts for leg in part.legs),
+        tuple(leg.record for part in parts for leg in part.legs),
         any(part.list_complete for part in parts),
         parts[0].unreadable,
     )

@@ -1,7 +1,6 @@
 """What a session decides by itself, and what it still does when it is over."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
@@ -50,7 +49,7 @@ class Slow(Witness):
         super().__init__(opened)
         self.waits, self.let = asyncio.Event(), asyncio.Event()
 
-    def reported(self, batch: Batch, follows: Mapping[int, str]) -> None:
+    def reported(self, batch: Batch) -> None:
         """Go on when the list is complete."""
 
     async def kept(self) -> None:

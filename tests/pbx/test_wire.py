@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from bridge.core.records import Batch, CallState, Group, LegRecord, Party, Presence, Side, UserRecord
+from bridge.core.records import CallState, Group, LegRecord, Party, Presence, Side, UserRecord
 from bridge.errors import ProtocolError
+from bridge.pbx.decode import HeardLeg
 from bridge.pbx.soap import Soap
-from bridge.pbx.wire import SLICE, SoapFault, decode_poll
+from bridge.pbx.wire import SLICE, PollSlice, SoapFault, decode_poll
 from bridge.sim import xml
 from bridge.sim.model import Entry, LegNews, No, SimUser, UserNews
 from bridge.sim.xml import Decoration, Writer
@@ -57,10 +58,10 @@ def poll_reply(how: Decoration, users: list[UserNews], legs: list[LegNews]) -> b
     return writer.finish(xml.reply("Poll", [writer.any_info(users, legs)]))
 
 
-def whole(body: bytes) -> Batch:
-    """All slices as one batch."""
+def whole(body: bytes) -> PollSlice:
+    """All slices as one."""
     parts = list(decode_poll(body))
-    return Batch(
+    return PollSlice(
         tuple(user for part in parts for user in part.users),
         tuple(leg for part in parts for leg in part.legs),
         any(part.list_complete for part in parts),
@@ -91,21 +92,20 @@ def test_every_dress_gives_the_same_records(how: Decoration) -> None:
     assert batch.users[0] == anna
     assert [user.active for user in batch.users] == [True, False]
     assert batch.list_complete
-    assert batch.legs == (
-        LegRecord(
-            4,
-            17,
-            CallState.RINGING,
-            to_user=True,
-            held=True,
-            remote=Party("0123", "", "ACME"),
-            local=Party("21", "Anna Müller", "Anna", "anna"),
-            transferred_by=Party("22", "Bert", "", "bert"),
-            conference="conf-1",
-            cause=17,
-            uui="a b",
-        ),
+    leg = LegRecord(
+        "",
+        17,
+        CallState.RINGING,
+        to_user=True,
+        held=True,
+        remote=Party("0123", "", "ACME"),
+        local=Party("21", "Anna Müller", "Anna", "anna"),
+        transferred_by=Party("22", "Bert", "", "bert"),
+        conference="conf-1",
+        cause=17,
+        uui="a b",
     )
+    assert batch.legs == (HeardLeg(4, leg),)
 
 
 @pytest.mark.parametrize("how", DRESSES)
@@ -122,10 +122,10 @@ def test_zeep_reads_the_same_bytes_alike(how: Decoration) -> None:
         (user.guid, user.registered, user.channels) for user in batch.users
     ]
     assert [(call.user, call.call, bool(call.state & 128)) for call in calls] == [
-        (leg.follow, leg.leg, leg.to_user) for leg in batch.legs
+        (leg.user_handle, leg.record.leg, leg.record.to_user) for leg in batch.legs
     ]
     numbers = calls[0].No.item if hasattr(calls[0].No, "item") else calls[0].No
-    assert numbers[0].e164 == batch.legs[0].remote.number
+    assert numbers[0].e164 == batch.legs[0].record.remote.number
 
 
 def test_a_latin1_byte_is_read_as_latin1() -> None:
@@ -169,7 +169,7 @@ def test_no_result_is_an_empty_batch() -> None:
     """As is one without arrays."""
     empty = [whole(xml.reply("Poll", parts)) for parts in ([], ["<return/>"])]
 
-    assert empty == [Batch(), Batch()]
+    assert empty == [PollSlice(), PollSlice()]
     assert not empty[0]
 
 
@@ -181,7 +181,7 @@ def test_flat_arrays_are_understood_too() -> None:
     batch = whole(xml.reply("Poll", [flat]))
 
     assert (batch.users[0].guid, batch.users[0].active) == ("name:A", False)
-    assert (batch.legs[0].leg, batch.legs[0].follow) == (3, 4)
+    assert (batch.legs[0].record.leg, batch.legs[0].user_handle) == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_who_let_go(state: int, message: str, side: Side | None) -> None:
     """By the state, else by the message (wire reference 10.4)."""
     news = LegNews(1, 2, state, (), message, "", None)
 
-    assert whole(poll_reply(Decoration(), [], [news])).legs[0].released_by == side
+    assert whole(poll_reply(Decoration(), [], [news])).legs[0].record.released_by == side
 
 
 def test_a_pickup_and_odd_numbers() -> None:
@@ -206,7 +206,7 @@ def test_a_pickup_and_odd_numbers() -> None:
     picked = LegNews(1, 2, 5, (No("picking"), No("ct", "Bert")), "", "", None)
     alone = LegNews(1, 2, 5, (No("picking"),), "", "", None)
     body = poll_reply(Decoration(xsi_type=False), [], [picked, alone]).replace(b"<state>5<", b"<state>x<")
-    legs = whole(body).legs
+    legs = [leg.record for leg in whole(body).legs]
 
     assert legs[0].picked_up_from == Party("", "Bert")
     assert legs[1].picked_up_from == Party()
@@ -241,8 +241,8 @@ def test_texts_stay_as_they_came() -> None:
     assert (seen.name, seen.short_name, seen.number, seen.display_name) == (" A ", "a ", " 21", " dn ")
     assert (seen.guid, seen.type, seen.active) == (" g ", "ep", True)
     assert (seen.groups, seen.emails) == ((Group(" x ", active=True),), (" m ",))
-    assert batch.legs[0].remote == Party(" 0 ", " cn ", " dn ", " h ")
-    assert (batch.legs[0].leg, batch.legs[0].conference) == (2, " conf ")
+    assert batch.legs[0].record.remote == Party(" 0 ", " cn ", " dn ", " h ")
+    assert (batch.legs[0].record.leg, batch.legs[0].record.conference) == (2, " conf ")
 
 
 @pytest.mark.parametrize(
