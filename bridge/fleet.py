@@ -16,9 +16,10 @@ from bridge.build import Builder
 from bridge.config.schema import Config, Pbx
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal, MemoryJournal
+from bridge.core.status import Down
 from bridge.errors import Crashed
 from bridge.link.link import Link
-from bridge.link.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
+from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
 from bridge.ops.bugs import OWNER, REASON, Bugs, Owner
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer

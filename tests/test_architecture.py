@@ -76,10 +76,8 @@ ROOMS: dict[str, set[str]] = {
 """Each room (a folder, or a file in the root), lowest first, and which others it may import."""
 UPWARDS = {
     "bridge.ops.certificates": {"bridge.config.schema"},
-    "bridge.ops.health": {"bridge.link.mirror"},
-    "bridge.ops.metrics": {"bridge.link.mirror", "bridge.pbx.client"},
-    "bridge.ops.observer": {"bridge.link.mirror", "bridge.link.supervise"},
-    "bridge.ops.trouble": {"bridge.link.supervise"},
+    "bridge.ops.metrics": {"bridge.pbx.client"},
+    "bridge.ops.observer": {"bridge.link.mirror"},
 }
 """Imports that point upwards still. To be emptied; nothing is added."""
 MOST_ROOT_FILES = 9

@@ -5,20 +5,11 @@ No implementation here: link.py sees only this, and pbx/session.py speaks SOAP b
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.core.commands.verbs import PlaceCall, SetPresence
 from bridge.core.records import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a PBX says of itself; all may be empty."""
-
-    firmware: str = ""
-    serial: str = ""
-    location: str = ""
+from bridge.core.status import About
 
 
 class PbxEvents(Protocol):

@@ -11,7 +11,7 @@ from functools import partial
 from random import random
 
 from bridge.core import fold
-from bridge.core.backend import About, OpenPbx, PbxSession
+from bridge.core.backend import OpenPbx, PbxSession
 from bridge.core.backoff import delays
 from bridge.core.draft import Scope
 from bridge.core.journal import Journal
@@ -21,13 +21,14 @@ from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
+from bridge.core.status import About, Down, LinkState
 from bridge.core.topics import Topics
 from bridge.errors import Crashed
 from bridge.link.broker import BrokerSide, Dialer
 from bridge.link.commander import Commander, CommandSettings
-from bridge.link.mirror import REJECTED, STOPPED, Publisher
+from bridge.link.mirror import Publisher
 from bridge.link.recall import list_users
-from bridge.link.supervise import NEEDS_A_HUMAN_S, Down, Up, supervise
+from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
 from bridge.ops.bugs import REASON
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
@@ -138,10 +139,10 @@ class Link:
         try:
             await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if self._bug(parts) is None:
-                await self._leave(parts[0], parts[2], STOPPED, "the bridge was stopped")
+                await self._leave(parts[0], parts[2], LinkState.STOPPED, "the bridge was stopped")
             else:
                 with contextlib.suppress(Exception):  # the bug may be in what says so: then the will does
-                    await self._leave(parts[0], parts[2], REJECTED, REASON)
+                    await self._leave(parts[0], parts[2], LinkState.REJECTED, REASON)
         finally:
             self._over = True
             for task in (*parts, stopping):
@@ -154,13 +155,13 @@ class Link:
             raise bug
 
     async def _leave(
-        self, pbx: asyncio.Task[None], commands: asyncio.Task[None], link: str, reason: str
+        self, pbx: asyncio.Task[None], commands: asyncio.Task[None], link: LinkState, reason: str
     ) -> None:
         """Say our last word; end the PBX session while the broker takes it."""
         commands.cancel()
         self.publisher.set_status(link, reason)
         said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
-        if self._pbx is not None and link == STOPPED:
+        if self._pbx is not None and link is LinkState.STOPPED:
             await self._pbx.rest()
         pbx.cancel()
         await asyncio.gather(pbx, said, return_exceptions=True)

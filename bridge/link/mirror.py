@@ -3,11 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
 from bridge import __version__
 from bridge.core import fold, render
-from bridge.core.backend import About
 from bridge.core.commands.verbs import VERBS
 from bridge.core.draft import Scope
 from bridge.core.journal import Journal, KeptEvent, MemoryJournal
@@ -16,25 +14,11 @@ from bridge.core.model import Call, Changes, Event, Instant, PbxState
 from bridge.core.outbox import Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Remembered, restore
+from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, ProtocolError
 
-ONLINE, CONNECTING, SYNCING = "online", "connecting", "syncing"
 GIVEN_UP_AFTER = 2
-UNREACHABLE, REJECTED, STOPPED = "unreachable", "rejected", "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the link is doing, why, and since when (Unix milliseconds).
-
-    `detail`: the reason with addresses and accounts, which is not for the bus.
-    """
-
-    link: str
-    reason: str
-    since_ms: int
-    detail: str
 
 
 class Publisher:
@@ -70,13 +54,13 @@ class Publisher:
         self._journal.on_lost(self._keep_all)
         self._cleared: set[str] = set()
         self._own_replies = frozenset(map(topics.response, VERBS))
-        self.status = Status(CONNECTING, "", clock().unix_ms, "")
+        self.status = Status(LinkState.CONNECTING, "", clock().unix_ms, "")
         self._told = self._counts()
 
     @property
     def online(self) -> bool:
         """The PBX session is up and the list of users complete."""
-        return self.status.link == ONLINE
+        return self.status.link is LinkState.ONLINE
 
     def restore(self, found: Mapping[str, Remembered | None]) -> None:
         """Start from what we told the world in an earlier run; clear what is not ours."""
@@ -128,7 +112,7 @@ class Publisher:
 
     def failed(self, cause: LinkError) -> None:
         """Say that there is no PBX session."""
-        link = UNREACHABLE if cause.heals else REJECTED
+        link = LinkState.UNREACHABLE if cause.heals else LinkState.REJECTED
         self.set_status(link, self.on_bus(cause), detail=cause.reason)
 
     def on_bus(self, cause: LinkError) -> str:
@@ -136,11 +120,11 @@ class Publisher:
         word = ProtocolError.on_bus if cause.answered and cause.heals else cause.on_bus
         return f"the PBX '{self.topics.pbx}' {word}"
 
-    def set_status(self, link: str, reason: str, *, detail: str = "") -> None:
+    def set_status(self, link: LinkState, reason: str, *, detail: str = "") -> None:
         """Say what the link is doing; without a `detail` the reason is all that there is to say."""
         now = self._clock()
         self.status = Status(link, reason, now.unix_ms, detail or reason)
-        if link not in {SYNCING, ONLINE}:
+        if not link.has_session:
             self._forget_handles()
         self._put_state(self._state_message(), now)
         self._put_state(self._info_message(now), now)
@@ -151,7 +135,7 @@ class Publisher:
         self.about = about
         self.state = fold.begin(self.state)
         self._forget_handles()
-        self.set_status(SYNCING, "reading the list of users")
+        self.set_status(LinkState.SYNCING, "reading the list of users")
 
     def reported(self, batch: Batch) -> Changes:
         """Fold one batch and tell what it changed."""
@@ -159,7 +143,7 @@ class Publisher:
         self._note_wanted(batch, transition[0])
         changes = self._apply(transition)
         if batch.list_complete:
-            self.set_status(ONLINE, "")
+            self.set_status(LinkState.ONLINE, "")
         return changes
 
     def reconcile(self, guid: str, ids: frozenset[str]) -> None:

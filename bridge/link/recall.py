@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
-from bridge.core.backend import About, PbxSession
+from bridge.core.backend import PbxSession
 from bridge.core.message import Incoming, Subscription
 from bridge.core.records import Batch, UserRecord
 from bridge.core.retained import Retained, Verdict
+from bridge.core.status import About
 from bridge.core.topics import Topics, encode
 from bridge.errors import LinkError, Rejected, SessionLost
 from bridge.mqtt.client import Connection

@@ -3,31 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 
+from bridge.core.status import STAYED_S, Down
 from bridge.errors import LinkError, Rejected, SessionLost
 
 Up = Callable[[], None]
 Sleep = Callable[[float], Awaitable[None]]
 Delays = Callable[[], Iterator[float]]
 NEEDS_A_HUMAN_S = 60.0
-STAYED_S = 30.0
-"""A session that was up for this long has stayed up: what comes next is a new trouble."""
-
-
-@dataclass(frozen=True, slots=True)
-class Down:
-    """A session ended: why, how often in a row, seconds until the next attempt, seconds that it was up."""
-
-    cause: LinkError
-    attempts: int
-    retry_s: float
-    lived_s: float | None = None
-
-    @property
-    def stayed(self) -> bool:
-        """It was up for long."""
-        return self.lived_s is not None and self.lived_s >= STAYED_S
 
 
 async def supervise(

@@ -10,7 +10,7 @@ from typing import Self
 
 from bridge import __version__
 from bridge.core.render import rfc3339
-from bridge.link.mirror import CONNECTING, ONLINE, SYNCING
+from bridge.core.status import LinkState
 
 STALE_S = 15.0
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
@@ -49,7 +49,7 @@ class LinkStatus:
     """
 
     pbx: str
-    link: str
+    link: LinkState
     box: Side
     broker: Side
     firmware: str
@@ -64,8 +64,7 @@ class LinkStatus:
     @property
     def level(self) -> str:
         """One word: ok, degraded (on its way, or not durable) or down."""
-        starting = self.link in {CONNECTING, SYNCING}
-        box = OK if self.link == ONLINE else DEGRADED if starting else DOWN
+        box = OK if self.link is LinkState.ONLINE else DEGRADED if self.link.starting else DOWN
         levels = {box, self.broker.level, DOWN if self.stuck else OK}
         if self.store_problem or self.refused:
             levels.add(DEGRADED)

@@ -19,6 +19,7 @@ from bridge import __version__
 from bridge.core.commands.verbs import VERBS
 from bridge.core.liveness import Pace
 from bridge.core.model import EventType
+from bridge.core.status import LinkState
 from bridge.errors import (
     LinkError,
     ProtocolError,
@@ -28,7 +29,6 @@ from bridge.errors import (
     TakenOver,
     Unreachable,
 )
-from bridge.link.mirror import CONNECTING, ONLINE, REJECTED, STOPPED, SYNCING, UNREACHABLE
 from bridge.pbx.client import OPERATIONS
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
@@ -36,7 +36,6 @@ PREFIX = "innovaphone_mqtt"
 SIDES = ("pbx", "mqtt")
 RESULTS = ("ok", "error")
 REQUEST = ("operation", "result")
-LINK_STATES = (CONNECTING, SYNCING, ONLINE, UNREACHABLE, REJECTED, STOPPED)
 DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized")
 TURNED_AWAY = ("crowd", "late")
 LIMITS = ("users", "calls", "calls_per_user", "retained")
@@ -249,8 +248,8 @@ class Metrics:
             self.refused_topics,
         ):
             gauge.labels(pbx).set(0)
-        for state in LINK_STATES:
-            self.link_state.labels(pbx, state).set(state == CONNECTING)
+        for state in LinkState:
+            self.link_state.labels(pbx, state).set(state is LinkState.CONNECTING)
         for part in Pace().limits():
             self.stuck.labels(pbx, part).set(0)
         for side in SIDES:

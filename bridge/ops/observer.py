@@ -12,12 +12,12 @@ from bridge.core.line import Kind
 from bridge.core.liveness import Pace
 from bridge.core.model import Event
 from bridge.core.outbox import Outbox
+from bridge.core.status import Down, LinkState
 from bridge.errors import LinkError, Rejected, StandsBack, Unreachable
-from bridge.link.mirror import REJECTED, Publisher
-from bridge.link.supervise import Down
+from bridge.link.mirror import Publisher
 from bridge.ops.bugs import Bugs
 from bridge.ops.health import LinkStatus, Side
-from bridge.ops.metrics import LINK_STATES, SIDES, Metrics
+from bridge.ops.metrics import SIDES, Metrics
 from bridge.ops.trouble import REMIND_S, Logger, Trouble
 
 LONGEST_REASON = 300
@@ -188,14 +188,14 @@ class Observer:
         for side in SIDES:
             self.left(side)
             self._sides[side] = self._sides[side].because(down.cause.reason)
-        for state in LINK_STATES:
-            self._metrics.link_state.labels(self._pbx, state).set(state == REJECTED)
+        for state in LinkState:
+            self._metrics.link_state.labels(self._pbx, state).set(state is LinkState.REJECTED)
         self._troubles["link"].down(down)
 
     def crash_status(self) -> LinkStatus:
         """The status of a PBX that has no link for the moment."""
-        box, broker = self._sides["pbx"], self._sides["mqtt"]
-        return LinkStatus(self._pbx, REJECTED, box, broker, "", 0, 0, 0, {}, (), self._store_problem)
+        link, box, broker = LinkState.REJECTED, self._sides["pbx"], self._sides["mqtt"]
+        return LinkStatus(self._pbx, link, box, broker, "", 0, 0, 0, {}, (), self._store_problem)
 
     def acknowledged(self, seconds: float) -> None:
         """The broker has a message."""
@@ -322,8 +322,8 @@ class Observer:
         metrics.refused_users.labels(pbx).set(len(publisher.refused))
         metrics.calls.labels(pbx).set(status.calls)
         metrics.outbox.labels(pbx).set(status.outbox)
-        for state in LINK_STATES:
-            metrics.link_state.labels(pbx, state).set(state == status.link)
+        for state in LinkState:
+            metrics.link_state.labels(pbx, state).set(state is status.link)
         for reason, count in {**inbound_dropped, "refused": self._refused, **outbox.dropped}.items():
             metrics.dropped.labels(pbx, reason).inc(count - self._counted[reason])
             self._counted[reason] = count

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from bridge.core.status import STAYED_S, Down
 from bridge.errors import LinkError, StandsBack
-from bridge.link.supervise import STAYED_S, Down
 
 REMIND_S = 300.0
 Logger = structlog.typing.FilteringBoundLogger

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from bridge.core.backend import About, InTime, at_any_time
+from bridge.core.backend import InTime, at_any_time
 from bridge.core.commands.verbs import PlaceCall, SetPresence
+from bridge.core.status import About
 from bridge.errors import LinkError
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http

@@ -11,15 +11,15 @@ from typing import Any
 import orjson
 
 from bridge.core import fold
-from bridge.core.backend import About
 from bridge.core.journal import Journal, Kept
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
 from bridge.core.retained import Retained, Verdict
+from bridge.core.status import About, LinkState
 from bridge.core.topics import Topics
-from bridge.link.mirror import UNREACHABLE, Publisher
+from bridge.link.mirror import Publisher
 from bridge.mqtt.encode import encode
 from bridge.mqtt.session import WINDOW
 from bridge.pbx.wire import PollSlice
@@ -178,7 +178,7 @@ class Run:
     def lose(self) -> None:
         """The PBX session is gone."""
         self.pbx = None
-        self.publisher.set_status(UNREACHABLE, "no session")
+        self.publisher.set_status(LinkState.UNREACHABLE, "no session")
 
     def report(self, part: PollSlice) -> None:
         """One slice of a Poll's answer, and whom to follow after it."""

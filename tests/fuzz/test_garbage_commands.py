@@ -10,13 +10,14 @@ from random import Random
 
 import pytest
 
-from bridge.core.backend import About, InTime, PbxEvents
+from bridge.core.backend import InTime, PbxEvents
 from bridge.core.commands.verbs import PlaceCall, SetPresence
 from bridge.core.draft import Scope
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
+from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.link.commander import Commander, CommandSettings
 from bridge.link.mirror import Publisher

@@ -10,12 +10,12 @@ from random import Random
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from bridge.core.backend import About
 from bridge.core.draft import Scope
 from bridge.core.journal import MemoryJournal
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch, UserRecord
+from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.errors import ProtocolError
 from bridge.link.mirror import Publisher

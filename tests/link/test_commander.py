@@ -12,7 +12,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge.core.backend import About, InTime, PbxEvents
+from bridge.core.backend import InTime, PbxEvents
 from bridge.core.commands.dedup import WAITING_PER_ID
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.permissions import Permissions
@@ -24,6 +24,7 @@ from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
+from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.errors import CommandError, SessionLost, Unreachable
 from bridge.link.commander import ANSWERED_PER_S, WAITING_AT_MOST, Commander, CommandSettings

@@ -7,8 +7,9 @@ from itertools import accumulate
 import pytest
 
 from bridge.core import backoff
+from bridge.core.status import STAYED_S, Down
 from bridge.errors import Rejected, SessionLost, TakenOver, Unreachable
-from bridge.link.supervise import NEEDS_A_HUMAN_S, STAYED_S, Down, Up, supervise
+from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
 
 
 class EnoughError(BaseException):

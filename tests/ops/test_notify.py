@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.core.status import LinkState
 from bridge.ops.health import LinkStatus, Side
 from bridge.ops.notify import Notifier, summary
 from bridge.sim.pbx import SimPbx
@@ -17,7 +18,7 @@ from tests.bus import Mosquitto, eventually, free_port
 from tests.running import Program, configuration, pbx_section
 
 UP, DOWN = Side(up=True, reason="", since_ms=0), Side(up=False, reason="gone", since_ms=0)
-GOOD = LinkStatus("hq", "online", UP, UP, "14r2", 9, 3, 0, {}, (), "")
+GOOD = LinkStatus("hq", LinkState.ONLINE, UP, UP, "14r2", 9, 3, 0, {}, (), "")
 
 
 class Systemd:

@@ -19,6 +19,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
+from bridge.core.status import LinkState
 from bridge.ops import health, pages
 from bridge.ops.health import DEGRADED, DOWN, OK, Health, LinkStatus, Side
 from bridge.ops.pages import Answer, Pages
@@ -37,7 +38,7 @@ def link(**changes: Any) -> LinkStatus:
     """A link that is well, but for the changes."""
     well = LinkStatus(
         pbx="hq",
-        link="online",
+        link=LinkState.ONLINE,
         box=UP,
         broker=UP,
         firmware="14r2",
@@ -70,11 +71,11 @@ def page(of: Health, target: str) -> tuple[int, str]:
     ("changes", "level"),
     [
         ({}, OK),
-        ({"link": "syncing"}, DEGRADED),
-        ({"link": "connecting", "box": STARTING, "broker": STARTING}, DEGRADED),
-        ({"link": "connecting", "box": STARTING, "broker": GONE}, DOWN),
-        ({"link": "unreachable", "box": GONE}, DOWN),
-        ({"link": "rejected", "box": GONE}, DOWN),
+        ({"link": LinkState.SYNCING}, DEGRADED),
+        ({"link": LinkState.CONNECTING, "box": STARTING, "broker": STARTING}, DEGRADED),
+        ({"link": LinkState.CONNECTING, "box": STARTING, "broker": GONE}, DOWN),
+        ({"link": LinkState.UNREACHABLE, "box": GONE}, DOWN),
+        ({"link": LinkState.REJECTED, "box": GONE}, DOWN),
         ({"broker": GONE}, DOWN),
         ({"stuck": ("poll",)}, DOWN),
         ({"store_problem": "disk full"}, DEGRADED),
@@ -88,7 +89,7 @@ def test_a_link_has_a_level(changes: dict[str, Any], level: str) -> None:
 
 def test_the_process_is_as_good_as_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
     """Down is only what helps nobody."""
-    down = link(pbx="branch", link="unreachable", box=GONE)
+    down = link(pbx="branch", link=LinkState.UNREACHABLE, box=GONE)
     assert Health().level == DEGRADED, "it starts"
     assert told().level == OK, "a shard may have no link"
     assert told(link()).level == OK
@@ -244,7 +245,7 @@ def test_a_bad_url_is_said(url: str) -> None:
 def test_colours_are_for_terminals_and_nothing_speaks_to_them() -> None:
     """Escape sequences of a PBX are shown, not obeyed."""
     nasty = Side(up=False, reason="\x1b[2Jgone [bold]x[/bold]", since_ms=round(time.time()))
-    told_facts = told(link(link="unreachable", box=nasty)).told()
+    told_facts = told(link(link=LinkState.UNREACHABLE, box=nasty)).told()
     plain, coloured = io.StringIO(), io.StringIO()
     show(told_facts, Console(file=plain, width=200))
     show(told_facts, Console(file=coloured, width=200, force_terminal=True))

@@ -2,8 +2,8 @@
 
 import structlog
 
+from bridge.core.status import STAYED_S, Down
 from bridge.errors import SessionLost, Unreachable
-from bridge.link.supervise import STAYED_S, Down
 from bridge.ops.trouble import REMIND_S, Trouble
 
 LOST, AWAY = SessionLost("lost"), Unreachable("away")

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.core.backend import About
 from bridge.core.records import Batch
+from bridge.core.status import About
 from bridge.errors import LinkError
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
