@@ -29,7 +29,7 @@ async def test_it_tells_firmware_users_and_rights(broker: Mosquitto, pbx: SimPbx
 
 
 async def test_it_tells_that_a_session_sees_only_itself(pbx: SimPbx) -> None:
-    """A user that is active in no group: the usual mistake (wire reference 7)."""
+    """A user that is active in no group: the usual mistake (docs/wire.md#session)."""
     word, line = (await said(free_port(), pbx, session_user="Bert O'Neil"))[0]
     assert word == "ok"
     assert line.endswith("sees no user but itself: make 'Bert O'Neil' an active member of a group")

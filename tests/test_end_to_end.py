@@ -394,7 +394,7 @@ async def test_a_bad_poll_reply_costs_one_session(
 
 @pytest.mark.parametrize("way", ["fault", "empty", "http"])
 async def test_a_session_that_vanished_is_noticed(broker: Mosquitto, bus: Observer, way: str) -> None:
-    """Whichever of the three ways a PBX answers for an unknown session (wire reference 23.2)."""
+    """Whichever of the three ways a PBX answers for an unknown session (docs/wire.md#open-questions)."""
     async with (
         SimPbx(STAFF, replace(FAST, invalid_session=way)) as pbx,
         bridge(configuration(broker.port, pbx_section(pbx))),
@@ -497,7 +497,7 @@ async def test_a_standby_takes_over(broker: Mosquitto, bus: Observer, pbx: SimPb
 
 
 async def test_a_switch_is_no_call(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
-    """A Boolean object's leg is its switch (wire reference 10.6)."""
+    """A Boolean object's leg is its switch (docs/wire.md#switches)."""
     async with bridge(configuration(broker.port, pbx_section(pbx))):
         await online(bus)
         await settled(bus)

@@ -186,7 +186,7 @@ class Pbx(WithPassword):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """The complete SOAP addresses, the primary first (wire reference 6)."""
+        """The complete SOAP addresses, the primary first (docs/wire.md#address)."""
         box = "PBX0" if self.dynamic_pbx is None else f"{self.path_style}{self.dynamic_pbx}"
         return tuple(
             url if _complete(url) else f"{url}/{box}/user.soap" for url in self.urls or (self.url or "",)

@@ -45,7 +45,7 @@ def direction(user_type: str, record: LegRecord) -> Direction:
     """The direction as the person sees it.
 
     The PBX's outbound bit means a call to the person at an extension, but for a gateway it means
-    towards the trunk (wire reference 10.2).
+    towards the trunk (docs/wire.md#leg-state).
     """
     return Direction.INBOUND if record.to_user != (user_type == GATEWAY) else Direction.OUTBOUND
 

@@ -1,4 +1,4 @@
-"""Q.850 cause codes in words (ITU-T Q.850; wire reference 15). A table and nothing else."""
+"""Q.850 cause codes in words (ITU-T Q.850; docs/wire.md#cause-codes). A table and nothing else."""
 
 NORMAL_CLEARING = 16
 USER_BUSY = 17

@@ -74,7 +74,7 @@ def gone_quiet(before: PbxState, after: PbxState, batch: Batch) -> Mapping[str, 
 def reconcile(
     state: PbxState, guid: str, ids: frozenset[str], scope: Scope, now: Instant
 ) -> tuple[PbxState, Changes]:
-    """The end of these calls was never reported, and the PBX still counts none (wire reference 21)."""
+    """The end of these calls was never reported, and the PBX still counts none (docs/wire.md#robustness)."""
     draft = Draft(state, scope, now)
     if guid in draft.users and draft.users[guid].record.channels == 0:
         for call in draft.running.of(guid):
@@ -256,7 +256,7 @@ def _needs_its_user(call: Call) -> bool:
 
 
 def _another_call(draft: Draft, known: Call, record: LegRecord) -> bool:
-    """The PBX gave the handle of a leg whose end we missed to a new leg (wire reference 21).
+    """The PBX gave the handle of a leg whose end we missed to a new leg (docs/wire.md#robustness).
 
     A transfer changes the conference of a leg too, but never its direction, nor does it set a leg up.
     """
@@ -269,7 +269,7 @@ def _another_call(draft: Draft, known: Call, record: LegRecord) -> bool:
 
 
 def _see_switch(draft: Draft, guid: str, record: LegRecord) -> None:
-    """A Boolean object's "call" carries two digits: by hand or not, on or off (wire reference 10.6)."""
+    """A Boolean object's "call" carries two digits: by hand or not, on or off (docs/wire.md#switches)."""
     digits = next(
         (end.number for end in (record.remote, record.local) if _SWITCH.fullmatch(end.number)), None
     )

@@ -86,7 +86,7 @@ class Client:
         await self._stack.aclose()
 
     async def version(self) -> About:
-        """Firmware and serial number, which may carry trailing blanks (wire reference 14).
+        """Firmware and serial number, which may carry trailing blanks (docs/wire.md#queries).
 
         Nothing depends on them: they are empty where the PBX answers anything else.
         """
@@ -100,7 +100,7 @@ class Client:
         return About(*(str(text or "").strip() for text in texts))
 
     async def initialize(self, user: str) -> Ticket:
-        """Open a session with a user's view. A handle of 0 means no (wire reference 7).
+        """Open a session with a user's view. A handle of 0 means no (docs/wire.md#session).
 
         All version flags must be present and true to be answered in the V10 dialect.
         """
@@ -109,7 +109,7 @@ class Client:
         return Ticket(_whole(answer["return"]), _whole(answer["key"])) if answer else Ticket(0, 0)
 
     async def poll(self, ticket: Ticket) -> bytes:
-        """Wait for events, up to 60 s (wire reference 8); the undecoded answer."""
+        """Wait for events, up to 60 s (docs/wire.md#poll); the undecoded answer."""
         body, headers = self._soap.request("Poll", session=ticket.session)
         started_s = time.monotonic()
         try:
@@ -144,7 +144,10 @@ class Client:
         await self._ask("UserEnd", user=handle)
 
     async def call(self, handle: int, wanted: PlaceCall, in_time: InTime) -> int:
-        """Place a call; the leg's handle, 0 for no. A leading r withholds the number (wire reference 12)."""
+        """Place a call and return its leg handle; 0 means refused. See docs/wire.md#call-control.
+
+        A leading r in the calling number withholds it.
+        """
         return _whole(
             await self._ask(
                 "UserCall",
@@ -161,7 +164,7 @@ class Client:
         )
 
     async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
-        """End a leg. Cause 26 frees the phone at once, others leave it with a tone (wire reference 12)."""
+        """End a leg. Cause 26 frees the phone at once, others leave a tone (docs/wire.md#call-control)."""
         await self._ask("UserClear", in_time, call=leg, cause=cause, info=[])
 
     async def set_presence(self, wanted: SetPresence, in_time: InTime) -> bool:

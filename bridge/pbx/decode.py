@@ -40,7 +40,7 @@ class HeardLeg:
 
 
 def user_record(element: etree._Element) -> UserRecord | None:
-    """A user; None for the record with an empty long name, which ends the first list (wire reference 8)."""
+    """A user; None for the record with an empty long name, which ends the first list (docs/wire.md#poll)."""
     fields = _children(element)
     name, guid = _text(fields, "cn"), _text(fields, "guid")
     if not name or not (name.strip() or guid):
@@ -68,7 +68,7 @@ def user_record(element: etree._Element) -> UserRecord | None:
 
 
 def heard_leg(element: etree._Element) -> HeardLeg:
-    """A leg. State bits as in wire reference 10.2, unknown ones masked away; parties as in 10.3."""
+    """A leg. State bits: docs/wire.md#leg-state, unknown ones masked away; parties: docs/wire.md#parties."""
     fields = _children(element)
     bits = _number(fields, "state")
     parties = _parties(fields)
@@ -101,7 +101,7 @@ def heard_leg(element: etree._Element) -> HeardLeg:
 
 
 def _released_by(state: int, message: str) -> Side | None:
-    """The side that let go first: a disconnect has a direction, else the message tells (reference 10.4)."""
+    """Who hung up first: a disconnect has a direction, else the message says it (docs/wire.md#messages)."""
     if state == _DISC_RECEIVED or message in {"x-rel", "x-disc"}:
         return Side.USER
     if state == _DISC_SENT or message in {"r-rel", "r-disc"}:

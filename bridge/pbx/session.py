@@ -126,7 +126,7 @@ class Session:
             placed(leg)
 
     def _require_up(self) -> None:
-        """A session that ends takes the calls of its last second with it (wire reference 12)."""
+        """A session that ends takes the calls of its last second with it (docs/wire.md#call-control)."""
         if self._stop.is_set():
             raise CommandError("pbx_offline", "a new session with the PBX is being opened", retryable=True)
 
@@ -240,7 +240,7 @@ class Session:
         return max(0, handle)
 
     async def _settle(self, events: PbxEvents) -> None:
-        """The running calls of a user come within 2 s of the request (wire reference 10.7)."""
+        """The running calls of a user come within 2 s of the request (docs/wire.md#sequences)."""
         while True:
             due_s, guid = await self._asked.get()
             await asyncio.sleep(due_s - _now())

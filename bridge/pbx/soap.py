@@ -1,6 +1,6 @@
 """SOAP requests and answers by zeep, from the WSDL in this package. No I/O: bytes out, bytes in.
 
-zeep gets elements that are stripped of what changes with the firmware (wire reference 2.6), so that
+Before zeep sees an answer, everything that varies with the firmware is removed (docs/wire.md#zeep), so that
 it neither fetches a schema nor loses records, and never sees bytes that `wire` would refuse.
 """
 

@@ -1,7 +1,8 @@
 """Poll reply bytes → records. No I/O; the only place that knows the shape of the hot reply.
 
-Written for what firmware may send, not for what the WSDL says (wire reference 2.3-2.6 and 21): item
-names, order, xsi:type, arrayType and extra elements do not matter, missing and nil read as empty.
+It accepts all that firmware may send, not only what the WSDL allows: see docs/wire.md#arrays and
+docs/wire.md#robustness. Item names, order, xsi:type, arrayType and extra elements do not matter; missing
+and nil read as empty.
 A record that is no XML costs itself only, see repair.py.
 Never accepted: a DTD, a body that is no SOAP envelope, one that is cut.
 """
@@ -42,7 +43,7 @@ class PollSlice:
 
 
 class SoapFault(SessionLost):
-    """The PBX understood the request and said no, or does not know the session (wire reference 23.2)."""
+    """The PBX refused the request, or does not know the session (docs/wire.md#open-questions)."""
 
     answered = True
 

@@ -1,6 +1,7 @@
 """One call at a simulated PBX: how it rings, is answered, held and ends, leg by leg. No network, no clock.
 
-States and messages as in wire reference 10.2, 10.4 and 10.7, where the order is partly inferred.
+States: docs/wire.md#leg-state; messages: docs/wire.md#messages; their order, partly inferred:
+docs/wire.md#sequences.
 """
 
 import uuid
@@ -101,7 +102,7 @@ class BasicCall:
         """The end of the call, by a user (long name, or "user"), else by the outside end (or "remote").
 
         `tone`: the phones of the others stay off hook and hear it: 6 or 134, r-disc. So they do where
-        they are connected and their handle was opened with disc (wire reference 11).
+        they are connected and their handle was opened with disc (docs/wire.md#monitoring).
         """
         guid = self._guid(by)
         for leg in self.legs:

@@ -1,4 +1,4 @@
-"""Call control at a simulated PBX (wire reference 12). Success shows in later events, not in the answer."""
+"""Call control at a simulated PBX (docs/wire.md#call-control). Later events show success, not the answer."""
 
 import asyncio
 

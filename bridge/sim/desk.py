@@ -19,7 +19,7 @@ class UnknownSession(Exception):  # noqa: N818  (a state of affairs)
 class Box:
     """What a PBX says of itself and how it lets calls proceed. Seconds; None: never by itself.
 
-    `crash_count`: a FindUser for more than so many fails, as the vendor warns of (wire reference 14).
+    `crash_count`: a FindUser for more than so many fails, as the vendor warns of (docs/wire.md#queries).
     `gives_control`: UserInitialize gives handles; else it answers 0, as without the right.
     """
 

@@ -24,7 +24,7 @@ class Listener(Protocol):
         ...
 
     def wishes(self, guid: str) -> frozenset[str]:
-        """Whether a handle for this user was opened with "xfer" or "disc" (wire reference 11)."""
+        """Whether a handle for this user was opened with "xfer" or "disc" (docs/wire.md#monitoring)."""
         ...
 
 
@@ -121,7 +121,7 @@ class Exchange:
             listener.leg_changed(leg, message, xfer=False)
 
     def lose(self, leg: Leg) -> None:
-        """A leg is over and nobody is told; the next new leg gets its number (wire reference 21)."""
+        """A leg is over and nobody is told; the next new leg gets its number (docs/wire.md#robustness)."""
         leg.over = True
         del self.legs[leg.number]
         self._free.append(leg.number)

@@ -9,7 +9,7 @@ TO_USER, HELD, HELD_BY_PEER = 0x080, 0x100, 0x200
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One presence entry: each contact of a user has its own, the newest is shown (wire reference 13)."""
+    """One presence entry: each contact of a user has its own, the newest is shown (docs/wire.md#presence)."""
 
     contact: str
     activity: str = ""
@@ -52,7 +52,7 @@ class SimUser:
 
 @dataclass(frozen=True, slots=True)
 class No:
-    """A party of a leg, under one of the types of wire reference 10.3."""
+    """A party of a leg, under one of the types of docs/wire.md#parties."""
 
     type: str
     cn: str = ""
@@ -70,7 +70,7 @@ def party(kind: str, user: SimUser) -> No:
 class Leg:
     """One leg of one user; changes as the call does. `state` is the low nibble, `bits` the rest.
 
-    `xfer_only`: transferred away, only handles opened with xfer still hear of it (wire reference 11).
+    `xfer_only`: transferred away, only handles opened with xfer still hear of it (docs/wire.md#monitoring).
     """
 
     number: int

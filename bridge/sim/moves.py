@@ -14,7 +14,7 @@ class SimCall(BasicCall):
     """A call with everything that can become of it; users are named by their long names."""
 
     def divert(self, cn: str, to: str) -> Leg:
-        """A diversion takes the call from a user to another (leg2, wire reference 10.3)."""
+        """A diversion takes the call from a user to another (leg2, docs/wire.md#parties)."""
         user = self._exchange.users[cn]
         return self.divert_leg(self.leg_of(cn), user, self._exchange.users[to])
 

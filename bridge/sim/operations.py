@@ -28,7 +28,7 @@ class Operations:
     async def run(self, operation: str, args: Args, connection: int) -> list[str]:
         """The parts of the answer. Raises UnknownSession.
 
-        A connection that was used for a session keeps it alive (wire reference 7).
+        A connection that was used for a session keeps it alive (docs/wire.md#session).
         """
         if operation == "Initialize":
             return self._initialize(args, connection)

@@ -60,7 +60,7 @@ class SimPbx:
 
     `invalid_session` tells how it answers for a session that is not there; it may be changed at any time.
     `beside`: answer on the port of another PBX, under a path of one's own, as a dynamic PBX does
-    (wire reference 17). The other must be entered first; they share its power.
+    (docs/wire.md#several-pbxs). The other must be entered first; they share its power.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class SimPbx:
         self.exchange.put_user(user, instead_of=cn, cfg=set(changes) != {"registered"})
 
     def switch(self, cn: str, *, manual: bool, on: bool) -> None:
-        """A Boolean object changes: a leg that stays, with two digits as number (wire reference 10.6)."""
+        """A Boolean object changes: a leg that stays, with two digits as number (docs/wire.md#switches)."""
         user = self.exchange.users[cn]
         digits = No("peer", e164=f"{int(manual)}{int(on)}")
         leg = next((leg for leg in self.exchange.legs.values() if leg.guid == user.id), None)
@@ -205,7 +205,7 @@ class SimPbx:
         return await self._endpoint.answer(request)
 
     def disconnected(self, connection: int) -> None:
-        """For the host: a TCP connection closed; its sessions live on for a moment (wire reference 7)."""
+        """For the host: a TCP connection closed; its sessions live on for a moment (docs/wire.md#session)."""
         for session in self.sessions.disconnected(connection):
             self._timers.later(self._options.session_linger_s, partial(self._linger, session))
 

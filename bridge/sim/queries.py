@@ -21,7 +21,7 @@ async def version(desk: Desk, _args: Args) -> list[str]:
 
 
 async def find_user(desk: Desk, args: Args) -> list[str]:
-    """A search string is a place in the sorted list, not a filter (wire reference 14)."""
+    """A search string is a place in the sorted list, not a filter (docs/wire.md#queries)."""
     count = whole(args, "count")
     if count > desk.box.crash_count:
         raise UnknownSession

@@ -16,7 +16,7 @@ class Habits:
     """How this PBX delivers news: seconds a Poll is held, and news in one reply at most.
 
     `list_delay_s`: before the first list comes. `update_before_end`, `update_after_end`: an update of a
-    listed user comes just before the end of the list, or after it in the same reply (wire reference 8).
+    listed user comes just before the end of the list, or after it in the same reply (docs/wire.md#poll).
     """
 
     hold_s: float = 60.0
@@ -104,7 +104,7 @@ class Session:
         )
 
     def follow(self, handle: int, follow: Follow) -> None:
-        """Follow a user; the calls it has are reported as they stand (wire reference 10.7)."""
+        """Follow a user; the calls it has are reported as they stand (docs/wire.md#sequences)."""
         self.follows[handle] = follow
         for leg in self._exchange.legs.values():
             if leg.guid == follow.guid and not follow.silent and not leg.xfer_only:
@@ -156,7 +156,7 @@ class Session:
         self._queue(UserNews(user, channel, alert, gone=not seen, cfg=cfg))
 
     def _list(self) -> None:
-        """The first list, then the record that ends it (wire reference 8)."""
+        """The first list, then the record that ends it (docs/wire.md#poll)."""
         listed: list[News] = []
         for user in sorted(self._exchange.users.values(), key=lambda user: user.cn):
             if self.visible(user):

@@ -76,7 +76,7 @@ class Sessions:
         return None
 
     def close(self, session: Session, *, guard_s: float) -> None:
-        """End a session; calls it placed a moment ago are aborted (wire reference 12)."""
+        """End a session; calls it placed a moment ago are aborted (docs/wire.md#call-control)."""
         self._sessions.pop(session.handle, None)
         if session in self._exchange.listeners:
             self._exchange.listeners.remove(session)

@@ -39,12 +39,12 @@ _OLD_ORDER = (
     *("guid", "active", "state", "channel", "alert", "cn", "dn", "type", "e164", "h323", "presence"),
     *("loc", "node", "nodenum", "object", "cfg", "groups", "email"),
 )
-"""UserInfo in the order of the older edition of the WSDL (wire reference 3); only the order is old here."""
+"""UserInfo in the order of the WSDL's older edition (docs/wire.md#arrays); only the order is old here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoration:
-    """How replies are dressed; firmware differs (wire reference 2.3). `empty`: empty, missing or nil.
+    """How replies are dressed; firmware differs (docs/wire.md#arrays). `empty`: empty, missing or nil.
 
     `misspelt`: pieces of replies and what is sent in their place, which need not be XML.
     """
@@ -66,7 +66,7 @@ class BadRequestError(Exception):
 
 
 def read_request(body: bytes) -> tuple[str, dict[str, object]]:
-    """Operation and arguments, matched by local name whatever the namespace (wire reference 2.2)."""
+    """Operation and arguments, matched by local name whatever the namespace (docs/wire.md#requests)."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
     if b"<!DOCTYPE" in body:
         raise BadRequestError("a DTD is refused")

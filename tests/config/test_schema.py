@@ -483,7 +483,7 @@ def test_the_examples_load(name: str) -> None:
     ],
 )
 def test_addresses_of_a_pbx(section: dict[str, Any], endpoints: tuple[str, ...]) -> None:
-    """Standard, dynamic in both forms, complete, with a standby (wire reference 6)."""
+    """Standard, dynamic in both forms, complete, with a standby (docs/wire.md#address)."""
     basics = {"name": "hq", "username": "u", "password": "p", "session_user": "API"}
     config = Config.model_validate({"pbxs": [{**basics, **section}]})
 

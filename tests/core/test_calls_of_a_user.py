@@ -1,4 +1,4 @@
-"""A leg's records and the events they give: the sequences of wire reference 10.7."""
+"""A leg's records and the events they give: the sequences of docs/wire.md#sequences."""
 
 from dataclasses import replace
 
@@ -78,7 +78,7 @@ def test_a_leg_seen_first_when_connected_gives_all_steps() -> None:
 
 
 def test_a_gateway_is_not_flipped() -> None:
-    """The outbound bit of a gateway means towards the trunk (wire reference 10.2)."""
+    """The outbound bit of a gateway means towards the trunk (docs/wire.md#leg-state)."""
     history = History().start().see(leg(user=GATE))
 
     assert history.types(GATE) == ["outgoing"]
@@ -299,7 +299,7 @@ def test_a_user_that_is_no_longer_followed_loses_its_calls() -> None:
 
 
 def test_a_handle_used_again_is_a_new_call() -> None:
-    """The end of the old one was missed: lost, then the new one begins (wire reference 21)."""
+    """The end of the old one was missed: lost, then the new one begins (docs/wire.md#robustness)."""
     history = History().start().see(CONNECTED, leg(conference="c2"))
 
     assert history.types() == ["incoming", "answered", "ended", "incoming"]
@@ -316,7 +316,7 @@ def test_records_of_nobody_and_ends_of_nothing_are_ignored() -> None:
 
 
 def test_a_switch_is_told_when_it_changes() -> None:
-    """Two digits as a number; the leg itself is never a call (wire reference 10.6)."""
+    """Two digits as a number; the leg itself is never a call (docs/wire.md#switches)."""
     night = UserRecord(ANNA, "Night", short_name="night", is_switch=True)
     history = History().begin().take(Batch(users=(night,), list_complete=True))
     history.see(leg(remote=Party("00"))).settle()

@@ -119,6 +119,6 @@ def test_a_handle_used_again(old: LegRecord, new: LegRecord) -> None:
     ids=["transferred", "another conference while set up", "the same conference"],
 )
 def test_a_change_of_conference_alone_is_no_new_call(new: LegRecord) -> None:
-    """A transfer gives a leg another conference (wire reference 10.3)."""
+    """A transfer gives a leg another conference (docs/wire.md#sequences)."""
     history = History().start().see(leg(), new)
     assert len({event.call.id for event in history.events if event.call is not None}) == 1

@@ -1,4 +1,4 @@
-"""What the PBX tells of typical calls (wire reference 10.7), row by row: all events, and every end."""
+"""What the PBX tells of typical calls (docs/wire.md#sequences), row by row: all events, and every end."""
 
 from collections.abc import Sequence
 from dataclasses import replace

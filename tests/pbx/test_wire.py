@@ -70,7 +70,7 @@ def whole(body: bytes) -> PollSlice:
 
 @pytest.mark.parametrize("how", DRESSES)
 def test_every_dress_gives_the_same_records(how: Decoration) -> None:
-    """Item names, types, order, extra and missing elements do not matter (wire reference 2.3 and 21)."""
+    """Item names, types, order, extra and missing elements do not matter (docs/wire.md#robustness)."""
     news = [UserNews(ANNA, 2, 1), UserNews(SimUser(""), end_of_list=True), UserNews(ANNA, gone=True)]
     batch = whole(poll_reply(how, news, [LEG]))
 
@@ -195,7 +195,7 @@ def test_flat_arrays_are_understood_too() -> None:
     ],
 )
 def test_who_let_go(state: int, message: str, side: Side | None) -> None:
-    """By the state, else by the message (wire reference 10.4)."""
+    """By the state, else by the message (docs/wire.md#messages)."""
     news = LegNews(1, 2, state, (), message, "", None)
 
     assert whole(poll_reply(Decoration(), [], [news])).legs[0].record.released_by == side

@@ -115,7 +115,7 @@ def test_array_items_are_those_the_vendor_declares(vendor: etree._Element, ours:
 
 
 def test_names_of_services_are_the_vendors(ours: etree._Element) -> None:
-    """Names that toolkits use stay as they are known (wire reference 2.1)."""
+    """Names that toolkits use stay as they are known (docs/wire.md#envelope)."""
     assert ours.get("targetNamespace") == "http://innovaphone.com/pbx"
     assert [port.get("name") for port in ours.iter(f"{_W}port")] == ["pbxPort"]
 

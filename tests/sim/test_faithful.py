@@ -107,7 +107,7 @@ async def test_zeep_takes_it_for_a_pbx(pbx: SimPbx) -> None:
 
 
 async def post(client: HttpClient, sim: SimPbx, body: str) -> requests.Response:
-    """A SOAP request whose element has no namespace at all (wire reference 2.2)."""
+    """A SOAP request whose element has no namespace at all (docs/wire.md#requests)."""
     envelope = f'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>{body}</e:Body></e:Envelope>'
     return await client.post(sim.soap_url, envelope)
 
@@ -162,7 +162,7 @@ async def test_scope_and_refusals() -> None:
 
 
 async def test_a_session_dies_with_its_last_connection() -> None:
-    """And takes the call it placed a moment ago with it (wire reference 7 and 12)."""
+    """And takes the call it placed a moment ago with it (docs/wire.md#session, docs/wire.md#call-control)."""
     options = SimOptions(session_linger_s=0.05, habits=Habits(hold_s=0.05), account=Account("", "", "none"))
     async with SimPbx(STAFF, options) as sim:
         async with HttpClient() as client:

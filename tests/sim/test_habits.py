@@ -59,7 +59,7 @@ def number_of(sim: SimPbx, cn: str) -> int:
 
 
 async def test_a_rename_keeps_the_guid(sim: SimPbx) -> None:
-    """State is kept by guid (wire reference 19): the long name may change."""
+    """State is kept by guid (docs/wire.md#users): the long name may change."""
     guid = sim.exchange.users[ANNA].id
     sim.change_user(ANNA, cn="Anna Huber")
 
@@ -68,7 +68,7 @@ async def test_a_rename_keeps_the_guid(sim: SimPbx) -> None:
 
 
 async def test_a_session_that_was_only_opened_dies_too(sim: SimPbx) -> None:
-    """Its one connection is the one it was opened over (wire reference 7)."""
+    """Its one connection is the one it was opened over (docs/wire.md#session)."""
     async with talk(sim) as say:
         await say(INITIALIZE)
         assert len(sim.sessions) == 1
@@ -144,7 +144,7 @@ async def test_power_off_ends_what_would_have_happened_by_itself(sim: SimPbx) ->
 
 @pytest.mark.parametrize("where", ["update_before_end", "update_after_end"])
 async def test_the_end_of_the_list_may_stand_anywhere(where: str) -> None:
-    """Updates come before it, or behind it in the same reply (wire reference 8)."""
+    """Updates come before it, or behind it in the same reply (docs/wire.md#poll)."""
     habits = replace(Habits(hold_s=0.05, batch=50), **{where: True})
     async with SimPbx(STAFF, replace(OPEN, habits=habits)) as sim, talk(sim) as say:
         await say(INITIALIZE)
@@ -158,7 +158,7 @@ async def test_the_end_of_the_list_may_stand_anywhere(where: str) -> None:
 
 
 async def test_handles_open_with_wishes(sim: SimPbx) -> None:
-    """An unknown device gives a handle that is silent (wire reference 11); a known one does not."""
+    """An unknown device gives a handle that is silent (docs/wire.md#monitoring); a known one does not."""
     sim.change_user(BERT, devices=(("phone", "Desk"),))
     async with talk(sim) as say:
         await say(INITIALIZE)
@@ -187,7 +187,7 @@ async def test_users_come_and_go(sim: SimPbx) -> None:
 
 
 async def test_two_pbxs_share_a_port() -> None:
-    """A dynamic PBX has its own path on the same box (wire reference 17)."""
+    """A dynamic PBX has its own path on the same box (docs/wire.md#address)."""
     async with SimPbx(STAFF, OPEN) as box:
         branch = replace(OPEN, path="/PBX0-branch/user.soap")
         async with SimPbx(STAFF[:1], branch, beside=box) as other, talk(other) as say:
