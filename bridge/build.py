@@ -14,10 +14,10 @@ from bridge import clock
 from bridge.config.schema import Config, Pbx
 from bridge.config.tls import Tls
 from bridge.core.backend import OpenPbx, PbxSession
-from bridge.core.draft import Most, Scope
 from bridge.core.journal import Journal, Kept, hand_over
 from bridge.core.liveness import Pace
 from bridge.core.outbox import Limits
+from bridge.core.rules import Most, Scope
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError
 from bridge.link.commander import CommandSettings

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bridge.core import calls as legs
-from bridge.core.draft import Draft, Scope
 from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxState, Switch, User
 from bridge.core.outcome import judge, terminal_event
 from bridge.core.records import Batch, CallState, LegRecord, UserRecord
+from bridge.core.rules import Scope
+from bridge.core.transaction import Transaction
 
 PLACED_KEPT = 256
 OVERDUE_S = 3600.0
@@ -27,32 +28,32 @@ def begin(state: PbxState) -> PbxState:
 
 def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
     """Apply one batch of records."""
-    draft = Draft(state, scope, now)
-    draft.torn = draft.torn or bool(batch.unreadable)
+    tx = Transaction(state, scope, now)
+    tx.torn = tx.torn or bool(batch.unreadable)
     for record in batch.users:
-        _see_user(draft, record)
+        _see_user(tx, record)
     for leg, ends_next in _with_ends(batch.legs):
-        if leg.user in draft.users and scope.follows(draft.users[leg.user].record):
-            _see_leg(draft, leg.user, leg, ends_next=ends_next)
+        if leg.user in tx.users and scope.follows(tx.users[leg.user].record):
+            _see_leg(tx, leg.user, leg, ends_next=ends_next)
     if batch.list_complete:
-        _complete(draft)
-    return draft.finish()
+        _complete(tx)
+    return tx.finish()
 
 
 def settle(state: PbxState, guids: tuple[str, ...], scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
     """The PBX has reported all running calls of these users: what it did not name is lost."""
-    draft = Draft(state, scope, now)
+    tx = Transaction(state, scope, now)
     for guid in guids:
-        draft.unsettled.discard(guid)
-        _lose_unconfirmed(draft, guid)
-    return draft.finish()
+        tx.unsettled.discard(guid)
+        _lose_unconfirmed(tx, guid)
+    return tx.finish()
 
 
 def give_up(state: PbxState, guid: str, scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
     """The PBX reports no calls of this user: those of an earlier session are lost, later ones may follow."""
-    draft = Draft(state, scope, now)
-    _lose_unconfirmed(draft, guid)
-    return draft.finish()
+    tx = Transaction(state, scope, now)
+    _lose_unconfirmed(tx, guid)
+    return tx.finish()
 
 
 def gone_quiet(before: PbxState, after: PbxState, batch: Batch) -> Mapping[str, frozenset[str]]:
@@ -75,29 +76,29 @@ def reconcile(
     state: PbxState, guid: str, ids: frozenset[str], scope: Scope, now: Instant
 ) -> tuple[PbxState, Changes]:
     """The end of these calls was never reported, and the PBX still counts none (docs/wire.md#robustness)."""
-    draft = Draft(state, scope, now)
-    if guid in draft.users and draft.users[guid].record.channels == 0:
-        for call in draft.running.of(guid):
+    tx = Transaction(state, scope, now)
+    if guid in tx.users and tx.users[guid].record.channels == 0:
+        for call in tx.running.of(guid):
             if call.id in ids and _needs_its_user(call):
-                _close(draft, call, Outcome.LOST)
-    return draft.finish()
+                _close(tx, call, Outcome.LOST)
+    return tx.finish()
 
 
 def place(
     state: PbxState, guid: str, handle: int, command_id: str | None, scope: Scope, now: Instant
 ) -> tuple[PbxState, Changes, str]:
     """A command of ours started a leg: name it before, or after, the PBX first reports it."""
-    draft = Draft(state, scope, now)
-    known = draft.running.by_handle(guid, handle)
+    tx = Transaction(state, scope, now)
+    known = tx.running.by_handle(guid, handle)
     if known is not None:
-        draft.running.put(replace(known, command_id=command_id))
-        draft.put_user(draft.users[guid])
-        return *draft.finish(), known.id
-    call_id = draft.new_call_id()
-    draft.placed[guid, handle] = call_id, command_id
-    for key in list(draft.placed)[:-PLACED_KEPT]:
-        del draft.placed[key]
-    return *draft.finish(), call_id
+        tx.running.put(replace(known, command_id=command_id))
+        tx.put_user(tx.users[guid])
+        return *tx.finish(), known.id
+    call_id = tx.new_call_id()
+    tx.placed[guid, handle] = call_id, command_id
+    for key in list(tx.placed)[:-PLACED_KEPT]:
+        del tx.placed[key]
+    return *tx.finish(), call_id
 
 
 def mark_cleared(state: PbxState, call: Call, *, cleared: bool) -> PbxState:
@@ -109,51 +110,51 @@ def mark_cleared(state: PbxState, call: Call, *, cleared: bool) -> PbxState:
     return replace(state, calls={**state.calls, call.user: marked}) if marked else state
 
 
-def _see_user(draft: Draft, record: UserRecord) -> None:
-    known = draft.users.get(record.guid)
-    if draft.unseen is not None:
-        draft.unseen.discard(record.guid)
-    if not record.active or not draft.scope.publishes(record):
-        _remove_user(draft, record.guid)
-    elif known is None and draft.is_full:
-        draft.leave_out("users")
+def _see_user(tx: Transaction, record: UserRecord) -> None:
+    known = tx.users.get(record.guid)
+    if tx.unseen is not None:
+        tx.unseen.discard(record.guid)
+    if not record.active or not tx.scope.publishes(record):
+        _remove_user(tx, record.guid)
+    elif known is None and tx.is_full:
+        tx.leave_out("users")
     elif known is None:
-        now = draft.now.unix_ms
-        draft.put_user(User(record, since_ms=now, changed_ms=now))
-        draft.unsettled.add(record.guid)
+        now = tx.now.unix_ms
+        tx.put_user(User(record, since_ms=now, changed_ms=now))
+        tx.unsettled.add(record.guid)
     elif known.record != record:
-        draft.put_user(replace(known, record=record))
-    if record.guid in draft.users and not draft.scope.follows(record):
-        draft.unsettled.discard(record.guid)
-        _lose_calls(draft, record.guid)
+        tx.put_user(replace(known, record=record))
+    if record.guid in tx.users and not tx.scope.follows(record):
+        tx.unsettled.discard(record.guid)
+        _lose_calls(tx, record.guid)
 
 
-def _remove_user(draft: Draft, guid: str) -> None:
-    if guid in draft.users:
-        _lose_calls(draft, guid)
-        draft.drop_user(guid)
+def _remove_user(tx: Transaction, guid: str) -> None:
+    if guid in tx.users:
+        _lose_calls(tx, guid)
+        tx.drop_user(guid)
 
 
-def _lose_calls(draft: Draft, guid: str) -> None:
-    for call in draft.running.of(guid):
-        _close(draft, call, Outcome.LOST)
+def _lose_calls(tx: Transaction, guid: str) -> None:
+    for call in tx.running.of(guid):
+        _close(tx, call, Outcome.LOST)
 
 
-def _lose_unconfirmed(draft: Draft, guid: str) -> None:
-    for call in draft.running.of(guid):
+def _lose_unconfirmed(tx: Transaction, guid: str) -> None:
+    for call in tx.running.of(guid):
         if call.handle is None:
-            _close(draft, call, Outcome.LOST)
+            _close(tx, call, Outcome.LOST)
 
 
-def _complete(draft: Draft) -> None:
+def _complete(tx: Transaction) -> None:
     """Users missing from the list are gone, unless a record of it was unreadable: it may be theirs."""
-    for guid in sorted(draft.unseen or ()):
-        if draft.torn:
-            draft.unsettled.discard(guid)
-            _lose_unconfirmed(draft, guid)
+    for guid in sorted(tx.unseen or ()):
+        if tx.torn:
+            tx.unsettled.discard(guid)
+            _lose_unconfirmed(tx, guid)
         else:
-            _remove_user(draft, guid)
-    draft.unseen = None
+            _remove_user(tx, guid)
+    tx.unseen = None
 
 
 def _with_ends(records: tuple[LegRecord, ...]) -> list[tuple[LegRecord, bool]]:
@@ -167,108 +168,108 @@ def _with_ends(records: tuple[LegRecord, ...]) -> list[tuple[LegRecord, bool]]:
     return backwards[::-1]
 
 
-def _see_leg(draft: Draft, guid: str, record: LegRecord, *, ends_next: bool) -> None:
-    if draft.users[guid].record.is_switch:
-        _see_switch(draft, guid, record)
+def _see_leg(tx: Transaction, guid: str, record: LegRecord, *, ends_next: bool) -> None:
+    if tx.users[guid].record.is_switch:
+        _see_switch(tx, guid, record)
         return
-    known = _known_call(draft, guid, record)
-    if known is not None and _another_call(draft, known, record):
-        _close(draft, known, Outcome.LOST)
+    known = _known_call(tx, guid, record)
+    if known is not None and _another_call(tx, known, record):
+        _close(tx, known, Outcome.LOST)
         known = None
     if known is not None:
-        _advance(draft, known, record, ends_next=ends_next)
+        _advance(tx, known, record, ends_next=ends_next)
     elif not record.ended:
-        _open(draft, guid, record)
+        _open(tx, guid, record)
 
 
-def _open(draft: Draft, guid: str, record: LegRecord) -> None:
-    if not _has_room(draft, guid):
+def _open(tx: Transaction, guid: str, record: LegRecord) -> None:
+    if not _has_room(tx, guid):
         return
-    placed = draft.placed.pop((guid, record.leg), None)
-    call_id, command_id = placed or (draft.new_call_id(), None)
-    kind_of_user = draft.users[guid].record.type
-    fresh = legs.opened(call_id, guid, kind_of_user, record, draft.now)
-    call = replace(legs.advanced(fresh, kind_of_user, record, draft, draft.now), command_id=command_id)
-    resync = guid in draft.unsettled and placed is None
-    draft.running.put(call)
+    placed = tx.placed.pop((guid, record.leg), None)
+    call_id, command_id = placed or (tx.new_call_id(), None)
+    kind_of_user = tx.users[guid].record.type
+    fresh = legs.opened(call_id, guid, kind_of_user, record, tx.now)
+    call = replace(legs.advanced(fresh, kind_of_user, record, tx, tx.now), command_id=command_id)
+    resync = guid in tx.unsettled and placed is None
+    tx.running.put(call)
     for kind in legs.events_between(None, call, resync=resync):
-        draft.tell(kind, guid, call, resync=resync)
-    draft.put_user(draft.users[guid])
+        tx.tell(kind, guid, call, resync=resync)
+    tx.put_user(tx.users[guid])
 
 
-def _has_room(draft: Draft, guid: str) -> bool:
+def _has_room(tx: Transaction, guid: str) -> bool:
     """Tell whether one more call may begin; what is overdue makes room.
 
     So a PBX that loses ends does not hide new calls for ever, and one that names legs without end does not
     make an event for each.
     """
-    most, limit = draft.scope.most, ""
-    if draft.running.count_of(guid) >= most.calls_per_user:
+    most, limit = tx.scope.most, ""
+    if tx.running.count_of(guid) >= most.calls_per_user:
         limit = "calls_per_user"
-    elif draft.running.count >= most.calls:
+    elif tx.running.count >= most.calls:
         limit = "calls"
-    oldest = draft.running.oldest(guid) if limit else None
-    if oldest is not None and draft.now.monotonic_s - oldest.started_s > OVERDUE_S:
-        _close(draft, oldest, Outcome.LOST)
+    oldest = tx.running.oldest(guid) if limit else None
+    if oldest is not None and tx.now.monotonic_s - oldest.started_s > OVERDUE_S:
+        _close(tx, oldest, Outcome.LOST)
     elif limit:
-        draft.leave_out(limit)
+        tx.leave_out(limit)
         return False
     return True
 
 
-def _advance(draft: Draft, known: Call, record: LegRecord, *, ends_next: bool) -> None:
-    call = legs.advanced(known, draft.users[known.user].record.type, record, draft, draft.now)
+def _advance(tx: Transaction, known: Call, record: LegRecord, *, ends_next: bool) -> None:
+    call = legs.advanced(known, tx.users[known.user].record.type, record, tx, tx.now)
     if record.ended:
-        _close(draft, call, None)
+        _close(tx, call, None)
         return
     kinds = legs.events_between(known, call, resync=False)
     if ends_next and legs.only_lets_go(known, call):
-        draft.running.put(call)
+        tx.running.put(call)
         return
     if kinds or call.handle != known.handle:
-        draft.running.put(call)
+        tx.running.put(call)
     for kind in kinds:
-        draft.tell(kind, call.user, call)
+        tx.tell(kind, call.user, call)
     if kinds:
-        draft.put_user(draft.users[call.user])
+        tx.put_user(tx.users[call.user])
 
 
-def _close(draft: Draft, call: Call, outcome: Outcome | None) -> None:
+def _close(tx: Transaction, call: Call, outcome: Outcome | None) -> None:
     """The one terminal event of a call; without an outcome given, what was seen of it decides."""
-    kind_of_user = draft.users[call.user].record.type
-    judged = judge(call, kind_of_user, draft.related(call), draft.topics) if outcome is None else outcome
-    last = legs.ended(replace(call, outcome=judged), draft.now)
+    kind_of_user = tx.users[call.user].record.type
+    judged = judge(call, kind_of_user, tx.related(call), tx.topics) if outcome is None else outcome
+    last = legs.ended(replace(call, outcome=judged), tx.now)
     kind = terminal_event(last)
-    draft.running.drop(call)
-    user = draft.users[call.user]
+    tx.running.drop(call)
+    user = tx.users[call.user]
     missed = user.missed + (kind is EventType.MISSED)
-    draft.put_user(replace(user, last_call=last, missed=missed))
-    draft.tell(kind, call.user, last)
+    tx.put_user(replace(user, last_call=last, missed=missed))
+    tx.tell(kind, call.user, last)
 
 
-def _known_call(draft: Draft, guid: str, record: LegRecord) -> Call | None:
+def _known_call(tx: Transaction, guid: str, record: LegRecord) -> Call | None:
     """By its handle; else, after a reconnect, the unconfirmed call that looks most like it."""
-    return draft.running.by_handle(guid, record.leg) or draft.running.like(guid, record)
+    return tx.running.by_handle(guid, record.leg) or tx.running.like(guid, record)
 
 
 def _needs_its_user(call: Call) -> bool:
     return call.transferred_to is None and call.state is not CallState.PARKED
 
 
-def _another_call(draft: Draft, known: Call, record: LegRecord) -> bool:
+def _another_call(tx: Transaction, known: Call, record: LegRecord) -> bool:
     """The PBX gave the handle of a leg whose end we missed to a new leg (docs/wire.md#robustness).
 
     A transfer changes the conference of a leg too, but never its direction, nor does it set a leg up.
     """
     if not record.conference or not known.conference or record.conference == known.conference:
         return False
-    if legs.direction(draft.users[known.user].record.type, record) is not known.direction:
+    if legs.direction(tx.users[known.user].record.type, record) is not known.direction:
         return True
     afresh = known.state is not CallState.SETUP or record.remote.number != known.remote.number
     return record.state is CallState.SETUP and afresh
 
 
-def _see_switch(draft: Draft, guid: str, record: LegRecord) -> None:
+def _see_switch(tx: Transaction, guid: str, record: LegRecord) -> None:
     """A Boolean object's "call" carries two digits: by hand or not, on or off (docs/wire.md#switches)."""
     digits = next(
         (end.number for end in (record.remote, record.local) if _SWITCH.fullmatch(end.number)), None
@@ -276,8 +277,8 @@ def _see_switch(draft: Draft, guid: str, record: LegRecord) -> None:
     if digits is None or record.ended:
         return
     switch = Switch(manual=digits[0] == "1", on=digits[1] == "1")
-    user = draft.users[guid]
+    user = tx.users[guid]
     if user.switch != switch:
-        draft.put_user(replace(user, switch=switch))
-        if user.switch is not None or guid not in draft.unsettled:
-            draft.tell(EventType.SWITCHED, guid, None)
+        tx.put_user(replace(user, switch=switch))
+        if user.switch is not None or guid not in tx.unsettled:
+            tx.tell(EventType.SWITCHED, guid, None)

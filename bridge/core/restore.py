@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import TypeVar
 
 from bridge.core import topics
-from bridge.core.draft import Draft, Scope
 from bridge.core.model import Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
 from bridge.core.records import CallState, Group, Presence, UserRecord
+from bridge.core.rules import Scope
+from bridge.core.transaction import Transaction
 
 Word = TypeVar("Word", bound=StrEnum)
 LARGEST = 2**53
@@ -59,15 +60,15 @@ def restore(
 
     Of a user under two topics (killed while it was renamed) the one counts that was told last.
     """
-    draft = Draft(PbxState(epoch), scope, now)
+    tx = Transaction(PbxState(epoch), scope, now)
     room = scope.most.calls
     for user, running in _latest(found):
-        draft.put_user(user)
-        draft.users[user.guid] = user
+        tx.put_user(user)
+        tx.users[user.guid] = user
         for call in running[:room]:
-            draft.running.put(call)
+            tx.running.put(call)
         room = max(0, room - len(running))
-    state, _ = draft.finish()
+    state, _ = tx.finish()
     kept = set(state.topics.values())
     return state, tuple(topic for topic in found if topic not in kept)
 

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from bridge.core.draft import Most, Scope
 from bridge.core.model import Call, Instant
 from bridge.core.restore import Memory, Remembered, remembered
+from bridge.core.rules import Most, Scope
 
 MARGIN = 1000
 """Users that were deleted while the bridge was away come on top of those that it may have."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from bridge.core import topics
 from bridge.core.records import UserRecord
 
 
@@ -47,6 +48,41 @@ def selects(rules: Sequence[Rule], user: UserRecord) -> bool:
         if rule.matches(user):
             return not rule.exclude
     return all(rule.exclude for rule in rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """How much of a PBX is kept. What it names beyond that is left out and counted.
+
+    A trunk has hundreds of calls at once, so the calls of one user are limited far above those of a phone.
+    """
+
+    users: int = 20_000
+    calls: int = 5_000
+    calls_per_user: int = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the configuration wants of a PBX: who is published, whose calls are followed, the topic ids."""
+
+    users: tuple[Rule, ...] = ()
+    calls: tuple[Rule, ...] = ()
+    user_id: str = "h323"
+    encode_dots: bool = False
+    most: Most = Most()
+
+    def topic_id(self, record: UserRecord) -> str:
+        """The topic level that a user wants."""
+        return topics.topic_id(record, self.user_id, dots=self.encode_dots)
+
+    def publishes(self, record: UserRecord) -> bool:
+        """The user is shown on the bus."""
+        return selects(self.users, record)
+
+    def follows(self, record: UserRecord) -> bool:
+        """The user's calls are shown too."""
+        return selects(self.calls, record)
 
 
 def _fits(pattern: str | None, value: str) -> bool:

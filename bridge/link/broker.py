@@ -23,7 +23,7 @@ from bridge.core.retained import Retained
 from bridge.core.takeover import Takeover
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, StandsBack, TakenOver, Unreachable
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.link.recall import Recall
 from bridge.link.supervise import Up
 from bridge.mqtt.client import Connection
@@ -64,7 +64,7 @@ class BrokerSide:
     def __init__(
         self,
         dialer: Dialer,
-        publisher: Publisher,
+        mirror: Mirror,
         memory: Memory,
         *,
         observer: Observer,
@@ -78,7 +78,7 @@ class BrokerSide:
         self._recall: Recall | None = None
         self.inbound_dropped: Counter[str] = Counter()
         self._dialer = dialer
-        self._publisher = publisher
+        self._mirror = mirror
         self._memory = memory
         self._observer = observer
         self._clock = clock
@@ -114,13 +114,13 @@ class BrokerSide:
             self._count_inbound(self._connection)
             self._end_of_rest(self._connection)
         if self._echoes.is_missing(self._clock().monotonic_s):
-            self._publisher.outbox.rest_clearings(self._clock().monotonic_s + REST_S)
+            self._mirror.outbox.rest_clearings(self._clock().monotonic_s + REST_S)
             reason = "a retained command stays though the bridge has deleted it"
             self._observer.limited(reason, hint="grant the right to write the command topics")
         if self._effect is not None:
             again = self._effect.look(self._clock().monotonic_s)
             if again:
-                self._publisher.say_again(again)
+                self._mirror.say_again(again)
             self._tell(self._effect)
 
     def wake(self) -> None:
@@ -137,7 +137,7 @@ class BrokerSide:
 
     async def session(self, attempt: int, up: Up) -> None:
         """One session, until it breaks. Raises the LinkError that says why."""
-        topics = self._publisher.topics
+        topics = self._mirror.topics
         await self._probe_for_another_bridge(topics)
         async with self._dialer.open(Message(topics.state, "offline", retain=True), attempt) as connection:
             self._takeover.no_other_bridge()
@@ -146,14 +146,14 @@ class BrokerSide:
             if not self.remembers.is_set():
                 await self._read_back(connection)
             session = self._session = self._new_session(connection)
-            self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
+            self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
             up()
             try:
                 await self._look_for_dots(connection)
                 await session.serve(topics)
             except LinkError as error:
                 self._note_end(error)
-                if isinstance(error, Rejected) and self._publisher.outbox.answers_in_flight:
+                if isinstance(error, Rejected) and self._mirror.outbox.answers_in_flight:
                     raise SessionLost(f"{error.reason} (at an answer to a request)") from None
                 raise
             finally:
@@ -162,7 +162,7 @@ class BrokerSide:
     async def _read_back(self, connection: Connection) -> None:
         """Remember the earlier run; not yet, where it must be asked for user by user: see `recall`."""
         retained = self._new_retained()
-        found = await read_back(connection, self._publisher.topics, retained)
+        found = await read_back(connection, self._mirror.topics, retained)
         self._observer.cleared(found.cleared)
         if retained.users and not (found.marked or self._memory.users):
             reason = "it does not deliver all that is retained: calls and counts of some users are forgotten"
@@ -173,10 +173,10 @@ class BrokerSide:
             self._remember(retained)
 
     def _new_retained(self) -> Retained:
-        return Retained(self._memory, self._publisher.scope, self._clock)
+        return Retained(self._memory, self._mirror.scope, self._clock)
 
     def _remember(self, retained: Retained) -> None:
-        self._publisher.restore(retained.users)
+        self._mirror.restore(retained.users)
         self._observer.left_out(retained.left_out)
         self._memory = Memory()
         self.remembers.set()
@@ -186,13 +186,13 @@ class BrokerSide:
         while not self.remembers.is_set():
             await self._open.wait()
             retained = self._new_retained()
-            recall = Recall.of(self._publisher.topics, records, self._publisher.scope.topic_id, retained)
+            recall = Recall.of(self._mirror.topics, records, self._mirror.scope.topic_id, retained)
             connection, self._recall = self._connection, recall
             try:
                 if connection is not None:
                     await recall.read(connection)
                     self._remember(retained)
-                    self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
+                    self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
                     self.wake()
             except LinkError:  # the session may go on all the same: ask it again
                 await asyncio.sleep(RECALL_AGAIN_S)
@@ -207,8 +207,8 @@ class BrokerSide:
 
     async def _look_for_dots(self, connection: Connection) -> None:
         """Some brokers turn dots into slashes: publish one and look how it comes back."""
-        topic = self._publisher.topics.dotted
-        if not self._publisher.scope.encode_dots and self._dot_asks < DOT_ASKS:
+        topic = self._mirror.topics.dotted
+        if not self._mirror.scope.encode_dots and self._dot_asks < DOT_ASKS:
             self._dot_asks += 1
             with contextlib.suppress(Rejected, Unreachable):  # a missing right is not ours to judge here
                 await connection.subscribe([Subscription(topic, qos=0)])
@@ -216,7 +216,7 @@ class BrokerSide:
 
     def _hear_dots(self, connection: Connection, topic: str) -> bool:
         """Judge our dotted topic as it came back."""
-        asked = self._publisher.topics.dotted
+        asked = self._mirror.topics.dotted
         if topic not in {asked, asked.replace(".", "/")}:
             return False
         self._dot_asks = 0
@@ -245,7 +245,7 @@ class BrokerSide:
         if taken_over or isinstance(error, SessionLost):
             self._takeover.session_ended(self._clock().monotonic_s, taken_over=taken_over)
         if taken_over:
-            self._publisher.contested()
+            self._mirror.contested()
 
     def _leave(self, connection: Connection) -> None:
         self._session, self._connection, self._effect = None, None, None
@@ -253,7 +253,7 @@ class BrokerSide:
         self._count_inbound(connection)
         self._largest_taken = max(self._largest_taken, connection.largest_taken)
         now_s, by_broker = self._clock().monotonic_s, connection.ended_by_broker
-        culprit = self._publisher.outbox.disconnected(now_s, by_broker=by_broker)
+        culprit = self._mirror.outbox.disconnected(now_s, by_broker=by_broker)
         if culprit is not None and culprit.kind in ANSWERS:
             self._observer.answers_rest(culprit.message.topic, culprit.kind)
         elif culprit is not None:
@@ -267,28 +267,28 @@ class BrokerSide:
         settings = connection.settings
         self._connection = connection
         self._echoes, self._hears_itself = Echoes(), hears_itself(connection)
-        self._effect = Effect(self._publisher.topics.state, settings.place, settings.connect_timeout_s)
+        self._effect = Effect(self._mirror.topics.state, settings.place, settings.connect_timeout_s)
         now_s = self._clock().monotonic_s
         self._announced = connection.limits
         if self._learned is not None and now_s < self._learned[1]:
             connection.limits = connection.limits.lowered(self._learned[0])
         self._open.set()
-        self._aside = frozenset(self._publisher.outbox.aside(now_s))
+        self._aside = frozenset(self._mirror.outbox.aside(now_s))
         for topic in self._aside:
             self._effect.refuse(
                 topic, f"the broker ends the connection when it gets {topic}", now_s, again=False
             )
-        return BrokerSession(connection, self._publisher.outbox, clock=self._clock, events=self)
+        return BrokerSession(connection, self._mirror.outbox, clock=self._clock, events=self)
 
     def _end_of_rest(self, connection: Connection) -> None:
         """What was set aside may be sent again: tell everything, nothing else would before it changes."""
         now_s = self._clock().monotonic_s
-        over = not self._aside <= {*self._publisher.outbox.aside(now_s)}
+        over = not self._aside <= {*self._mirror.outbox.aside(now_s)}
         if self._learned is not None and now_s >= self._learned[1]:
             self._learned, connection.limits, over = None, self._announced, True
         if over:
-            self._aside = frozenset(self._publisher.outbox.aside(now_s))
-            self._publisher.republish()
+            self._aside = frozenset(self._mirror.outbox.aside(now_s))
+            self._mirror.republish()
 
     def _count_inbound(self, connection: Connection) -> None:
         if connection.oversized:
@@ -307,34 +307,34 @@ class BrokerSide:
         if too_large:
             self._learned = size - 1, now_s + SET_ASIDE_S
         else:
-            self._publisher.outbox.set_aside(culprit.topic, now_s)
+            self._mirror.outbox.set_aside(culprit.topic, now_s)
         self._observer.set_aside(culprit.topic, size, too_large=too_large)
 
     def arrived(self, incoming: Incoming) -> None:
         """The broker delivered a message (SessionEvents)."""
-        if incoming.topic == self._publisher.topics.state:
+        if incoming.topic == self._mirror.topics.state:
             self._hear_state(incoming)
         elif self._connection is None or self._hear_dots(self._connection, incoming.topic):
             return
-        elif self._publisher.topics.command_in(incoming.topic) is not None:
+        elif self._mirror.topics.command_in(incoming.topic) is not None:
             self._hear_command(incoming)
         elif self._recall is not None:  # else a state of a user comes too late to be remembered
             self._recall.take(incoming)
 
     def _hear_command(self, incoming: Incoming) -> None:
         """A command, the echo of a deletion of ours, or the question of another bridge."""
-        topics, now_s = self._publisher.topics, self._clock().monotonic_s
+        topics, now_s = self._mirror.topics, self._clock().monotonic_s
         is_empty = not incoming.payload and not incoming.retain
         if is_empty and self._echoes.is_echo(incoming.topic, now_s):
             return
-        if not self._dialer.answer_probe(incoming, topics, self._publisher.reply):
+        if not self._dialer.answer_probe(incoming, topics, self._mirror.reply):
             self._arrived(incoming)
 
     def sent(self, topic: str) -> None:
         """A message is on its way (SessionEvents)."""
         if self._effect is not None:
             self._effect.sent(topic, self._clock().monotonic_s)
-        if self._hears_itself and self._publisher.topics.command_in(topic) is not None:
+        if self._hears_itself and self._mirror.topics.command_in(topic) is not None:
             self._echoes.sent(topic)
 
     def acknowledged(self, topic: str, seconds: float) -> None:
@@ -352,7 +352,7 @@ class BrokerSide:
         go and what is cleared from command topics, and an event that is too large is one event only.
         """
         self._observer.refused(message.topic, error)
-        not_ours = self._publisher.topics.command_in(message.topic) is not None
+        not_ours = self._mirror.topics.command_in(message.topic) is not None
         if self._effect is None or not_ours or isinstance(error, Unreachable):
             return
         denied = isinstance(error, Rejected)
@@ -368,14 +368,14 @@ class BrokerSide:
 
     def _hear_state(self, incoming: Incoming) -> None:
         """Our state on the bus: our own words prove that we are heard, those of others are corrected."""
-        if self._effect is not None and self._publisher.says(incoming.payload) and not incoming.retain:
+        if self._effect is not None and self._mirror.says(incoming.payload) and not incoming.retain:
             self._take_effect(self._effect)
         self._guard_state(incoming)
 
     def _take_effect(self, effect: Effect) -> None:
         if not effect.proven and self._connection is not None:
             if effect.problem:  # what was swallowed meanwhile is told again
-                self._publisher.outbox.refresh(self._publisher.tree(), self._clock().monotonic_s)
+                self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
                 self.wake()
             self._observer.up("mqtt", protocol=self._connection.protocol)
         effect.heard()
@@ -386,12 +386,12 @@ class BrokerSide:
         After a moment only: an MQTT 3.1.1 broker sends us our own words too, older ones first.
         """
         self._heard = incoming.payload
-        if self._correction is None and not self._publisher.says(self._heard):
+        if self._correction is None and not self._mirror.says(self._heard):
             loop = asyncio.get_running_loop()
             self._correction = loop.call_later(CORRECTION_S, self._correct)
 
     def _correct(self) -> None:
         self._correction = None
-        if not self._publisher.says(self._heard):
-            self._publisher.contested()
+        if not self._mirror.says(self._heard):
+            self._mirror.contested()
             self._observer.contradicted()

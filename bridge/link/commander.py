@@ -21,7 +21,7 @@ from bridge.core.journal import Journal, Kept, KeptCommand, MemoryJournal
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
 from bridge.errors import CommandError, LinkError, Unreachable
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.link.turns import Turns
 
 WAITING_AT_MOST, RESERVED = 64, 64
@@ -66,7 +66,7 @@ class Commander:
 
     def __init__(
         self,
-        publisher: Publisher,
+        mirror: Mirror,
         settings: CommandSettings,
         *,
         session: Callable[[], PbxSession | None],
@@ -76,7 +76,7 @@ class Commander:
         unanswered: Callable[[], None] = lambda: None,
         journal: Journal | None = None,
     ) -> None:
-        self._publisher = publisher
+        self._mirror = mirror
         self._settings = settings
         self._session = session
         self._clock = clock
@@ -102,10 +102,10 @@ class Commander:
             self._unanswered()  # to look for its id takes tens of milliseconds
             return
         patterns = self._settings.response_topics
-        request = commands.parse(incoming, self._publisher.topics, now.unix_ms, patterns)
+        request = commands.parse(incoming, self._mirror.topics, now.unix_ms, patterns)
         if isinstance(request, Refusal):
             if request.code == "retained":
-                self._publisher.clear_retained(incoming.topic)
+                self._mirror.clear_retained(incoming.topic)
             self._refuse(request, now)
         else:
             self._take(request, now)
@@ -120,7 +120,7 @@ class Commander:
             self._refuse(late, now)
         elif known is not None:
             self._repeat(known, request, now)
-        elif (forbidden := commands.forbidden(request, permissions, self._publisher.state)) is not None:
+        elif (forbidden := commands.forbidden(request, permissions, self._mirror.state)) is not None:
             payload = self._refuse(forbidden, now)
             if request.id is not None and payload is not None:
                 self._ledger.refuse(request.id, mark, payload, now.monotonic_s)
@@ -184,7 +184,7 @@ class Commander:
         if known.fingerprint:
             return known.fingerprint == mark
         verb = request.address.verb
-        plain = request.address.topic == self._publisher.topics.response(verb)
+        plain = request.address.topic == self._mirror.topics.response(verb)
         return plain and (known.reply or {}).get("verb") == verb
 
     def _repeat(self, known: Entry, request: Request, now: Instant) -> None:
@@ -216,7 +216,7 @@ class Commander:
 
     def _about(self, request: Request) -> str:
         """The guid of the user whom a request is about, however that one is written; "" for nobody."""
-        state, fields = self._publisher.state, request.fields
+        state, fields = self._mirror.state, request.fields
         if "user" in fields:
             name = fields["user"]
             user = known_user(state, name) if isinstance(name, str) else None
@@ -233,7 +233,7 @@ class Commander:
         request = accepted.request
         try:
             self._left_s(request, accepted.since)
-            state, pbx = self._publisher.state, self._publisher.topics.pbx
+            state, pbx = self._mirror.state, self._mirror.topics.pbx
             rules = self._settings.permissions.dialling
             action = verbs.plan(request.address.verb, state, pbx, request.fields, rules)
             session = self._require_session()
@@ -248,7 +248,7 @@ class Commander:
         except (TimeoutError, Unreachable):
             return self._refused(request, CommandError("timeout", "the PBX did not answer in time"))
         except LinkError as error:
-            sentence = self._publisher.on_bus(error)
+            sentence = self._mirror.on_bus(error)
             return self._refused(request, CommandError("pbx_error", sentence, detail=error.reason))
         except Exception as bug:  # noqa: BLE001  (requests come from anybody: a bug must not end all links)
             self._crashed(bug)
@@ -288,8 +288,8 @@ class Commander:
 
     def _require_session(self) -> PbxSession:
         session = self._session()
-        if session is None or not self._publisher.online:
-            status = self._publisher.status
+        if session is None or not self._mirror.online:
+            status = self._mirror.status
             sentence = f"the PBX is {status.link}: {status.reason}"
             raise CommandError("pbx_offline", sentence, retryable=True, detail=status.detail)
         return session
@@ -308,7 +308,7 @@ class Commander:
             case SetPresence():
                 await session.set_presence(action, in_time)
             case Resync():
-                self._publisher.republish()
+                self._mirror.republish()
                 session.resync()
             case Ping():
                 await session.ping()
@@ -320,18 +320,18 @@ class Commander:
         ids: list[str] = []
 
         def placed(leg: int) -> None:
-            ids.append(self._publisher.placed(action.user.guid, leg, command_id))
+            ids.append(self._mirror.placed(action.user.guid, leg, command_id))
 
         await session.call(action, placed, in_time)
         return ids[0]
 
     async def _clear(self, session: PbxSession, action: ClearCall, in_time: InTime) -> None:
         handle, cause = _require_handle(action), action.cause or self._settings.clear_cause
-        self._publisher.mark_cleared(action.call, cleared=True)
+        self._mirror.mark_cleared(action.call, cleared=True)
         try:
             await session.clear(handle, cause, in_time)
         except (LinkError, CommandError):
-            self._publisher.mark_cleared(action.call, cleared=False)
+            self._mirror.mark_cleared(action.call, cleared=False)
             raise
 
     def _remember(self, accepted: Accepted, payload: Json) -> None:
@@ -364,7 +364,7 @@ class Commander:
         since: Instant,
         detail: str = "",
     ) -> None:
-        self._publisher.reply(commands.reply(address, payload))
+        self._mirror.reply(commands.reply(address, payload))
         reason = "" if code == "duplicate" else detail or str(payload.get("message", ""))
         self._told(address, request_id, code, reason, self._clock().monotonic_s - since.monotonic_s)
 

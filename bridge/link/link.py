@@ -13,7 +13,6 @@ from random import random
 from bridge.core import fold
 from bridge.core.backend import OpenPbx, PbxSession
 from bridge.core.backoff import delays
-from bridge.core.draft import Scope
 from bridge.core.journal import Journal
 from bridge.core.liveness import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.message import Incoming
@@ -21,12 +20,13 @@ from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
+from bridge.core.rules import Scope
 from bridge.core.status import About, Down, LinkState
 from bridge.core.topics import Topics
 from bridge.errors import Crashed
 from bridge.link.broker import BrokerSide, Dialer
 from bridge.link.commander import Commander, CommandSettings
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.link.recall import list_users
 from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
 from bridge.ops.bugs import REASON
@@ -74,7 +74,7 @@ class Link:
         self._clear = self._crashed = self._over = False
         self._progress = Progress(settings.pace, clock().monotonic_s)
         self.outbox = Outbox(settings.outbox, journal.event_done, held=lambda: journal.behind)
-        self.publisher = Publisher(
+        self.mirror = Mirror(
             settings.topics,
             settings.scope,
             self.outbox,
@@ -89,7 +89,7 @@ class Link:
 
     def _new_commander(self, settings: CommandSettings) -> Commander:
         return Commander(
-            self.publisher,
+            self.mirror,
             settings,
             session=lambda: self._pbx,
             clock=self._clock,
@@ -102,7 +102,7 @@ class Link:
     def _new_broker_side(self, dialer: Dialer) -> BrokerSide:
         return BrokerSide(
             dialer,
-            self.publisher,
+            self.mirror,
             self._restore(),
             observer=self._observer,
             clock=self._clock,
@@ -159,21 +159,21 @@ class Link:
     ) -> None:
         """Say our last word; end the PBX session while the broker takes it."""
         commands.cancel()
-        self.publisher.set_status(link, reason)
+        self.mirror.set_status(link, reason)
         said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
         if self._pbx is not None and link is LinkState.STOPPED:
             await self._pbx.rest()
         pbx.cancel()
         await asyncio.gather(pbx, said, return_exceptions=True)
         if self._clear:
-            self.publisher.clear_tree()
+            self.mirror.clear_tree()
             await self._broker.flush(FLUSH_S)
 
     def _leave_journal(self) -> None:
         """The events that wait go out in the name of the next link: it must know the states behind them."""
         try:
             if self._broker.remembers.is_set():
-                self._journal.leave(self.publisher.states)
+                self._journal.leave(self.mirror.states)
         finally:  # after a bug the states may be what it has spoilt
             self._journal.close()
 
@@ -186,15 +186,15 @@ class Link:
     def measure(self) -> None:
         """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
         self._broker.look()
-        self.publisher.tidy()
+        self.mirror.tidy()
         self._journal.commit()
         self._wake()  # what a disk that hangs has held back long enough
-        self._observer.measure(self.publisher, self.outbox, self._broker.inbound_dropped)
+        self._observer.measure(self.mirror, self.outbox, self._broker.inbound_dropped)
 
     @property
     def status(self) -> LinkStatus:
         """The link as a person wants to see it."""
-        return self._observer.status(self.publisher, self.outbox)
+        return self._observer.status(self.mirror, self.outbox)
 
     def stuck(self) -> tuple[str, ...]:
         """The parts of this link that do not move any more, though nothing they wait for is down."""
@@ -213,14 +213,14 @@ class Link:
         """The PBX session is open (PbxEvents)."""
         self._progress.alive(POLL, self._clock().monotonic_s)
         self._observer.polling()
-        self.publisher.began(about)
+        self.mirror.began(about)
 
     def reported(self, batch: Batch) -> None:
         """Users or legs changed (PbxEvents)."""
-        before = self.publisher.state
-        changes = self.publisher.reported(batch)
+        before = self.mirror.state
+        changes = self.mirror.reported(batch)
         self._follow(batch)
-        for guid, ids in fold.gone_quiet(before, self.publisher.state, batch).items():
+        for guid, ids in fold.gone_quiet(before, self.mirror.state, batch).items():
             loop = asyncio.get_running_loop()
             loop.call_later(self._settings.settle_s, self._reconcile, guid, ids)
         self._observer.events(changes.events)
@@ -229,26 +229,26 @@ class Link:
             self._observer.unreadable(batch.unreadable)
         if batch.list_complete:
             self._up()
-            about = self.publisher.about
-            self._observer.up("pbx", firmware=about.firmware, users=len(self.publisher.state.users))
+            about = self.mirror.about
+            self._observer.up("pbx", firmware=about.firmware, users=len(self.mirror.state.users))
 
     def _reconcile(self, guid: str, ids: frozenset[str]) -> None:
         """A timer of a link that has ended may not write: the next link has the journal."""
         if not self._over:
-            self.publisher.reconcile(guid, ids)
+            self.mirror.reconcile(guid, ids)
 
     def settled(self, guid: str) -> None:
         """The running calls of this user have been reported (PbxEvents)."""
-        self.publisher.settled(guid)
+        self.mirror.settled(guid)
 
     def followed(self, guid: str) -> None:
         """The PBX reports the calls of this user (PbxEvents)."""
-        self.publisher.followed(guid)
+        self.mirror.followed(guid)
         self._observer.followed(guid)
 
     def not_followed(self, guid: str, name: str, reason: str) -> None:
         """The PBX does not report the calls of this user (PbxEvents)."""
-        self.publisher.not_followed(guid)
+        self.mirror.not_followed(guid)
         self._observer.not_followed(guid, name, reason)
 
     async def kept(self) -> None:
@@ -290,13 +290,13 @@ class Link:
         if session is None:
             return
         for record in batch.users:
-            if record.active and record.guid in self.publisher.wanted:
-                calls = self.publisher.state.calls.get(record.guid, ())
+            if record.active and record.guid in self.mirror.wanted:
+                calls = self.mirror.state.calls.get(record.guid, ())
                 in_doubt = any(call.handle is None for call in calls)
                 session.want(record.guid, record.name, urgent=in_doubt)
             else:
                 session.unwant(record.guid)
-                self.publisher.unfollowed(record.guid)
+                self.mirror.unfollowed(record.guid)
 
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
         await supervise(
@@ -325,7 +325,7 @@ class Link:
         self._observer.down(side, down)
         self._progress.alive(POLL if side == "pbx" else MQTT, self._clock().monotonic_s)
         if side == "pbx":
-            self.publisher.failed(down.cause)
+            self.mirror.failed(down.cause)
 
     def _wake(self) -> None:
         self._broker.wake()

@@ -7,13 +7,13 @@ from collections.abc import Set as AbstractSet
 from bridge import __version__
 from bridge.core import fold, render
 from bridge.core.commands.verbs import VERBS
-from bridge.core.draft import Scope
 from bridge.core.journal import Journal, KeptEvent, MemoryJournal
 from bridge.core.message import Json, Message
 from bridge.core.model import Call, Changes, Event, Instant, PbxState
 from bridge.core.outbox import Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Remembered, restore
+from bridge.core.rules import Scope
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, ProtocolError
@@ -21,7 +21,7 @@ from bridge.errors import LinkError, ProtocolError
 GIVEN_UP_AFTER = 2
 
 
-class Publisher:
+class Mirror:
     """Keeps the state of one PBX and puts every change of it into the outbox.
 
     `wake` is called when there is something to send.

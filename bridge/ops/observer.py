@@ -14,7 +14,7 @@ from bridge.core.model import Event
 from bridge.core.outbox import Outbox
 from bridge.core.status import Down, LinkState
 from bridge.errors import LinkError, Rejected, StandsBack, Unreachable
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.ops.bugs import Bugs
 from bridge.ops.health import LinkStatus, Side
 from bridge.ops.metrics import SIDES, Metrics
@@ -311,15 +311,15 @@ class Observer:
             self.log.info("state directory up")
         self._store_problem = problem or ""
 
-    def measure(self, publisher: Publisher, outbox: Outbox, inbound_dropped: Counter[str]) -> None:
+    def measure(self, mirror: Mirror, outbox: Outbox, inbound_dropped: Counter[str]) -> None:
         """Set the gauges; for whenever metrics are asked for."""
         for trouble in self._troubles.values():
             trouble.look()
         self._tell_unanswered()
-        metrics, pbx, status = self._metrics, self._pbx, self.status(publisher, outbox)
+        metrics, pbx, status = self._metrics, self._pbx, self.status(mirror, outbox)
         metrics.users.labels(pbx).set(status.users)
-        metrics.followed.labels(pbx).set(len(publisher.monitored))
-        metrics.refused_users.labels(pbx).set(len(publisher.refused))
+        metrics.followed.labels(pbx).set(len(mirror.monitored))
+        metrics.refused_users.labels(pbx).set(len(mirror.refused))
         metrics.calls.labels(pbx).set(status.calls)
         metrics.outbox.labels(pbx).set(status.outbox)
         for state in LinkState:
@@ -327,8 +327,8 @@ class Observer:
         for reason, count in {**inbound_dropped, "refused": self._refused, **outbox.dropped}.items():
             metrics.dropped.labels(pbx, reason).inc(count - self._counted[reason])
             self._counted[reason] = count
-        metrics.takeovers.labels(pbx).inc(publisher.takeovers - self._takeovers)
-        self._takeovers = publisher.takeovers
+        metrics.takeovers.labels(pbx).inc(mirror.takeovers - self._takeovers)
+        self._takeovers = mirror.takeovers
         self._measure_age(outbox)
 
     def _measure_age(self, outbox: Outbox) -> None:
@@ -339,16 +339,16 @@ class Observer:
         if outbox.connected:
             self._metrics.delivered.labels(self._pbx).set(min(self._polled_s, oldest_s or self._polled_s))
 
-    def status(self, publisher: Publisher, outbox: Outbox) -> LinkStatus:
+    def status(self, mirror: Mirror, outbox: Outbox) -> LinkStatus:
         """The link as a person wants to see it."""
         return LinkStatus(
             pbx=self._pbx,
-            link=publisher.status.link,
-            box=self._sides["pbx"].because(publisher.status.detail),
+            link=mirror.status.link,
+            box=self._sides["pbx"].because(mirror.status.detail),
             broker=self._sides["mqtt"],
-            firmware=publisher.about.firmware,
-            users=len(publisher.state.users),
-            calls=sum(len(calls) for calls in publisher.state.calls.values()),
+            firmware=mirror.about.firmware,
+            users=len(mirror.state.users),
+            calls=sum(len(calls) for calls in mirror.state.calls.values()),
             outbox=len(outbox),
             dropped=dict(+self._counted),
             stuck=self._stuck,

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.core import fold
-from bridge.core.draft import Scope
 from bridge.core.model import Changes, Event, Instant, PbxState
 from bridge.core.records import Batch, CallState, LegRecord, Party, UserRecord
 from bridge.core.restore import remembered, restore
+from bridge.core.rules import Scope
 
 SCOPE = Scope()
 ANNA, BERT, GATE = "g-anna", "g-bert", "g-gate"

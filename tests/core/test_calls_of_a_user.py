@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import fold
-from bridge.core.draft import Scope
 from bridge.core.model import Direction
 from bridge.core.records import Batch, CallState, LegRecord, Party, Side, UserRecord
-from bridge.core.rules import Rule
+from bridge.core.rules import Rule, Scope
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 
 S = CallState

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from bridge.core import render
 from bridge.core.calls import only_lets_go
-from bridge.core.draft import Scope
 from bridge.core.model import Changes, Event, EventType, Instant, Outcome, PbxState
 from bridge.core.records import Batch, CallState, LegRecord, Party, Side, UserRecord
-from bridge.core.rules import Rule
+from bridge.core.rules import Rule, Scope
 from tests.core.builders import ANNA, BERT, GATE, History
 
 GUIDS = (ANNA, BERT, GATE)

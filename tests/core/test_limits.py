@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import fold
-from bridge.core.draft import Most, Scope
 from bridge.core.fold import OVERDUE_S
 from bridge.core.model import Instant, PbxState
 from bridge.core.records import Batch, CallState, LegRecord, Party, UserRecord
+from bridge.core.rules import Most, Scope
 from tests.core.builders import ANNA, BERT, PEOPLE, History, leg, user
 
 TALKING = CallState.CONNECTED

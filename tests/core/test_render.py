@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import render
-from bridge.core.draft import Scope
 from bridge.core.model import Call, Direction, Event, EventType, Instant
 from bridge.core.records import CallState, Group, Party, Presence
-from bridge.core.rules import Rule, selects
+from bridge.core.rules import Rule, Scope, selects
 from tests.core.builders import ANNA, PEOPLE, History, leg, restored, user
 
 CALL_KEYS = [

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import fold, render
-from bridge.core.draft import Most, Scope
 from bridge.core.model import Instant, PbxState
 from bridge.core.records import Batch, CallState, Party, UserRecord
+from bridge.core.rules import Most, Scope
 from tests.core.builders import ANNA, GATE, PEOPLE, History, leg, restored, user
 
 NOW = Instant(1_795_000_100_000, 2000.0)

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from bridge.core.draft import Most, Scope
 from bridge.core.model import Instant
 from bridge.core.render import rfc3339
 from bridge.core.restore import Memory, Remembered, remembered
 from bridge.core.retained import LEAST_BYTES, MARGIN, MISSED_AT_MOST, Retained, Verdict, bytes_at_most
+from bridge.core.rules import Most, Scope
 
 NOW = Instant(1_795_000_100_000, 2000.0)
 SINCE, LATELY = "2026-01-01T00:00:00.000Z", "2026-11-17T00:00:00.000Z"

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bridge.core.draft import Scope
 from bridge.core.model import EventType
 from bridge.core.records import Batch, CallState, LegRecord, Party, Side
-from bridge.core.rules import Rule
+from bridge.core.rules import Rule, Scope
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 
 S = CallState

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core import topics
-from bridge.core.draft import Scope
 from bridge.core.records import Batch, UserRecord
+from bridge.core.rules import Scope
 from bridge.core.topics import Topics
 from tests.core.builders import History
 

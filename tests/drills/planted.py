@@ -25,7 +25,7 @@ LINKS: Mapping[str, tuple[str, ...]] = {
     "journal": ("bridge.core.journal:MemoryJournal.commit",),
     "parse": ("bridge.core.commands.request:parse",),
     "command": ("bridge.link.commander:Commander._perform",),
-    "answer": ("bridge.link.mirror:Publisher.reply",),
+    "answer": ("bridge.link.mirror:Mirror.reply",),
     "done-callback": ("bridge.mqtt.session:BrokerSession._sent",),
     "timer": ("bridge.link.broker:BrokerSide._correct",),
     "message": ("bridge.mqtt.client:Connection._on_message",),

@@ -115,4 +115,4 @@ class AtThePbx(Stage):
 
     def _has_placed(self, guid: str) -> bool:
         """A call of theirs that a command placed has not been reported yet."""
-        return any(user == guid for user, _ in self.bridge.publisher.state.placed)
+        return any(user == guid for user, _ in self.bridge.mirror.state.placed)

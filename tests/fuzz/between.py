@@ -49,7 +49,7 @@ class ToThePbx(Stage):
         """The time for the end of a call to be reported is over."""
         self.bridge.reconcile()
 
-    @precondition(lambda self: self.bridge.publisher.online and not self.exchange.session.queue)
+    @precondition(lambda self: self.bridge.mirror.online and not self.exchange.session.queue)
     @rule(pick=picks, late=st.booleans())
     def place(self, pick: int, *, late: bool) -> None:
         """A command of ours starts a call; its answer may come after the leg's first report."""
@@ -64,7 +64,7 @@ class ToThePbx(Stage):
         if late:
             self.take_poll(ALL, ALL)
         leg.command = leg.command_id = f"c-{leg.conference}"
-        leg.told = self.bridge.publisher.placed(person.guid, handle, leg.command_id)
+        leg.told = self.bridge.mirror.placed(person.guid, handle, leg.command_id)
 
     @precondition(lambda self: self.bridge.pbx is not None)
     @rule(reboot=st.booleans(), silent=st.sets(picks, max_size=3))
@@ -109,7 +109,7 @@ class ToTheBroker(Stage):
         if self.disk is None:
             self._excuse_what_dies()
         else:
-            self.consumer.made[self.bridge.epoch] = self.bridge.publisher.state.seq
+            self.consumer.made[self.bridge.epoch] = self.bridge.mirror.state.seq
         self.disconnect()
         self.forget_unreported()
         self.exchange.session = None
@@ -126,7 +126,7 @@ class ToTheBroker(Stage):
         lost = [event for event in self.bridge.waiting_events() if event["id"] not in self.consumer.events]
         self.consumer.excused |= {event["call"]["id"] for event in lost}
         users = self.broker.users(TOPICS.root).values()
-        state, told = self.bridge.publisher.state, {user["guid"] for user in users}
+        state, told = self.bridge.mirror.state, {user["guid"] for user in users}
         cleared = [calls for guid, calls in state.calls.items() if guid not in told]
         self.consumer.excused |= {call.id for calls in cleared for call in calls}
         retained = {call["id"] for user in users for call in user.get("calls", ())}

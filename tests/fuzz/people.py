@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
-from bridge.core.draft import Scope
 from bridge.core.records import CallState, Group, LegRecord, Party, UserRecord
-from bridge.core.rules import Rule
+from bridge.core.rules import Rule, Scope
 
 SAFE = frozenset(ascii_letters + digits + "_.-~")
 HIDDEN, SALES = "hidden", "sales"

@@ -20,7 +20,7 @@ def check(run: Run, broker: Broker, consumer: Consumer, exchange: Exchange, view
     _check_users(users, consumer, exchange, view)
     _check_online(tree, users, exchange, view)
     _check_events(consumer, users)
-    made = {**consumer.made, run.epoch: run.publisher.state.seq}
+    made = {**consumer.made, run.epoch: run.mirror.state.seq}
     assert {epoch: consumer.seqs[epoch] for epoch in made} == made
 
 

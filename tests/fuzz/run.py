@@ -1,4 +1,4 @@
-"""One run of the bridge in a fuzzed history: the real publisher and outbox.
+"""One run of the bridge in a fuzzed history: the real mirror and outbox.
 
 What the link, both sessions and the MQTT client do around them is done here by hand, without waiting.
 """
@@ -19,7 +19,7 @@ from bridge.core.restore import Memory, remembered
 from bridge.core.retained import Retained, Verdict
 from bridge.core.status import About, LinkState
 from bridge.core.topics import Topics
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.mqtt.encode import encode
 from bridge.mqtt.session import WINDOW
 from bridge.pbx.wire import PollSlice
@@ -98,7 +98,7 @@ class Run:
         self.wire: deque[Sent] = deque()
         self.unacknowledged: deque[Sent] = deque()
         self.outbox = Outbox(LIMITS, journal.event_done)
-        self.publisher = Publisher(
+        self.mirror = Mirror(
             TOPICS,
             view.scope,
             self.outbox,
@@ -114,7 +114,7 @@ class Run:
         now = self.clock.now()
         for event in kept.events:
             self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
-        scope = self.publisher.scope
+        scope = self.mirror.scope
         users = {topic: remembered(topic, payload, scope, now) for topic, payload in kept.users.items()}
         return Memory(users, kept.whole)
 
@@ -125,13 +125,13 @@ class Run:
             broker.publish(TOPICS.state, b"offline", retain=True)
             self._read_back(broker)
             self.remembers = True
-        tree = self.publisher.tree()
+        tree = self.mirror.tree()
         self._due = {message.topic for message in tree}
         self.outbox.refresh(tree, self.clock.now().monotonic_s)
 
     def _read_back(self, broker: Broker) -> None:
         """What is foreign is cleared at once."""
-        retained = Retained(self._memory, self.publisher.scope, self.clock.now)
+        retained = Retained(self._memory, self.mirror.scope, self.clock.now)
         for topic_id, payload in broker.users(TOPICS.root).items():
             verdict = retained.judge(topic_id, 100)
             if verdict is Verdict.READ:
@@ -139,7 +139,7 @@ class Run:
             if verdict is Verdict.FOREIGN:
                 broker.publish(TOPICS.user_state(topic_id), b"", retain=True)
         assert not retained.left_out
-        self.publisher.restore(retained.users)
+        self.mirror.restore(retained.users)
 
     def pump(self, most: int) -> None:
         """Send what the window lets through; all that is retained goes before the first event."""
@@ -172,28 +172,28 @@ class Run:
     def begin(self, exchange: Exchange) -> PbxSide:
         """A PBX session is open."""
         self.pbx = PbxSide(exchange.open())
-        self.publisher.began(About("v", "s", "l"))
+        self.mirror.began(About("v", "s", "l"))
         return self.pbx
 
     def lose(self) -> None:
         """The PBX session is gone."""
         self.pbx = None
-        self.publisher.set_status(LinkState.UNREACHABLE, "no session")
+        self.mirror.set_status(LinkState.UNREACHABLE, "no session")
 
     def report(self, part: PollSlice) -> None:
         """One slice of a Poll's answer, and whom to follow after it."""
         if self.pbx is None or not (batch := self.pbx.resolved(part)):
             return
-        before = self.publisher.state
-        self.publisher.reported(batch)
-        quiet = fold.gone_quiet(before, self.publisher.state, batch)
+        before = self.mirror.state
+        self.mirror.reported(batch)
+        quiet = fold.gone_quiet(before, self.mirror.state, batch)
         self.doubted.extend((self.pbx.session, guid, ids) for guid, ids in quiet.items())
         for record in batch.users:
-            if record.active and record.guid in self.publisher.wanted:
+            if record.active and record.guid in self.mirror.wanted:
                 self.pbx.want(record.guid)
             else:
                 self.pbx.unwant(record.guid)
-                self.publisher.unfollowed(record.guid)
+                self.mirror.unfollowed(record.guid)
 
     def follow(self, exchange: Exchange, pick: int) -> None:
         """Ask the PBX to follow one of those who wait for it."""
@@ -204,29 +204,29 @@ class Run:
         handle = exchange.follow(guid)
         if handle:
             self.pbx.by_handle[handle] = guid
-            self.publisher.followed(guid)
+            self.mirror.followed(guid)
             self.pbx.settling.append((guid, self.pbx.session.queued))
         else:
-            self.publisher.not_followed(guid)
+            self.mirror.not_followed(guid)
 
     def settle(self, number: int) -> str:
         """The time for a user's running calls to be told is over; returns the user."""
         assert self.pbx is not None
         guid, _ = self.pbx.settling.pop(number)
-        self.publisher.settled(guid)
+        self.mirror.settled(guid)
         return guid
 
     def reconcile(self) -> None:
         """Give up the calls whose end should have come by now, those of earlier sessions too."""
         for session, guid, ids in self.doubted:
             if not session.queue or self.pbx is None or session is not self.pbx.session:
-                self.publisher.reconcile(guid, ids)
+                self.mirror.reconcile(guid, ids)
                 self.doubted.remove((session, guid, ids))
                 return
 
     def rendered(self) -> dict[str, Any]:
         """What must be retained for the present state."""
-        return {message.topic: decoded(encode(message)) for message in self.publisher.tree()}
+        return {message.topic: decoded(encode(message)) for message in self.mirror.tree()}
 
     def waiting_events(self) -> list[Any]:
         """The events that the broker has not acknowledged."""

@@ -100,7 +100,7 @@ class Stage(RuleBasedStateMachine):
         if self.connected:
             self.bridge.pump(most)
             self.bridge.carry(self.broker, arrive, acknowledge)
-            self.bridge.publisher.tidy()
+            self.bridge.mirror.tidy()
 
     def leave_under_way(self, ahead: int, behind: int) -> None:
         """All states go out and so many messages more, or less; all arrive but the last ones."""
@@ -121,7 +121,7 @@ class Stage(RuleBasedStateMachine):
 
     def forget_unreported(self) -> None:
         """A call that was placed and never seen has another id in the next session, and no command."""
-        known = {call.id for calls in self.bridge.publisher.state.calls.values() for call in calls}
+        known = {call.id for calls in self.bridge.mirror.state.calls.values() for call in calls}
         for leg in self.exchange.legs:
             if self.bridge.remembers and leg.told not in known:
                 leg.told = leg.command_id = None

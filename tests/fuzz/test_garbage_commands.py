@@ -12,15 +12,15 @@ import pytest
 
 from bridge.core.backend import InTime, PbxEvents
 from bridge.core.commands.verbs import PlaceCall, SetPresence
-from bridge.core.draft import Scope
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
+from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.link.commander import Commander, CommandSettings
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.mqtt.encode import encode
 from tests.core.builders import PEOPLE, leg
 from tests.fuzz import garbage
@@ -93,11 +93,11 @@ class Desk:
         self._seconds = 0
         self._outbox = Outbox(Limits())
         topics = Topics("innovaphone", "hq")
-        publisher = Publisher(topics, Scope(), self._outbox, epoch="e", clock=self._now, wake=lambda: None)
-        publisher.began(About())
-        publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
+        mirror = Mirror(topics, Scope(), self._outbox, epoch="e", clock=self._now, wake=lambda: None)
+        mirror.began(About())
+        mirror.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
         self._commander = Commander(
-            publisher,
+            mirror,
             CommandSettings(),
             session=lambda: self.pbx,
             clock=self._now,

@@ -1,6 +1,6 @@
 """Poll replies with something broken: read as batches of exact types, or refused with a ProtocolError.
 
-What is read goes on through the publisher to the bytes for the broker. FUZZ=long tries ten thousand.
+What is read goes on through the mirror to the bytes for the broker. FUZZ=long tries ten thousand.
 """
 
 import os
@@ -10,15 +10,15 @@ from random import Random
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from bridge.core.draft import Scope
 from bridge.core.journal import MemoryJournal
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch, UserRecord
+from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.errors import ProtocolError
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.mqtt.encode import encode
 from bridge.pbx.monitors import Follows
 from bridge.pbx.wire import PollSlice, SoapFault, decode_poll
@@ -33,7 +33,7 @@ LISTED = tuple(UserRecord(user.guid, user.cn, short_name=user.h323) for user in 
 
 
 class Reader:
-    """A publisher that gets batches, and a broker that takes all it has to say."""
+    """A mirror that gets batches, and a broker that takes all it has to say."""
 
     def __init__(self) -> None:
         self._ms = 0
@@ -43,17 +43,17 @@ class Reader:
         journal = MemoryJournal()
         self._outbox = Outbox(Limits(), journal.event_done)
         topics = Topics("innovaphone", "hq")
-        self._publisher = Publisher(
+        self._mirror = Mirror(
             topics, Scope(), self._outbox, epoch="e", clock=self._now, wake=lambda: None, journal=journal
         )
         self._outbox.refresh([], 0.0)
 
     def begin(self) -> None:
         """A new session: only those who are listed are known then."""
-        self._publisher.began(About())
+        self._mirror.began(About())
         self.take(Batch(users=LISTED, list_complete=True))
         for guid in FOLLOWS.values():
-            self._publisher.settled(guid)
+            self._mirror.settled(guid)
 
     def read(self, part: PollSlice) -> None:
         """Take a slice, with the users of its legs."""
@@ -62,7 +62,7 @@ class Reader:
 
     def take(self, batch: Batch) -> None:
         """Fold a batch and send what it changes; each topic and payload must be one."""
-        self._publisher.reported(batch)
+        self._mirror.reported(batch)
         while (item := self._outbox.take(self._ms / 1000)) is not None:
             ticket, message = item
             encode(message)

@@ -18,17 +18,17 @@ from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.request import Address
 from bridge.core.commands.verbs import PlaceCall, SetPresence
-from bridge.core.draft import Scope
 from bridge.core.journal import Kept, KeptCommand, MemoryJournal
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
+from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.errors import CommandError, SessionLost, Unreachable
 from bridge.link.commander import ANSWERED_PER_S, WAITING_AT_MOST, Commander, CommandSettings
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.ops.bugs import Bugs
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
@@ -106,7 +106,7 @@ class Bench:
     """A commander, its PBX, the time, and the replies that were given."""
 
     commander: Commander
-    publisher: Publisher
+    mirror: Mirror
     box: "SlowPbx"
     now: list[Instant]
     told: asyncio.Queue[tuple[str | None, str]]
@@ -131,7 +131,7 @@ class Bench:
 
     def sent(self) -> list[Message]:
         """The replies that were sent since the last time."""
-        return [message for message in _all(self.publisher.outbox) if not message.retain]
+        return [message for message in _all(self.mirror.outbox) if not message.retain]
 
     def ask(self, request_id: str, activity: str, seconds: float | None = None) -> None:
         """Ask for a presence, which may take so long."""
@@ -163,13 +163,13 @@ async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
 ) -> None:
     """A bug too: it is logged, its words do not go onto the bus, and the worker lives on."""
     outbox = Outbox(Limits())
-    publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=clock, wake=lambda: None)
-    publisher.began(About())
-    publisher.reported(Batch(users=PEOPLE, list_complete=True))
+    mirror = Mirror(TOPICS, Scope(), outbox, epoch="e", clock=clock, wake=lambda: None)
+    mirror.began(About())
+    mirror.reported(Batch(users=PEOPLE, list_complete=True))
     crashed: list[Exception] = []
     answered, failing = asyncio.Semaphore(0), FailingPbx(error)
     commander = Commander(
-        publisher,
+        mirror,
         CommandSettings(),
         session=lambda: failing,
         clock=clock,
@@ -232,15 +232,15 @@ async def slow() -> AsyncIterator[Bench]:
     now = [clock()]
     outbox, box, journal = Outbox(Limits()), SlowPbx(), HeldJournal()
     sessions = [box]
-    publisher = Publisher(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0], wake=lambda: None)
-    publisher.began(About())
-    publisher.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
+    mirror = Mirror(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0], wake=lambda: None)
+    mirror.began(About())
+    mirror.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
     outbox.refresh([], 0.0)
     _all(outbox)
     told: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
     unanswered: list[None] = []
     commander = Commander(
-        publisher,
+        mirror,
         CommandSettings(Permissions(dialling=DialRules(allow=("2?",))), per_minute=200),
         session=lambda: sessions[-1],
         journal=journal,
@@ -250,7 +250,7 @@ async def slow() -> AsyncIterator[Bench]:
         unanswered=lambda: unanswered.append(None),
     )
     worker = asyncio.create_task(commander.run())
-    yield Bench(commander, publisher, box, now, told, unanswered, journal, sessions, worker)
+    yield Bench(commander, mirror, box, now, told, unanswered, journal, sessions, worker)
     worker.cancel()
 
 
@@ -300,11 +300,11 @@ async def test_what_is_dialled_is_judged_again_when_its_turn_comes(slow: Bench) 
     call = {"user": "anna", "to_user": "bert"}
     for number, record in enumerate((replace(PEOPLE[1], number="0900"), replace(PEOPLE[1], type="gw"))):
         slow.box.let.clear()
-        slow.publisher.reported(Batch(users=PEOPLE))
+        slow.mirror.reported(Batch(users=PEOPLE))
         slow.ask(f"first {number}", "away")
         payload = json.dumps({"id": f"call {number}", **call}).encode()
         slow.commander.offer(Incoming("innovaphone/hq/command/call", payload))
-        slow.publisher.reported(Batch(users=(record,)))
+        slow.mirror.reported(Batch(users=(record,)))
         slow.box.let.set()
         assert await slow.codes(2) == ["ok", ("number_not_allowed", "not_permitted")[number]]
 
@@ -443,7 +443,7 @@ async def test_a_flood_of_large_payloads_is_not_read(slow: Bench) -> None:
     read_s = offered(ANSWERED_PER_S)
     assert offered(500 - ANSWERED_PER_S) < read_s, "it was 24 times as long"
     slow.commander.offer(Incoming("innovaphone/hq/command/zzz", large, retain=True))
-    assert [message.topic for message in _all(slow.publisher.outbox) if message.retain] == [
+    assert [message.topic for message in _all(slow.mirror.outbox) if message.retain] == [
         "innovaphone/hq/command/zzz"
     ]
     assert await slow.codes(ANSWERED_PER_S) == ["malformed"] * ANSWERED_PER_S
@@ -585,7 +585,7 @@ async def test_nobody_waits_for_all_commands_of_another_user(slow: Bench) -> Non
 async def test_a_user_has_one_allowance_however_it_is_written(slow: Bench, spelling: str) -> None:
     """Ten calls a minute of one user, on all topics and under all names."""
     record = user("g-s", "Slash", short_name="a/b", type="ep")
-    slow.publisher.reported(Batch(users=(record,)))
+    slow.mirror.reported(Batch(users=(record,)))
     for number in range(10):
         slow.offer("call", {"id": f"a-{number}", "user": "a%2Fb" if number % 2 else "a/b", "number": "21"})
     slow.offer("call", {"id": "eleventh", "user": spelling, "number": "21"})

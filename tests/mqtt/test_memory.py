@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bridge import clock
-from bridge.core.draft import Scope
 from bridge.core.message import Message
 from bridge.core.restore import Memory
 from bridge.core.retained import Retained
+from bridge.core.rules import Scope
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost
 from bridge.link.recall import Recall

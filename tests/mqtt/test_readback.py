@@ -10,10 +10,10 @@ import pytest
 import structlog
 
 from bridge import clock
-from bridge.core.draft import Most, Scope
 from bridge.core.message import Incoming, Message
 from bridge.core.restore import Memory
 from bridge.core.retained import Retained
+from bridge.core.rules import Most, Scope
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost
 from bridge.mqtt import readback

@@ -6,11 +6,11 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge.core.draft import Scope
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
+from bridge.core.rules import Scope
 from bridge.core.topics import Topics
-from bridge.link.mirror import Publisher
+from bridge.link.mirror import Mirror
 from bridge.ops import observer
 from bridge.ops.bugs import Bugs
 from bridge.ops.metrics import Metrics
@@ -51,7 +51,7 @@ def test_a_flood_of_refusals_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     registry = CollectorRegistry()
     observed = Observer("hq", Metrics(registry), Bugs(lambda _: None))
     outbox = Outbox(Limits())
-    publisher = Publisher(
+    mirror = Mirror(
         Topics("innovaphone", "hq"),
         Scope(),
         outbox,
@@ -63,10 +63,10 @@ def test_a_flood_of_refusals_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     def flood() -> None:
         for _ in range(MORE):
             observed.unanswered()
-        observed.measure(publisher, outbox, Counter())
+        observed.measure(mirror, outbox, Counter())
 
     with structlog.testing.capture_logs() as log:
-        observed.measure(publisher, outbox, Counter())
+        observed.measure(mirror, outbox, Counter())
         monkeypatch.setattr(observer, "REMIND_S", 1000.0)
         for _ in range(3):
             flood()

@@ -15,9 +15,9 @@ from bridge.core.commands.naming import find_user
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.request import Refusal, Request
 from bridge.core.commands.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence
-from bridge.core.draft import Scope
 from bridge.core.message import Incoming
 from bridge.core.numbers import dialable
+from bridge.core.rules import Scope
 from bridge.core.topics import TopicId, Topics
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, PEOPLE, History, leg, user

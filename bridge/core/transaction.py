@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
@@ -22,46 +22,11 @@ from bridge.core.model import (
     User,
 )
 from bridge.core.records import Party, UserRecord
-from bridge.core.rules import Rule, selects
+from bridge.core.rules import Scope
 from bridge.core.running import Running
 
 Key = TypeVar("Key")
 CONTEST = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Most:
-    """How much of a PBX is kept. What it names beyond that is left out and counted.
-
-    A trunk has hundreds of calls at once, so the calls of one user are limited far above those of a phone.
-    """
-
-    users: int = 20_000
-    calls: int = 5_000
-    calls_per_user: int = 1_024
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What the configuration wants of a PBX: who is published, whose calls are followed, the topic ids."""
-
-    users: tuple[Rule, ...] = ()
-    calls: tuple[Rule, ...] = ()
-    user_id: str = "h323"
-    encode_dots: bool = False
-    most: Most = Most()
-
-    def topic_id(self, record: UserRecord) -> str:
-        """The topic level that a user wants."""
-        return topics.topic_id(record, self.user_id, dots=self.encode_dots)
-
-    def publishes(self, record: UserRecord) -> bool:
-        """The user is shown on the bus."""
-        return selects(self.users, record)
-
-    def follows(self, record: UserRecord) -> bool:
-        """The user's calls are shown too."""
-        return selects(self.calls, record)
 
 
 class _Sets(Generic[Key]):
@@ -96,7 +61,7 @@ class _Sets(Generic[Key]):
         return self._touched[key]
 
 
-class Draft:
+class Transaction:
     """A mutable copy of a state that notes what changes. Lives inside one transition only."""
 
     def __init__(self, state: PbxState, scope: Scope, now: Instant) -> None:
