@@ -65,7 +65,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
 def project(tmp_path: Path, index: Index) -> Project:
     """A copy of the project."""
     shutil.copytree(ROOT / "bridge", tmp_path / "bridge", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Makefile", "README.md", "pyproject.toml"):
+    for name in ("Makefile", "README.md", "LICENSE", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "locks").mkdir()
     for name in LOCKS:

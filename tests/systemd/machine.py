@@ -174,7 +174,7 @@ async def _install(root: Path) -> None:
 def _copy(root: Path) -> None:
     source = root / "root" / "innovaphone-mqtt"
     source.mkdir(parents=True)
-    for name in ("pyproject.toml", "README.md", "bridge", "deploy", "locks"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "bridge", "deploy", "locks"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
     (root / CONFIG.removeprefix("/")).mkdir(mode=0o755)
