@@ -1,5 +1,6 @@
 """What `make dist` publishes: wheel and source package are built, installed and run. Publishes nothing."""
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -8,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bridge import __version__
 from tests.install.lock import ROOT
@@ -75,3 +77,12 @@ def test_a_package_can_be_installed_and_run(dist: Path, tmp_path: Path, package:
     command = python.with_name("innovaphone-mqtt")
     assert run(command, "--version", folder=tmp_path) == f"innovaphone-mqtt {__version__}\n"
     assert "2 PBXs" in run(command, "check", "-c", ROOT / "config" / "full.yaml", folder=tmp_path)
+
+
+def test_every_place_names_the_same_version() -> None:
+    """As RELEASE.md sets it: program, chart and changelog."""
+    chart = yaml.safe_load((ROOT / "deploy/helm/innovaphone-mqtt/Chart.yaml").read_text())
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    assert re.search(rf"^## {re.escape(__version__)}\b", changelog, re.MULTILINE)
