@@ -14,7 +14,7 @@ from bridge import clock
 from bridge.config.schema import Config, Pbx
 from bridge.config.tls import Tls
 from bridge.core.backend import OpenPbx, PbxSession
-from bridge.core.journal import Journal, Kept, hand_over
+from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Pace
 from bridge.core.outbox import Limits
 from bridge.core.rules import Most, Scope
@@ -93,7 +93,7 @@ class Builder:
             connect_timeout_s=mqtt.connect_timeout_s,
         )
 
-    async def store(self, pbx: Pbx, observer: Observer, memory: Kept) -> Store | None:
+    async def store(self, pbx: Pbx, observer: Observer, memory: Snapshot) -> Store | None:
         """The durable journal of a PBX, where a state directory is given; `memory` goes there too."""
         folder = self._config.state_dir
         if folder is None:
@@ -161,7 +161,7 @@ class Builder:
         )
 
 
-def _open_store(path: Path, told: Callable[[str | None], None], memory: Kept, disk: Executor) -> Store:
+def _open_store(path: Path, told: Callable[[str | None], None], memory: Snapshot, disk: Executor) -> Store:
     """Open the file of a PBX, put into it what waited in memory, and read it: all that blocks."""
     store = Store(path, told)
     hand_over(memory, store)

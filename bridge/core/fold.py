@@ -101,10 +101,10 @@ def place(
     return *tx.finish(), call_id
 
 
-def mark_cleared(state: PbxState, call: Call, *, cleared: bool) -> PbxState:
+def mark_hung_up(state: PbxState, call: Call, *, hung_up: bool) -> PbxState:
     """Remember that a command of ours ends this call (or, after a refusal, that it did not)."""
     marked = tuple(
-        replace(other, cleared=cleared) if other.id == call.id else other
+        replace(other, hung_up=hung_up) if other.id == call.id else other
         for other in state.calls.get(call.user, ())
     )
     return replace(state, calls={**state.calls, call.user: marked}) if marked else state

@@ -42,7 +42,7 @@ class KeptCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Snapshot:
     """What an earlier run left: user payloads by topic id, events and commands, oldest first.
 
     `whole`: this is a memory of all users that were published, so that the broker need not be believed.
@@ -57,7 +57,7 @@ class Kept:
 class Journal(Protocol):
     """Hears of everything that must survive."""
 
-    def kept(self) -> Kept:
+    def kept(self) -> Snapshot:
         """What an earlier run left."""
         ...
 
@@ -111,7 +111,7 @@ class Journal(Protocol):
         ...
 
 
-def hand_over(kept: Kept, journal: Journal) -> None:
+def hand_over(kept: Snapshot, journal: Journal) -> None:
     """Add what one journal kept to another one, behind what that one has kept."""
     there = journal.kept()
     last = max((event.number for event in there.events), default=0)
@@ -136,10 +136,10 @@ class MemoryJournal:
         self._events: dict[int, KeptEvent] = {}
         self._commands: dict[str, KeptCommand] = {}
 
-    def kept(self) -> Kept:
+    def kept(self) -> Snapshot:
         """See Journal; before the first link ends, the broker's memory is the only one of users."""
         events, commands = tuple(self._events.values()), tuple(self._commands.values())
-        return Kept(dict(self._left), events, commands, self._whole)
+        return Snapshot(dict(self._left), events, commands, self._whole)
 
     def user(self, topic_id: str, payload: Json | None) -> None:  # noqa: ARG002  (the link keeps it)
         """See Journal."""

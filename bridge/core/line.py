@@ -14,7 +14,7 @@ OVERHEAD_BYTES = 64
 class Kind(Enum):
     """What a message is to the outbox. The last three answer requests, so that strangers cause them.
 
-    `REPLY`: on `response/<verb>`. `CHOSEN_REPLY`: on a topic that the request chose. `CLEARING`: deletes a
+    `REPLY`: on `response/<verb>`. `CHOSEN_REPLY`: on a topic that the request chose. `ERASURE`: deletes a
     retained message from a command topic.
     """
 
@@ -22,14 +22,14 @@ class Kind(Enum):
     EVENT = "event"
     REPLY = "reply"
     CHOSEN_REPLY = "chosen_reply"
-    CLEARING = "clearing"
+    ERASURE = "erasure"
 
 
-ANSWERS = (Kind.REPLY, Kind.CHOSEN_REPLY, Kind.CLEARING)
+ANSWERS = (Kind.REPLY, Kind.CHOSEN_REPLY, Kind.ERASURE)
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class QueuedMessage:
     """A message on its way. Events have a `number`: late ones say so. `queued`: it waited for a broker."""
 
     message: Message
@@ -51,41 +51,41 @@ class Line:
     def __init__(self, most: int, most_bytes: int | None = None) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._parcels: deque[Parcel] = deque()
+        self._entries: deque[QueuedMessage] = deque()
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._parcels)
+        return len(self._entries)
 
-    def __iter__(self) -> Iterator[Parcel]:
-        return iter(self._parcels)
+    def __iter__(self) -> Iterator[QueuedMessage]:
+        return iter(self._entries)
 
     @property
-    def head(self) -> Parcel | None:
+    def head(self) -> QueuedMessage | None:
         """The next one, which stays."""
-        return self._parcels[0] if self._parcels else None
+        return self._entries[0] if self._entries else None
 
-    def push(self, parcel: Parcel) -> tuple[Parcel, ...]:
+    def push(self, entry: QueuedMessage) -> tuple[QueuedMessage, ...]:
         """Let it wait at the end."""
-        if self._most_bytes is not None and parcel.size > self._most_bytes:
-            return (parcel,)
-        self._parcels.append(parcel)
-        self._bytes += parcel.size
+        if self._most_bytes is not None and entry.size > self._most_bytes:
+            return (entry,)
+        self._entries.append(entry)
+        self._bytes += entry.size
         gone = []
         while len(self) > self._most or (self._most_bytes is not None and self._bytes > self._most_bytes):
             gone.append(self.pop())
         return tuple(gone)
 
-    def pop(self) -> Parcel:
+    def pop(self) -> QueuedMessage:
         """Take the next one out."""
-        parcel = self._parcels.popleft()
-        self._bytes -= parcel.size
-        return parcel
+        entry = self._entries.popleft()
+        self._bytes -= entry.size
+        return entry
 
-    def put_back(self, parcel: Parcel) -> None:
+    def put_back(self, entry: QueuedMessage) -> None:
         """Let one that was taken out be the next again."""
-        self._parcels.appendleft(parcel)
-        self._bytes += parcel.size
+        self._entries.appendleft(entry)
+        self._bytes += entry.size
 
 
 def size_of(message: Message) -> int:

@@ -74,7 +74,7 @@ class Call:
     """One leg of one user, from its first report to its end.
 
     `handle` is the PBX's name for the leg in the present session, None while a new session has not
-    confirmed it. `cleared`: a command of ours ended it. `started_s` and `answered_s` are monotonic
+    confirmed it. `hung_up`: a command of the bridge ended it. `started_s` and `answered_s` are monotonic
     seconds, `ring_s` and `talk_s` durations, the `*_ms` Unix milliseconds.
     """
 
@@ -105,7 +105,7 @@ class Call:
     cause: int | None = None
     uui: str | None = None
     released_by: Side | None = None
-    cleared: bool = False
+    hung_up: bool = False
     command_id: str | None = None
 
 

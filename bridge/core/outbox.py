@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from bridge.core.caused import Caused
-from bridge.core.line import ANSWERS, Kind, Line, Parcel, size_of
+from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, size_of
 from bridge.core.message import Message
 from bridge.core.suspects import EVENT_TIMES, STATE_TIMES, Suspects
 
@@ -53,19 +53,19 @@ class Outbox:
         self._held = held
         self._event_done = event_done
         self._numbered = 0
-        self._states: dict[str, Parcel] = {}
+        self._states: dict[str, QueuedMessage] = {}
         self._at_broker: set[str] = set()
         self._events = Line(limits.most)
         self._answers = Line(limits.answers, limits.answer_bytes)
         self._answer_is_next = False
-        self._flying: dict[int, Parcel] = {}
+        self._flying: dict[int, QueuedMessage] = {}
         self._refused: set[int] = set()
         self._suspects = Suspects()
         self._caused = {kind: Caused() for kind in ANSWERS}
-        self._clearings_rest_until_s = 0.0
+        self._no_erasures_until_s = 0.0
         self._proven = False
         self._aside: dict[str, float] = {}
-        self._tickets = 0
+        self._last_delivery_id = 0
         self.connected = False
         self.dropped: Counter[str] = Counter()
 
@@ -82,7 +82,7 @@ class Outbox:
         """Since when the oldest message waits for the broker, in monotonic seconds."""
         heads = (line.head for line in (self._events, self._answers))
         waiting = (*self._states.values(), *heads, *self._flying.values())
-        return min((parcel.since_s for parcel in waiting if parcel is not None), default=None)
+        return min((entry.since_s for entry in waiting if entry is not None), default=None)
 
     @property
     def in_flight(self) -> int:
@@ -92,7 +92,7 @@ class Outbox:
     @property
     def answers_in_flight(self) -> bool:
         """The broker has not answered something that a request caused."""
-        return any(parcel.kind in ANSWERS for parcel in self._flying.values())
+        return any(entry.kind in ANSWERS for entry in self._flying.values())
 
     def put_state(self, message: Message, now_s: float) -> bool:
         """Let a retained message wait; it takes the place of an older one of its topic, and its age.
@@ -107,44 +107,44 @@ class Outbox:
                 return False
             self._at_broker.add(message.topic)
         since_s = now_s if older is None else older.since_s
-        self._states[message.topic] = Parcel(message, since_s, Kind.STATE)
+        self._states[message.topic] = QueuedMessage(message, since_s, Kind.STATE)
         return True
 
     def put_event(self, message: Message, now_s: float) -> int:
         """Let an event wait its turn, and number it; the oldest one in line goes when there are too many."""
         self._numbered += 1
         queued = not self.connected
-        self._queue_event(Parcel(message, now_s, Kind.EVENT, self._numbered, queued=queued), now_s)
+        self._queue_event(QueuedMessage(message, now_s, Kind.EVENT, self._numbered, queued=queued), now_s)
         return self._numbered
 
     def put_back(self, number: int, message: Message, since_s: float) -> None:
         """Let an event of an earlier run wait, under its number; before all new ones."""
         self._numbered = max(self._numbered, number)
-        self._queue_event(Parcel(message, since_s, Kind.EVENT, number, queued=True), since_s)
+        self._queue_event(QueuedMessage(message, since_s, Kind.EVENT, number, queued=True), since_s)
 
     def put_reply(self, message: Message, now_s: float, *, chosen: bool = False) -> None:
         """Let a reply wait its turn. `chosen`: the request chose the topic."""
         self._queue_answer(message, Kind.CHOSEN_REPLY if chosen else Kind.REPLY, now_s)
 
-    def put_clearing(self, topic: str, now_s: float) -> None:
+    def put_erasure(self, topic: str, now_s: float) -> None:
         """Have a retained message deleted from a command topic, unless that is known to be in vain."""
-        if now_s < self._clearings_rest_until_s:
+        if now_s < self._no_erasures_until_s:
             return
-        self._queue_answer(Message(topic, None, retain=True), Kind.CLEARING, now_s)
+        self._queue_answer(Message(topic, None, retain=True), Kind.ERASURE, now_s)
 
-    def rest_clearings(self, until_s: float) -> None:
+    def pause_erasures(self, until_s: float) -> None:
         """Delete nothing from command topics until then: the broker ignores it."""
-        self._clearings_rest_until_s = until_s
+        self._no_erasures_until_s = until_s
 
     def refresh(self, messages: Iterable[Message], now_s: float) -> None:
         """A new broker session: all our state again, in this order, before whatever else waits."""
-        fresh = {message.topic: Parcel(message, now_s, Kind.STATE) for message in messages}
+        fresh = {message.topic: QueuedMessage(message, now_s, Kind.STATE) for message in messages}
         self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
         self._at_broker |= fresh.keys()
         self.connected, self._proven = True, False
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
-        """The next message to send, with a ticket to hand back; states go first.
+        """The next message to send, with a delivery_id to hand back; states go first.
 
         None while some were not taken and others are on their way still, so that order is kept; and while
         a suspect would have company, or has left alone; and while anything is held.
@@ -155,49 +155,49 @@ class Outbox:
             if self.in_flight:
                 return None
             self._take_back()
-        parcel = self._head(now_s)
-        if parcel is None or (self._flying and self._one_goes_alone(parcel, now_s)):
+        entry = self._head(now_s)
+        if entry is None or (self._flying and self._one_goes_alone(entry, now_s)):
             return None
-        self._remove(parcel)
-        self._tickets += 1
-        self._flying[self._tickets] = parcel
-        if parcel.kind is Kind.STATE:
-            self._at_broker.add(parcel.message.topic)
-        return self._tickets, _dated(parcel, now_s)
+        self._remove(entry)
+        self._last_delivery_id += 1
+        self._flying[self._last_delivery_id] = entry
+        if entry.kind is Kind.STATE:
+            self._at_broker.add(entry.message.topic)
+        return self._last_delivery_id, _dated(entry, now_s)
 
-    def _one_goes_alone(self, parcel: Parcel, now_s: float) -> bool:
+    def _one_goes_alone(self, entry: QueuedMessage, now_s: float) -> bool:
         """Whether a suspect is next, or on its way: it travels alone, so that its effect is clear."""
-        return any(self._is_suspect(each, now_s) for each in (parcel, next(iter(self._flying.values()))))
+        return any(self._is_suspect(each, now_s) for each in (entry, next(iter(self._flying.values()))))
 
-    def _is_suspect(self, parcel: Parcel, now_s: float) -> bool:
-        if parcel.kind in ANSWERS:
-            return self._caused[parcel.kind].goes_alone(parcel.message.topic, now_s)
-        return parcel.key in self._suspects
+    def _is_suspect(self, entry: QueuedMessage, now_s: float) -> bool:
+        if entry.kind in ANSWERS:
+            return self._caused[entry.kind].goes_alone(entry.message.topic, now_s)
+        return entry.key in self._suspects
 
-    def done(self, ticket: int, *, answered: bool = True) -> float | None:
+    def done(self, delivery_id: int, *, answered: bool = True) -> float | None:
         """The broker has it: forget it and tell since when it waited.
 
         `answered`: the broker said so. With QoS 0 it was only written to the socket, which proves nothing.
         """
-        parcel = self._flying.pop(ticket, None)
-        if parcel is None:
+        entry = self._flying.pop(delivery_id, None)
+        if entry is None:
             return None
         self._proven = self._proven or answered
-        if parcel.kind is Kind.STATE and parcel.message.payload is None:
-            self._note_cleared(parcel.message.topic)
-        if parcel.kind in ANSWERS and answered:
-            self._caused[parcel.kind].taken(parcel.message.topic)
-        self._forget(parcel)
-        return parcel.since_s
+        if entry.kind is Kind.STATE and entry.message.payload is None:
+            self._note_cleared(entry.message.topic)
+        if entry.kind in ANSWERS and answered:
+            self._caused[entry.kind].taken(entry.message.topic)
+        self._forget(entry)
+        return entry.since_s
 
     def _note_cleared(self, topic: str) -> None:
-        if all(parcel.message.topic != topic for parcel in self._flying.values()):
+        if all(entry.message.topic != topic for entry in self._flying.values()):
             self._at_broker.discard(topic)
 
-    def again(self, ticket: int) -> None:
+    def again(self, delivery_id: int) -> None:
         """The broker could not take it now: it waits again once everything on its way has been answered."""
-        if ticket in self._flying:
-            self._refused.add(ticket)
+        if delivery_id in self._flying:
+            self._refused.add(delivery_id)
 
     def disconnected(self, now_s: float, *, by_broker: bool = False) -> Culprit | None:
         """The broker session is gone: what it did not acknowledge waits again, in its old order.
@@ -207,16 +207,16 @@ class Outbox:
         """
         self.connected = False
         culprit = self._judge(now_s) if by_broker else None
-        for ticket, parcel in list(self._flying.items()):
-            if parcel.kind in ANSWERS:
-                del self._flying[ticket]
-                self._drop(parcel, "reply")
+        for delivery_id, entry in list(self._flying.items()):
+            if entry.kind in ANSWERS:
+                del self._flying[delivery_id]
+                self._drop(entry, "reply")
         self._take_back()
         return culprit
 
     def _judge(self, now_s: float) -> Culprit | None:
         """Find out whether the broker ended the session because of one message."""
-        unanswered = [each for ticket, each in self._flying.items() if ticket not in self._refused]
+        unanswered = [each for delivery_id, each in self._flying.items() if delivery_id not in self._refused]
         alone = self._proven and len(unanswered) == 1
         for kind, caused in self._caused.items():
             topics = [each.message.topic for each in unanswered if each.kind is kind]
@@ -227,9 +227,9 @@ class Outbox:
         key = self._suspects.session_ended(keys, times, proven=self._proven)
         if key is None:
             return None
-        _, parcel = self._flying.popitem()  # it was alone
-        self._drop(parcel, "poison")
-        return Culprit(parcel.message, parcel.kind)
+        _, entry = self._flying.popitem()  # it was alone
+        self._drop(entry, "poison")
+        return Culprit(entry.message, entry.kind)
 
     def set_aside(self, topic: str, now_s: float) -> None:
         """Send nothing on this topic for an hour."""
@@ -241,31 +241,31 @@ class Outbox:
         return tuple(self._aside)
 
     def _take_back(self) -> None:
-        for parcel in reversed(self._flying.values()):
-            if parcel.kind is Kind.STATE:
-                self._states.setdefault(parcel.message.topic, parcel)
-            elif parcel.kind is Kind.EVENT:
-                self._events.put_back(replace(parcel, queued=True))
+        for entry in reversed(self._flying.values()):
+            if entry.kind is Kind.STATE:
+                self._states.setdefault(entry.message.topic, entry)
+            elif entry.kind is Kind.EVENT:
+                self._events.put_back(replace(entry, queued=True))
             else:
-                self._answers.put_back(parcel)
+                self._answers.put_back(entry)
         self._flying.clear()
         self._refused.clear()
 
-    def _queue_event(self, parcel: Parcel, now_s: float) -> None:
+    def _queue_event(self, entry: QueuedMessage, now_s: float) -> None:
         """What is too old would not be sent any more: it need not wait until a broker is there."""
         while (head := self._events.head) is not None and self._is_too_old(head, now_s):
             self._drop(self._events.pop(), "age")
-        for gone in self._events.push(parcel):
+        for gone in self._events.push(entry):
             self._drop(gone, "overflow")
 
     def _queue_answer(self, message: Message, kind: Kind, now_s: float) -> None:
-        for gone in self._answers.push(Parcel(message, now_s, kind, size=size_of(message))):
+        for gone in self._answers.push(QueuedMessage(message, now_s, kind, size=size_of(message))):
             self._drop(gone, "reply")
 
-    def _is_too_old(self, event: Parcel, now_s: float) -> bool:
+    def _is_too_old(self, event: QueuedMessage, now_s: float) -> bool:
         return now_s - event.since_s > self._limits.event_age_s
 
-    def _head(self, now_s: float) -> Parcel | None:
+    def _head(self, now_s: float) -> QueuedMessage | None:
         """What is to be sent next; what is too old, or must not be sent, is dropped on the way."""
         while self._states:
             topic = next(iter(self._states))
@@ -278,7 +278,7 @@ class Outbox:
             return event or answer
         return answer if self._answer_is_next else event
 
-    def _next_event(self, now_s: float) -> Parcel | None:
+    def _next_event(self, now_s: float) -> QueuedMessage | None:
         while (head := self._events.head) is not None:
             if now_s < self._aside.get(head.message.topic, 0.0):
                 self._drop(self._events.pop(), "poison")
@@ -288,36 +288,36 @@ class Outbox:
                 break
         return head
 
-    def _next_answer(self, now_s: float) -> Parcel | None:
+    def _next_answer(self, now_s: float) -> QueuedMessage | None:
         while (head := self._answers.head) is not None:
             if self._caused[head.kind].may_send(head.message.topic, now_s):
                 break
             self._drop(self._answers.pop(), "poison")
         return head
 
-    def _remove(self, parcel: Parcel) -> None:
+    def _remove(self, entry: QueuedMessage) -> None:
         """Events and answers take turns while both wait."""
-        if parcel.kind is Kind.STATE:
-            del self._states[parcel.message.topic]
+        if entry.kind is Kind.STATE:
+            del self._states[entry.message.topic]
             return
-        is_event = parcel.kind is Kind.EVENT
+        is_event = entry.kind is Kind.EVENT
         (self._events if is_event else self._answers).pop()
         self._answer_is_next = is_event
 
-    def _drop(self, parcel: Parcel, reason: str) -> None:
-        self._forget(parcel)
+    def _drop(self, entry: QueuedMessage, reason: str) -> None:
+        self._forget(entry)
         self.dropped[reason] += 1
 
-    def _forget(self, parcel: Parcel) -> None:
-        self._suspects.clear(parcel.key)
-        if parcel.number is not None:
-            self._event_done(parcel.number)
+    def _forget(self, entry: QueuedMessage) -> None:
+        self._suspects.clear(entry.key)
+        if entry.number is not None:
+            self._event_done(entry.number)
 
 
-def _dated(parcel: Parcel, now_s: float) -> Message:
+def _dated(entry: QueuedMessage, now_s: float) -> Message:
     """The message to send; a late event says that it is late and how late."""
-    payload = parcel.message.payload
-    if parcel.number is None or not parcel.queued or payload is None or isinstance(payload, str):
-        return parcel.message
-    age_ms = round((now_s - parcel.since_s) * 1000)
-    return replace(parcel.message, payload={**payload, "queued": True, "age_ms": age_ms})
+    payload = entry.message.payload
+    if entry.number is None or not entry.queued or payload is None or isinstance(payload, str):
+        return entry.message
+    age_ms = round((now_s - entry.since_s) * 1000)
+    return replace(entry.message, payload={**payload, "queued": True, "age_ms": age_ms})

@@ -77,7 +77,7 @@ def _took(other: Call, call: Call, topic: str) -> bool:
 
 
 def _of_unanswered(call: Call, topic: str, related: list[Call]) -> Outcome:
-    if call.cleared:
+    if call.hung_up:
         return Outcome.DECLINED
     if call.cause == causes.TAKEN_ELSEWHERE or _names(topic, (other.picked_up_from for other in related)):
         return Outcome.ANSWERED_ELSEWHERE
@@ -93,7 +93,7 @@ def _of_unanswered(call: Call, topic: str, related: list[Call]) -> Outcome:
 
 
 def _of_attempt(call: Call) -> Outcome:
-    if call.cleared:
+    if call.hung_up:
         return Outcome.CANCELLED
     if call.cause == causes.USER_BUSY:
         return Outcome.BUSY

@@ -114,7 +114,7 @@ class BrokerSide:
             self._count_inbound(self._connection)
             self._end_of_rest(self._connection)
         if self._echoes.is_missing(self._clock().monotonic_s):
-            self._mirror.outbox.rest_clearings(self._clock().monotonic_s + REST_S)
+            self._mirror.outbox.pause_erasures(self._clock().monotonic_s + REST_S)
             reason = "a retained command stays though the bridge has deleted it"
             self._observer.limited(reason, hint="grant the right to write the command topics")
         if self._effect is not None:

@@ -17,7 +17,7 @@ from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.rates import ENDING, Allowance, Rates
 from bridge.core.commands.request import Address, Refusal, Request
 from bridge.core.commands.verbs import Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
-from bridge.core.journal import Journal, Kept, KeptCommand, MemoryJournal
+from bridge.core.journal import Journal, KeptCommand, MemoryJournal, Snapshot
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
 from bridge.errors import CommandError, LinkError, Unreachable
@@ -105,7 +105,7 @@ class Commander:
         request = commands.parse(incoming, self._mirror.topics, now.unix_ms, patterns)
         if isinstance(request, Refusal):
             if request.code == "retained":
-                self._mirror.clear_retained(incoming.topic)
+                self._mirror.erase_retained(incoming.topic)
             self._refuse(request, now)
         else:
             self._take(request, now)
@@ -135,7 +135,7 @@ class Commander:
             accepted = Accepted(request, mark, now)
             self._line_of(request.address.verb).put(self._about(request), accepted)
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: Snapshot) -> None:
         """Know the ids of an earlier run; what was not answered then may be done already: no repetition."""
         now = self._clock()
         for command in kept.commands:
@@ -327,11 +327,11 @@ class Commander:
 
     async def _clear(self, session: PbxSession, action: ClearCall, in_time: InTime) -> None:
         handle, cause = _require_handle(action), action.cause or self._settings.clear_cause
-        self._mirror.mark_cleared(action.call, cleared=True)
+        self._mirror.mark_hung_up(action.call, hung_up=True)
         try:
             await session.clear(handle, cause, in_time)
         except (LinkError, CommandError):
-            self._mirror.mark_cleared(action.call, cleared=False)
+            self._mirror.mark_hung_up(action.call, hung_up=False)
             raise
 
     def _remember(self, accepted: Accepted, payload: Json) -> None:

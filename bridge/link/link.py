@@ -166,7 +166,7 @@ class Link:
         pbx.cancel()
         await asyncio.gather(pbx, said, return_exceptions=True)
         if self._clear:
-            self.mirror.clear_tree()
+            self.mirror.erase_tree()
             await self._broker.flush(FLUSH_S)
 
     def _leave_journal(self) -> None:

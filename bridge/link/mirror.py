@@ -52,7 +52,7 @@ class Mirror:
         self._wake = wake
         self._journal = journal or MemoryJournal()
         self._journal.on_lost(self._keep_all)
-        self._cleared: set[str] = set()
+        self._erased: set[str] = set()
         self._own_replies = frozenset(map(topics.response, VERBS))
         self.status = Status(LinkState.CONNECTING, "", clock().unix_ms, "")
         self._told = self._counts()
@@ -67,7 +67,7 @@ class Mirror:
         now = self._clock()
         self.state, strange = restore(self._epoch, found, self.scope, now)
         for topic in strange:
-            self._clear_user(topic, now)
+            self._erase_user(topic, now)
         self._keep_all()
 
     def _keep_all(self) -> None:
@@ -100,11 +100,11 @@ class Mirror:
             self._put_state(message, now)
         self._wake()
 
-    def clear_tree(self) -> None:
+    def erase_tree(self) -> None:
         """Take all that is retained off the broker: this PBX is served no more."""
         now = self._clock()
         for topic_id in self.state.topics.values():
-            self._clear_user(topic_id, now)
+            self._erase_user(topic_id, now)
         for topic in (self.topics.info, self.topics.state):
             self._put_state(Message(topic, None, retain=True), now)
         self._journal.commit()
@@ -179,9 +179,9 @@ class Mirror:
         self._apply((state, changes))
         return call_id
 
-    def mark_cleared(self, call: Call, *, cleared: bool) -> None:
+    def mark_hung_up(self, call: Call, *, hung_up: bool) -> None:
         """A command of ours ends a call, or failed to."""
-        self.state = fold.mark_cleared(self.state, call, cleared=cleared)
+        self.state = fold.mark_hung_up(self.state, call, hung_up=hung_up)
 
     def contested(self) -> None:
         """Another bridge, or its late will, was on our topics: count it and say again what is true."""
@@ -201,16 +201,16 @@ class Mirror:
         self.outbox.put_reply(message, self._clock().monotonic_s, chosen=chosen)
         self._wake()
 
-    def clear_retained(self, topic: str) -> None:
+    def erase_retained(self, topic: str) -> None:
         """Delete a retained message from a command topic."""
-        self.outbox.put_clearing(topic, self._clock().monotonic_s)
+        self.outbox.put_erasure(topic, self._clock().monotonic_s)
         self._wake()
 
     def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:
         self.state, changes = transition
         now = self._clock()
         for topic in changes.gone:
-            self._clear_user(topic, now)
+            self._erase_user(topic, now)
         for guid in changes.users:
             topic_id, payload = self.state.topics[guid], self._user_payload(guid)
             self._journal.user(topic_id, payload)
@@ -259,16 +259,16 @@ class Mirror:
 
     def tidy(self) -> None:
         """Forget which topics were cleared, once the broker has all that we told."""
-        if self._cleared and self.outbox.connected and self.outbox.idle:
-            for topic_id in self._cleared.difference(self.state.topics.values()):
+        if self._erased and self.outbox.connected and self.outbox.idle:
+            for topic_id in self._erased.difference(self.state.topics.values()):
                 self._journal.user(topic_id, None)
-            self._cleared.clear()
+            self._erased.clear()
 
-    def _clear_user(self, topic_id: str, now: Instant) -> None:
+    def _erase_user(self, topic_id: str, now: Instant) -> None:
         """Killed before the broker hears of it, we must not believe what is retained there: note the time."""
-        cleared = Message(self.topics.user_state(topic_id), None, retain=True)
-        if self.outbox.put_state(cleared, now.monotonic_s):
-            self._cleared.add(topic_id)
+        erasure = Message(self.topics.user_state(topic_id), None, retain=True)
+        if self.outbox.put_state(erasure, now.monotonic_s):
+            self._erased.add(topic_id)
             self._journal.user(topic_id, {"time": render.rfc3339(now.unix_ms)})
         else:
             self._journal.user(topic_id, None)

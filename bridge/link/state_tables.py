@@ -11,7 +11,7 @@ from typing import Self
 import orjson
 
 from bridge.core.commands.dedup import REMEMBERED_S
-from bridge.core.journal import COMMANDS_AT_MOST, Kept, KeptCommand, KeptEvent
+from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, Snapshot
 from bridge.core.message import Json, Message
 from bridge.link.state_files import forget_damaged, make_ours, set_aside
 
@@ -153,14 +153,14 @@ def trim(db: sqlite3.Connection, now_ms: int) -> None:
     db.execute(SURPLUS, (COMMANDS_AT_MOST,))
 
 
-def read(db: sqlite3.Connection) -> Kept:
+def read(db: sqlite3.Connection) -> Snapshot:
     """All that is in it. Rows that are damaged are left out: whoever gets them relies on their types."""
     if _version(db) == 0:
-        return Kept(whole=True)
+        return Snapshot(whole=True)
     users = db.execute("SELECT topic, payload FROM users").fetchall()
     events = db.execute(UNSENT, (LARGEST_NUMBER,)).fetchall()
     newest = db.execute(NEWEST, (COMMANDS_AT_MOST,)).fetchall()
-    return Kept(
+    return Snapshot(
         {topic: _json(payload) for topic, payload in users if isinstance(topic, str)},
         tuple(event for row in events if (event := _event(*row)) is not None),
         tuple(command for row in reversed(newest) if (command := _command(*row)) is not None),

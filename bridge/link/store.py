@@ -17,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from bridge.core.journal import COMMANDS_AT_MOST, Kept, KeptCommand, KeptEvent
+from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, Snapshot
 from bridge.core.message import Json
 from bridge.link.state_files import set_aside
 from bridge.link.state_tables import (
@@ -58,7 +58,7 @@ class Store:
         self.path = path
         self._told = told
         self._run: Run = at_once
-        self._kept: Kept | None = None
+        self._kept: Snapshot | None = None
         self._on_kept: Callable[[], None] = lambda: None
         self._on_lost: Callable[[], None] = lambda: None
         self._lost = False
@@ -86,17 +86,17 @@ class Store:
         self._kept = self.kept()
         self._run = run
 
-    def kept(self) -> Kept:
+    def kept(self) -> Snapshot:
         """What an earlier run left; rows that cannot be read are left out."""
         if self._kept is not None:
             kept, self._kept = self._kept, None
             return kept
         try:
-            return Kept(whole=True) if self._db is None else read(self._db)
+            return Snapshot(whole=True) if self._db is None else read(self._db)
         except sqlite3.Error as error:
             self._broken(error)
             self._leave_damaged(error)
-            return Kept(whole=True)
+            return Snapshot(whole=True)
 
     def user(self, topic_id: str, payload: Json | None) -> None:
         """See Journal."""

@@ -119,24 +119,24 @@ class BrokerSession:
                 raise SessionLost(f"the broker {place} has acknowledged nothing for {patience_s} s")
             await asyncio.sleep(max(left_s, WATCH_S))
 
-    def _send(self, ticket: int, message: Message) -> None:
-        self._sent_s[ticket] = self._clock().monotonic_s
+    def _send(self, delivery_id: int, message: Message) -> None:
+        self._sent_s[delivery_id] = self._clock().monotonic_s
         self._events.sent(message.topic)
         sent = self._connection.publish(message)
-        sent.add_done_callback(lambda done: self._sent(ticket, message, done))
+        sent.add_done_callback(lambda done: self._sent(delivery_id, message, done))
 
-    def _sent(self, ticket: int, message: Message, sent: asyncio.Future[None]) -> None:
+    def _sent(self, delivery_id: int, message: Message, sent: asyncio.Future[None]) -> None:
         """What went down with the connection stays in the outbox, which will take it back."""
         error = sent.exception()
         if isinstance(error, SessionLost):
             return
-        self._sent_s.pop(ticket, None)
+        self._sent_s.pop(delivery_id, None)
         if isinstance(error, Unreachable):
             self._rest_until_s = self._clock().monotonic_s + REST_S
-            self._outbox.again(ticket)
+            self._outbox.again(delivery_id)
         else:
             asked = min(message.qos, self._connection.limits.maximum_qos) > 0
-            since = self._outbox.done(ticket, answered=asked and not isinstance(error, ProtocolError))
+            since = self._outbox.done(delivery_id, answered=asked and not isinstance(error, ProtocolError))
             if error is None and since is not None:
                 self._events.acknowledged(message.topic, self._clock().monotonic_s - since)
         if isinstance(error, LinkError):

@@ -154,13 +154,13 @@ def test_a_call_that_a_command_cleared() -> None:
     inbound, outbound = History().start().see(RINGING), History().start().see(OUT)
     for history, record in ((inbound, RINGING), (outbound, OUT)):
         call = history.state.calls[ANNA][0]
-        history.state = fold.mark_cleared(history.state, call, cleared=True)
+        history.state = fold.mark_hung_up(history.state, call, hung_up=True)
         history.see(over(record, 26))
 
     assert (inbound.outcome(), outbound.outcome()) == ("declined", "cancelled")
     last = outbound.state.users[ANNA].last_call
     assert last is not None
-    assert fold.mark_cleared(outbound.state, last, cleared=True) is outbound.state
+    assert fold.mark_hung_up(outbound.state, last, hung_up=True) is outbound.state
 
 
 @pytest.mark.parametrize("answer_first", [True, False])

@@ -48,9 +48,9 @@ def test_expectations_are_bounded() -> None:
 def test_deletions_that_are_ignored_rest() -> None:
     """They are not sent; replies are."""
     outbox = Outbox(Limits())
-    outbox.rest_clearings(60.0)
-    outbox.put_clearing("c", 59.0)
+    outbox.pause_erasures(60.0)
+    outbox.put_erasure("c", 59.0)
     outbox.put_reply(Message("r", None), 59.0)
-    outbox.put_clearing("c", 60.0)
+    outbox.put_erasure("c", 60.0)
     sent = [outbox.take(60.0), outbox.take(60.0)]
     assert [item and item[1].topic for item in sent] == ["r", "c"]

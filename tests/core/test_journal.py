@@ -61,9 +61,9 @@ def test_events_of_an_earlier_run_go_first_and_keep_their_numbers() -> None:
     outbox.put_back(7, Message("t", {"seq": 7}), -50.0)
     assert outbox.put_event(Message("t", {"seq": 8}), 0.0) == 8
     outbox.refresh([], 0.0)
-    ticket, message = outbox.take(0.0) or (0, Message("", None))
+    delivery_id, message = outbox.take(0.0) or (0, Message("", None))
     assert message.payload == {"seq": 7, "queued": True, "age_ms": 50_000}
-    outbox.done(ticket)
+    outbox.done(delivery_id)
     for number in (9, 10):
         outbox.put_event(Message("t", {"seq": number}), 0.0)
     assert done == [7, 8]

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.core.backoff import delays
 from bridge.core.caused import BLAMED_AT_MOST, PROVEN_AT_MOST, REST_S, Caused
-from bridge.core.line import Kind, Line, Parcel
+from bridge.core.line import Kind, Line, QueuedMessage
 from bridge.core.message import Message
 from bridge.core.outbox import Culprit, Limits, Outbox
 
@@ -74,10 +74,10 @@ def test_what_was_not_acknowledged_comes_again_in_order() -> None:
     outbox.refresh([state("a", "1"), state("b", "1")], 0)
     outbox.put_event(event(1), 0)
     outbox.put_event(event(2), 0)
-    tickets = [outbox.take(0) for _ in range(3)]
+    deliveries = [outbox.take(0) for _ in range(3)]
     assert outbox.in_flight == 3
-    assert tickets[0] is not None
-    assert outbox.done(tickets[0][0]) == 0
+    assert deliveries[0] is not None
+    assert outbox.done(deliveries[0][0]) == 0
     assert outbox.done(999) is None
     outbox.put_state(state("b", "2"), 1)
     outbox.disconnected(0.0)
@@ -201,7 +201,7 @@ def test_deletions_on_command_topics_are_limited_too() -> None:
     """Strangers cause them, on topics of any length: they count as replies do."""
     outbox = Outbox(Limits(answer_bytes=100_000))
     for number in range(100):
-        outbox.put_clearing(f"{number}{'x' * 30_000}", 0)
+        outbox.put_erasure(f"{number}{'x' * 30_000}", 0)
     assert (len(outbox), outbox.dropped) == (3, {"reply": 97})
     outbox.refresh((), 0)
     assert [(each.payload, each.retain) for each in drain(outbox)] == [(None, True)] * 3
@@ -246,8 +246,8 @@ def test_a_line_can_be_looked_at() -> None:
     """In its order; that takes nothing out."""
     line = Line(2)
     for topic in ("a", "b", "c"):
-        line.push(Parcel(Message(topic, None), 0.0, Kind.EVENT))
-    assert [parcel.message.topic for parcel in line] == ["b", "c"]
+        line.push(QueuedMessage(Message(topic, None), 0.0, Kind.EVENT))
+    assert [entry.message.topic for entry in line] == ["b", "c"]
     assert len(line) == 2
 
 
@@ -277,14 +277,14 @@ def deep(topic: str) -> bool:
     return topic.count("/") > 4
 
 
-@pytest.mark.parametrize("kind", [Kind.REPLY, Kind.CHOSEN_REPLY, Kind.CLEARING])
+@pytest.mark.parametrize("kind", [Kind.REPLY, Kind.CHOSEN_REPLY, Kind.ERASURE])
 def test_a_stranger_ends_three_sessions_an_hour(kind: Kind) -> None:
     """At a broker that ends them at an answer, whatever other topics there are; those it took go on."""
     outbox = Outbox(Limits())
 
     def ask(topic: str, now_s: float) -> None:
-        if kind is Kind.CLEARING:
-            outbox.put_clearing(topic, now_s)
+        if kind is Kind.ERASURE:
+            outbox.put_erasure(topic, now_s)
         else:
             outbox.put_reply(Message(topic, "x"), now_s, chosen=kind is Kind.CHOSEN_REPLY)
 
@@ -402,14 +402,14 @@ def test_what_is_cleared_may_be_there_again(*, last: bool) -> None:
     """Told, cleared, told: the next clearing is sent while the last word may be there."""
     outbox = Outbox(Limits())
     outbox.refresh([], 0)
-    tickets = []
+    deliveries = []
     for payload in ("1", None, "2")[: 3 if last else 2]:
         outbox.put_state(state("a", payload), 0)
         item = outbox.take(0)
         assert item is not None
-        tickets.append(item[0])
-    outbox.done(tickets[0])
-    outbox.done(tickets[1])
+        deliveries.append(item[0])
+    outbox.done(deliveries[0])
+    outbox.done(deliveries[1])
     outbox.put_state(state("a", "3"), 1)
 
     assert outbox.put_state(state("a", None), 1) == last

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from bridge.core.journal import Kept, KeptCommand, KeptEvent
+from bridge.core.journal import KeptCommand, KeptEvent, Snapshot
 from bridge.core.message import Json, Message
 
 
@@ -16,14 +16,14 @@ class Disk:
         self.users: dict[str, bytes] = {}
         self.events: dict[int, tuple[str, bytes, int]] = {}
 
-    def read(self) -> Kept:
+    def read(self) -> Snapshot:
         """What an earlier run left."""
         events = [
             KeptEvent(number, Message(topic, orjson.loads(payload)), unix_ms)
             for number, (topic, payload, unix_ms) in sorted(self.events.items())
         ]
         users = {topic: orjson.loads(payload) for topic, payload in self.users.items()}
-        return Kept(users, tuple(events), whole=True)
+        return Snapshot(users, tuple(events), whole=True)
 
 
 class DiskJournal:
@@ -33,7 +33,7 @@ class DiskJournal:
         self._disk = disk
         self._pending: list[tuple[str, Any, Any]] = []
 
-    def kept(self) -> Kept:
+    def kept(self) -> Snapshot:
         """What an earlier run left."""
         return self._disk.read()
 

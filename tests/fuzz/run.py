@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from bridge.core import fold
-from bridge.core.journal import Journal, Kept
+from bridge.core.journal import Journal, Snapshot
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
@@ -49,7 +49,7 @@ class Clock:
 class Sent:
     """A message that was handed to the connection."""
 
-    ticket: int
+    delivery_id: int
     topic: str
     payload: bytes
     retain: bool
@@ -110,7 +110,7 @@ class Run:
         self._memory = self._take_over(journal.kept())
         self._due: set[str] = set()
 
-    def _take_over(self, kept: Kept) -> Memory:
+    def _take_over(self, kept: Snapshot) -> Memory:
         now = self.clock.now()
         for event in kept.events:
             self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
@@ -147,10 +147,10 @@ class Run:
             item = self.outbox.take(self.clock.now().monotonic_s)
             if item is None:
                 return
-            ticket, message = item
+            delivery_id, message = item
             self._due.discard(message.topic)
             assert message.retain or not self._due
-            self.wire.append(Sent(ticket, message.topic, encode(message), message.retain))
+            self.wire.append(Sent(delivery_id, message.topic, encode(message), message.retain))
             most -= 1
 
     def carry(self, broker: Broker, arrive: int, acknowledge: int) -> None:
@@ -160,7 +160,7 @@ class Run:
             broker.publish(sent.topic, sent.payload, retain=sent.retain)
             self.unacknowledged.append(sent)
         for _ in range(min(acknowledge, len(self.unacknowledged))):
-            self.outbox.done(self.unacknowledged.popleft().ticket)
+            self.outbox.done(self.unacknowledged.popleft().delivery_id)
 
     def cut(self, broker: Broker) -> None:
         """The broker session is gone with what was under way; the broker publishes the will."""
@@ -230,8 +230,8 @@ class Run:
 
     def waiting_events(self) -> list[Any]:
         """The events that the broker has not acknowledged."""
-        parcels = [*self.outbox._flying.values(), *self.outbox._events]
-        messages = [parcel.message for parcel in parcels if parcel.number is not None]
+        entries = [*self.outbox._flying.values(), *self.outbox._events]
+        messages = [entry.message for entry in entries if entry.number is not None]
         return [json.loads(encode(message)) for message in messages]
 
 

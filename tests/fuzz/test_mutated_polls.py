@@ -64,11 +64,11 @@ class Reader:
         """Fold a batch and send what it changes; each topic and payload must be one."""
         self._mirror.reported(batch)
         while (item := self._outbox.take(self._ms / 1000)) is not None:
-            ticket, message = item
+            delivery_id, message = item
             encode(message)
             assert not set("+#\0") & set(message.topic)
             assert message.topic.count("/") in {2, 4}
-            self._outbox.done(ticket)
+            self._outbox.done(delivery_id)
 
     def _now(self) -> Instant:
         self._ms += 1

@@ -18,7 +18,7 @@ from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.request import Address
 from bridge.core.commands.verbs import PlaceCall, SetPresence
-from bridge.core.journal import Kept, KeptCommand, MemoryJournal
+from bridge.core.journal import KeptCommand, MemoryJournal, Snapshot
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
@@ -322,7 +322,9 @@ async def test_a_refusal_that_may_be_retried_is_not_kept(slow: Bench) -> None:
         slow.ask("again", "away")
         assert await slow.codes(1) == [code]
     refused = {"status": "error", "code": "pbx_offline", "retryable": True}
-    slow.commander.restore(Kept(commands=(KeptCommand("earlier", "presence", slow.now[0].unix_ms, refused),)))
+    slow.commander.restore(
+        Snapshot(commands=(KeptCommand("earlier", "presence", slow.now[0].unix_ms, refused),))
+    )
     slow.ask("earlier", "busy")
     assert await slow.codes(1) == ["ok"]
     assert slow.box.done == ["away", "busy"]
@@ -466,7 +468,7 @@ async def test_an_id_is_kept_before_the_pbx_is_asked(slow: Bench) -> None:
     assert slow.journal.commands == {"c-1": "ok"}
     mark = slow.journal.kept().commands[0].fingerprint
 
-    slow.commander.restore(Kept(commands=(KeptCommand("c-4", "presence", 0, None, mark),)))
+    slow.commander.restore(Snapshot(commands=(KeptCommand("c-4", "presence", 0, None, mark),)))
     slow.ask("c-4", "busy")
     assert await slow.codes(1) == ["invalid"], "another activity, ten minutes ago or not"
 
@@ -504,7 +506,7 @@ async def test_ids_of_an_earlier_run(slow: Bench) -> None:
     now = slow.now[0].unix_ms
     reply = {"id": "old", "verb": "presence", "status": "ok"}
     kept = KeptCommand("old", "presence", now, reply), KeptCommand("dead", "presence", now, None)
-    slow.commander.restore(Kept(commands=kept))
+    slow.commander.restore(Snapshot(commands=kept))
     slow.box.let.set()
     for request_id in ("old", "dead"):
         slow.ask(request_id, "away")

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from bridge.build import Builder
 from bridge.config.file import load
 from bridge.config.schema import Config
-from bridge.core.journal import Kept, KeptCommand, KeptEvent
+from bridge.core.journal import KeptCommand, KeptEvent, Snapshot
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
 from bridge.link.store import Store
@@ -46,7 +46,7 @@ def event(number: int, unix_ms: int = 1000) -> KeptEvent:
     return KeptEvent(number, Message("innovaphone/hq/user/anna/event", {"seq": number}), unix_ms)
 
 
-def reopened(path: Path) -> Kept:
+def reopened(path: Path) -> Snapshot:
     """What a next run finds."""
     store = Store(path, Told())
     kept = store.kept()
@@ -58,7 +58,7 @@ def test_it_keeps_what_was_committed(tmp_path: Path) -> None:
     """Events that are not done, the newest state of each user, commands with their replies."""
     path, told = tmp_path / "deep" / "hq.sqlite3", Told()
     store = Store(path, told)
-    assert store.kept() == Kept(whole=True)
+    assert store.kept() == Snapshot(whole=True)
     for number in (1, 2, 3):
         store.event(event(number))
     store.event_done(2)
@@ -75,7 +75,7 @@ def test_it_keeps_what_was_committed(tmp_path: Path) -> None:
     store.close()
 
     assert told.said == [None]
-    assert reopened(path) == Kept(
+    assert reopened(path) == Snapshot(
         {"anna": {"missed": 2}},
         (event(3), event(4)),
         (KeptCommand("c-1", "call", 6, {"status": "ok"}),),
@@ -147,7 +147,7 @@ def test_a_file_of_0_1_0_is_taken_over(tmp_path: Path) -> None:
     db.close()
     commands = KeptCommand("c-1", "call", 5, {"status": "ok"}), KeptCommand("c-2", "ping", 6, None)
     for _ in range(2):
-        assert reopened(path) == Kept({"anna": {"missed": 1}}, (event(1),), commands, whole=True)
+        assert reopened(path) == Snapshot({"anna": {"missed": 1}}, (event(1),), commands, whole=True)
     store = Store(path, Told())
     store.command(KeptCommand("c-3", "call", 7, None, "mark"))
     store.close()
@@ -340,7 +340,7 @@ async def test_what_failed_is_written_later(
     store.close()
     stage.work()
     await store.closed()
-    assert reopened(store.path) == Kept(
+    assert reopened(store.path) == Snapshot(
         {"anna": {"missed": 2}, "bert": {"missed": 1}},
         (event(2),),
         (KeptCommand("c-1", "call", 6, {"status": "ok"}),),
@@ -381,7 +381,7 @@ async def test_without_a_thread_it_is_opened_all_the_same(tmp_path: Path) -> Non
     config = Config.model_validate({"pbxs": [{**section, "session_user": "API"}], "state_dir": str(tmp_path)})
     registry = CollectorRegistry()
     observer = Observer("hq", Metrics(registry), Bugs(lambda _: None))
-    memory = Kept({}, (event(7),), (KeptCommand("c-1", "call", 5, None, "mark"),))
+    memory = Snapshot({}, (event(7),), (KeptCommand("c-1", "call", 5, None, "mark"),))
     store = await Builder(config, disk=NoThread()).store(config.pbxs[0], observer, memory)
 
     def up() -> float | None:
@@ -420,12 +420,12 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     """And one of another version; the bridge starts with an empty one."""
     path = tmp_path / "hq.sqlite3"
     path.write_bytes(b"this is no database, and long enough to be looked at" * 20)
-    assert reopened(path) == Kept(whole=True)
+    assert reopened(path) == Snapshot(whole=True)
     assert path.with_suffix(".damaged").exists()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version=99")
     db.close()
-    assert reopened(path) == Kept(whole=True)
+    assert reopened(path) == Snapshot(whole=True)
 
 
 DAMAGED_ROWS = [
@@ -451,7 +451,7 @@ def test_rows_that_cannot_be_read_are_left_out(tmp_path: Path, rows: str) -> Non
         db.execute("INSERT INTO users VALUES ('anna', x'FF'), ('bert', 5)")
         db.execute("INSERT INTO users VALUES (CAST(x'FF' AS TEXT), '{}')")
     db.close()
-    wanted = Kept({"anna": None, "bert": None, "\ufffd": {}}, (event(1),), (command,), whole=True)
+    wanted = Snapshot({"anna": None, "bert": None, "\ufffd": {}}, (event(1),), (command,), whole=True)
     assert reopened(path) == wanted
     store = Store(path, Told())
     store.event(event(max(each.number for each in store.kept().events) + 1))
@@ -500,7 +500,7 @@ def test_a_second_bridge_does_not_get_the_file(tmp_path: Path) -> None:
     first.event(event(1))
     first.commit()
     second = Store(path, told)
-    assert second.kept() == Kept(whole=True)
+    assert second.kept() == Snapshot(whole=True)
     second.event(event(2))
     second.commit()
     second.close()
@@ -602,7 +602,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     folder, told = tmp_path / "state", Told()
     folder.write_text("")
     store = Store(folder / "hq.sqlite3", told)
-    assert store.kept() == Kept(whole=True)
+    assert store.kept() == Snapshot(whole=True)
     store.event(event(1))
     store.commit()
     assert [said is None for said in told.said] == [False]

@@ -140,7 +140,7 @@ async def test_a_broker_with_fewer_levels(pbx: SimPbx, closes_with: int | None) 
 
 
 @pytest.mark.parametrize(
-    ("topic", "kind"), [(f"{ROOT}/response/ping", "reply"), (f"{ROOT}/command/clear", "clearing")]
+    ("topic", "kind"), [(f"{ROOT}/response/ping", "reply"), (f"{ROOT}/command/clear", "erasure")]
 )
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_a_broker_that_closes_at_a_missing_right(

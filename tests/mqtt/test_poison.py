@@ -195,11 +195,11 @@ def _session(outbox: Outbox, culprit: str, window: int, arrived: set[str]) -> bo
             sent.append(item)
         if not sent:
             return False
-        for ticket, message in sent:
+        for delivery_id, message in sent:
             if message.topic == culprit:
                 return True
             arrived.add(message.topic)
-            outbox.done(ticket)
+            outbox.done(delivery_id)
 
 
 def test_chance_blames_nobody() -> None:
