@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge import __version__
-from bridge.build import Builder
+from bridge.build import OPERATIONS, Builder, certificate_targets
 from bridge.config.file import masked
 from bridge.config.schema import Config, Pbx
 from bridge.errors import ConfigError
@@ -67,7 +67,7 @@ class Process:
         self.reload = reload
         self._chosen: Chosen = (config, pbxs)
         self._log = structlog.get_logger()
-        self._metrics = Metrics(self.registry)
+        self._metrics = Metrics(self.registry, OPERATIONS)
         self.bugs = Bugs(lambda pbx: self._metrics.bugs.labels(pbx).inc())
         self._builder = Builder(config)
         self._offset_s, self._log_dropped = time.time() - time.monotonic(), 0
@@ -158,7 +158,7 @@ class Process:
         self._log.info("configuration reloaded", pbxs=len(pbxs))
 
     async def _look_at_certificates(self) -> None:
-        await certificates.watch(lambda: self._chosen, self._metrics.certificate_ends)
+        await certificates.watch(lambda: certificate_targets(*self._chosen), self._metrics.certificate_ends)
 
     async def _forget_damaged(self) -> None:
         """Those of a bridge that has been up for weeks; each start looks at its own."""

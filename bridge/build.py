@@ -3,12 +3,13 @@
 import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from bridge import clock
 from bridge.config.schema import Config, Pbx
@@ -27,12 +28,18 @@ from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.settings import BrokerSettings
 from bridge.net.executor import DaemonExecutor
 from bridge.net.tls import TlsSettings, context
+from bridge.ops.certificates import Address, Target
 from bridge.ops.observer import Observer
+from bridge.pbx.client import OPERATIONS as SOAP_OPERATIONS
 from bridge.pbx.client import Asked, Client, Following, unheard
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
+
+OPERATIONS = SOAP_OPERATIONS
+"""The requests that a PBX session can send, by name: each has its own series in the metrics."""
+_HTTPS = 443
 
 
 class Builder:
@@ -159,6 +166,18 @@ class Builder:
                 outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
         )
+
+
+def certificate_targets(config: Config, pbxs: Sequence[Pbx]) -> list[Target]:
+    """The TLS addresses of the broker and of each PBX."""
+    broker = (config.mqtt.address,) if config.mqtt.encrypted else ()
+    return [Target("", "mqtt", broker), *(Target(pbx.name, "pbx", (*_tls_addresses(pbx),)) for pbx in pbxs)]
+
+
+def _tls_addresses(pbx: Pbx) -> Iterator[Address]:
+    for parts in map(urlsplit, pbx.endpoints):
+        if parts.scheme == "https" and parts.hostname:
+            yield parts.hostname, parts.port or _HTTPS
 
 
 def _open_store(path: Path, told: Callable[[str | None], None], memory: Snapshot, disk: Executor) -> Store:

@@ -75,8 +75,6 @@ ROOMS: dict[str, set[str]] = {
 }
 """Each room (a folder, or a file in the root), lowest first, and which others it may import."""
 UPWARDS = {
-    "bridge.ops.certificates": {"bridge.config.schema"},
-    "bridge.ops.metrics": {"bridge.pbx.client"},
     "bridge.ops.observer": {"bridge.link.mirror"},
 }
 """Imports that point upwards still. To be emptied; nothing is added."""

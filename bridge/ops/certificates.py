@@ -1,42 +1,52 @@
-"""When the certificates of PBXs and broker end, seen from outside: a TLS handshake that says nothing more.
+"""Reads when the certificates of PBXs and broker expire, by a TLS handshake on a connection of its own.
 
-Trust is not judged here: links do that. This only warns in time.
+It never decides whether a certificate is trusted: the links do that. The dates feed a metric and its alert.
+The validity is the only field needed, so the few DER elements before it are skipped by hand: the standard
+library decodes a certificate only after it has verified it, and these may be pinned, expired or self-signed.
 """
 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
-
-from bridge.config.schema import Config, Pbx
 
 FIRST_S, AGAIN_S = 10.0, 3600.0
 HANDSHAKE_S = 5.0
-_HTTPS = 443
 _UTC_TIME, _VERSION = 0x17, 0xA0
 _LONG = 0x80
-_CENTURY = 50  # two digits of a year below it are of this century (RFC 5280 4.1.2.5.1)
+_CENTURY = 50  # a two-digit year below 50 means 20xx (RFC 5280, 4.1.2.5.1)
 Address = tuple[str, int]
-Told = Callable[[str, str, float | None], None]
+Report = Callable[[str, str, float | None], None]
 
 
-async def watch(chosen: Callable[[], tuple[Config, Sequence[Pbx]]], told: Told) -> None:
-    """Look at all certificates now and then. `told` gets PBX ("" for the broker), side and Unix time."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The TLS addresses of one side of a link: of a PBX, or of the broker, whose `pbx` is empty."""
+
+    pbx: str
+    side: str
+    addresses: tuple[Address, ...]
+
+
+async def watch(targets: Callable[[], Sequence[Target]], report: Report) -> None:
+    """Report for each target, every hour, the earliest expiry of its certificates as Unix time.
+
+    None: there is no TLS, or no certificate could be read.
+    """
     await asyncio.sleep(FIRST_S)
     while True:
-        config, pbxs = chosen()
-        told("", "mqtt", await _soonest([config.mqtt.address] if config.mqtt.encrypted else []))
-        for pbx in pbxs:
-            end = await _soonest([*_addresses(pbx)])
-            if any(pbx.name == one.name for one in chosen()[1]):  # else a reload has removed it meanwhile
-                told(pbx.name, "pbx", end)
+        for target in targets():
+            end = await _soonest(target.addresses)
+            if any((each.pbx, each.side) == (target.pbx, target.side) for each in targets()):
+                # Otherwise a reload has removed it during the handshake, and its series would stay forever.
+                report(target.pbx, target.side, end)
         await asyncio.sleep(AGAIN_S)
 
 
 def ends_at(der: bytes) -> float:
-    """The end of a certificate's validity as Unix time. Raises ValueError for what is none."""
+    """The end of a certificate's validity (notAfter) as Unix time. Raises ValueError if it cannot be read."""
     try:
         start, _ = _inside(der, 0)
         start, _ = _inside(der, start)
@@ -55,7 +65,7 @@ def ends_at(der: bytes) -> float:
 
 
 def _inside(der: bytes, at: int) -> tuple[int, int]:
-    """Where the content of the element at this place starts and ends (X.690 8.1)."""
+    """Start and end of the content of the DER element at this offset (X.690, 8.1)."""
     length, start = der[at + 1], at + 2
     if length & _LONG:
         digits = length & ~_LONG
@@ -63,16 +73,10 @@ def _inside(der: bytes, at: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _addresses(pbx: Pbx) -> Iterator[Address]:
-    for parts in map(urlsplit, pbx.endpoints):
-        if parts.scheme == "https" and parts.hostname:
-            yield parts.hostname, parts.port or _HTTPS
-
-
 async def _soonest(addresses: Sequence[Address]) -> float | None:
     found = []
     for address in addresses:
-        with contextlib.suppress(OSError):  # no thread to spare
+        with contextlib.suppress(OSError):  # no thread can be started now
             found.append(await asyncio.to_thread(_look, address))
     return min((end for end in found if end is not None), default=None)
 

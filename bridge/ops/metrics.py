@@ -2,6 +2,7 @@
 
 import platform
 import time
+from collections.abc import Iterable
 from typing import TypeVar
 
 from prometheus_client import (
@@ -29,7 +30,6 @@ from bridge.errors import (
     TakenOver,
     Unreachable,
 )
-from bridge.pbx.client import OPERATIONS
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 PREFIX = "innovaphone_mqtt"
@@ -55,12 +55,13 @@ _POLL_S = (0.01, 0.1, 1, 10, 30, 55, 65, 75)
 
 
 class Metrics:
-    """The metrics of one process over one registry."""
+    """The metrics of one process over one registry. `operations`: the requests that a session can send."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, operations: Iterable[str] = ()) -> None:
         # A quarter of all series, which nothing asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # (so in the library)
         self.registry = registry
+        self._operations = tuple(operations)
         self._of_pbxs: list[MetricWrapperBase] = []
         self._make_process()
         self._make_doors()
@@ -270,7 +271,7 @@ class Metrics:
             self.events.labels(pbx, kind.value)
         for outcome in ("events", "idle", "error"):
             self.poll_seconds.labels(pbx, outcome)
-        for operation in OPERATIONS:
+        for operation in self._operations:
             for result in RESULTS:
                 self.requests.labels(pbx, operation, result)
 

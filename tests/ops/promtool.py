@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Metric
 
+from bridge.build import OPERATIONS
 from bridge.ops.metrics import PREFIX, SIDES, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def promtool(*arguments: str, given: str = "") -> tuple[int, str]:
 def announced() -> list[Metric]:
     """All metrics of a bridge with one PBX, as they are before anything has happened but its sessions."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, OPERATIONS)
     metrics.announce("hq")
     for side in SIDES:
         metrics.announce_side("hq", side)

@@ -9,7 +9,6 @@ import urllib.error
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,8 @@ import trustme
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.config.schema import Config
+from bridge.build import OPERATIONS
 from bridge.ops import certificates
-from bridge.ops.certificates import ends_at
 from bridge.ops.metrics import PREFIX, SIDES, Metrics
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
@@ -105,7 +103,7 @@ def test_no_label_names_a_person_or_a_call() -> None:
 def test_a_pbx_that_was_never_reached_has_few_series() -> None:
     """A process may have a thousand of them; those that were reached have what can happen to them."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, OPERATIONS)
 
     def count() -> int:
         return sum(
@@ -124,7 +122,7 @@ def test_a_pbx_that_was_never_reached_has_few_series() -> None:
 def test_a_removed_pbx_leaves_no_series() -> None:
     """Nor does it take those of another one along."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, OPERATIONS)
     metrics.announce("hq")
     metrics.announce("branch")
     metrics.certificate_ends("hq", "pbx", 1.0)
@@ -184,35 +182,6 @@ async def test_a_refusal_shows(broker: Mosquitto, pbx: SimPbx) -> None:
         await becomes(port, "rejected", 1, pbx="hq", side="pbx")
         await becomes(port, "link_state", 1, pbx="hq", state="rejected")
         assert await value(port, "rejected", pbx="hq", side="mqtt") == 0
-
-
-@pytest.mark.parametrize("end", [datetime(2030, 12, 31, 23, 59, 58, tzinfo=UTC), None])
-def test_the_end_of_a_certificate_is_read(end: datetime | None) -> None:
-    """Both ways to write a time; the other one is used from 2050 on. trustme's default is the year 3000."""
-    issued = trustme.CA().issue_cert("127.0.0.1", not_after=end).cert_chain_pems[0].bytes().decode()
-    der = ssl.PEM_cert_to_DER_cert(issued)
-    assert ends_at(der) == (end or datetime(3000, 1, 1, tzinfo=UTC)).timestamp()
-    for junk in (b"", b"\x30", b"\x30\x82\xff", b"\x30\x84\xff\xff\xff\xff", der[:100]):
-        with pytest.raises(ValueError, match="not a certificate"):
-            ends_at(junk)
-
-
-async def test_a_pbx_that_is_removed_meanwhile_gets_no_series(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look takes its time; what is told afterwards would stay for ever."""
-    monkeypatch.setattr(certificates, "FIRST_S", 0.0)
-    section = {"username": "u", "password": "p", "session_user": "API"}
-    pbxs = [{"name": name, "url": f"https://127.0.0.1:{free_port()}", **section} for name in ("gone", "hq")]
-    config = Config.model_validate({"mqtt": {"url": "mqtt://127.0.0.1"}, "pbxs": pbxs})
-    answers = iter((config.pbxs,))
-    told: asyncio.Queue[tuple[str, str, float | None]] = asyncio.Queue()
-    watching = asyncio.create_task(
-        certificates.watch(
-            lambda: (config, next(answers, config.pbxs[1:])), lambda *words: told.put_nowait(words)
-        )
-    )
-    heard = [await asyncio.wait_for(told.get(), 10) for _ in range(2)]
-    watching.cancel()
-    assert heard == [("", "mqtt", None), ("hq", "pbx", None)]
 
 
 @pytest.mark.broker
