@@ -3,27 +3,27 @@
 from dataclasses import replace
 from typing import Protocol
 
-from bridge.core.model import Call, Direction, EventType, Far, Instant
-from bridge.core.records import CallState, LegRecord, Party, Side
+from bridge.core.model import Call, Direction, EventType, Instant, RemoteParty
+from bridge.core.records import CallState, LegRecord, Party, ReleasedBy
 
 GATEWAY = "gw"
 QUEUE = "waiting"
 YOUNG = frozenset({CallState.SETUP, CallState.RINGING})
-_OTHER = {Side.USER: Side.REMOTE, Side.REMOTE: Side.USER, None: None}
+_OTHER = {ReleasedBy.USER: ReleasedBy.REMOTE, ReleasedBy.REMOTE: ReleasedBy.USER, None: None}
 
 
 class Parties(Protocol):
     """Parties as we publish them, with the topic id of the user whom each is."""
 
-    def inside(self, party: Party) -> Far:
+    def inside(self, party: Party) -> RemoteParty:
         """Somebody who did something at the PBX: transferred, parked."""
         ...
 
-    def claimed(self, party: Party) -> Far:
+    def claimed(self, party: Party) -> RemoteParty:
         """Somebody whom a caller from outside may have named: only the PBX's own names count."""
         ...
 
-    def far_end(self, party: Party, leg: Call) -> Far:
+    def far_end(self, party: Party, leg: Call) -> RemoteParty:
         """The far end of a leg, which is as it was before."""
         ...
 
@@ -160,7 +160,7 @@ def _steps(before: Call | None, after: Call) -> tuple[EventType, ...]:
     return tuple(event for event, happened in steps if happened)
 
 
-def _transfers(call: Call) -> tuple[Far | None, Far | None]:
+def _transfers(call: Call) -> tuple[RemoteParty | None, RemoteParty | None]:
     return call.transferred_by, call.transferred_to
 
 
@@ -170,13 +170,13 @@ def _held_more(before: Call | None, after: Call) -> bool:
 
 
 def _with_parties(call: Call, record: LegRecord, parties: Parties, state: CallState) -> Call:
-    def end(party: Party | None, known: Far | None) -> Far | None:
+    def end(party: Party | None, known: RemoteParty | None) -> RemoteParty | None:
         return known if party is None else parties.inside(party)
 
-    def claim(party: Party | None, known: Far | None) -> Far | None:
+    def claim(party: Party | None, known: RemoteParty | None) -> RemoteParty | None:
         return known if party is None else parties.claimed(party)
 
-    unknown_now = record.remote.anonymous and not call.remote.anonymous and call.remote != Far()
+    unknown_now = record.remote.anonymous and not call.remote.anonymous and call.remote != RemoteParty()
     leg = replace(call, state=state, conference=record.conference or call.conference)
     return replace(
         call,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from bridge.core.records import CallState, Side, UserRecord
+from bridge.core.records import CallState, ReleasedBy, UserRecord
 
 
 class Direction(enum.StrEnum):
@@ -60,7 +60,7 @@ class Instant:
 
 
 @dataclass(frozen=True, slots=True)
-class Far:
+class RemoteParty:
     """A party as we publish it: with the topic id of the user it is, when we know one."""
 
     number: str = ""
@@ -86,13 +86,13 @@ class Call:
     started_ms: int
     started_s: float
     conference: str = ""
-    remote: Far = Far()
-    diverted_from: Far | None = None
-    first_diverted_from: Far | None = None
-    transferred_by: Far | None = None
-    transferred_to: Far | None = None
-    parked_at: Far | None = None
-    picked_up_from: Far | None = None
+    remote: RemoteParty = RemoteParty()
+    diverted_from: RemoteParty | None = None
+    first_diverted_from: RemoteParty | None = None
+    transferred_by: RemoteParty | None = None
+    transferred_to: RemoteParty | None = None
+    parked_at: RemoteParty | None = None
+    picked_up_from: RemoteParty | None = None
     held: bool = False
     held_by_remote: bool = False
     rang: bool = False
@@ -104,7 +104,7 @@ class Call:
     outcome: Outcome | None = None
     cause: int | None = None
     uui: str | None = None
-    released_by: Side | None = None
+    released_by: ReleasedBy | None = None
     hung_up: bool = False
     command_id: str | None = None
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from bridge.core import causes
 from bridge.core.calls import QUEUE
-from bridge.core.model import Call, Direction, EventType, Far, Outcome
-from bridge.core.records import Side
+from bridge.core.model import Call, Direction, EventType, Outcome, RemoteParty
+from bridge.core.records import ReleasedBy
 
 _NOT_MISSED = frozenset({Outcome.ANSWERED_ELSEWHERE, Outcome.FORWARDED, Outcome.TRANSFERRED, Outcome.LOST})
 _QUIET_CAUSES = frozenset({causes.NORMAL_CLEARING, causes.TAKEN_ELSEWHERE, causes.NORMAL_UNSPECIFIED})
@@ -86,7 +86,7 @@ def _of_unanswered(call: Call, topic: str, related: list[Call]) -> Outcome:
         return Outcome.FORWARDED
     if call.cause == causes.USER_BUSY:
         return Outcome.BUSY
-    by_user = call.released_by is Side.USER
+    by_user = call.released_by is ReleasedBy.USER
     if call.cause == causes.CALL_REJECTED or (by_user and call.cause in {None, *_QUIET_CAUSES}):
         return Outcome.DECLINED
     return Outcome.FAILED if by_user else Outcome.MISSED
@@ -99,10 +99,12 @@ def _of_attempt(call: Call) -> Outcome:
         return Outcome.BUSY
     if call.cause == causes.CALL_REJECTED:
         return Outcome.DECLINED
-    if call.released_by is Side.USER or (call.released_by is None and call.cause in {None, *_QUIET_CAUSES}):
+    if call.released_by is ReleasedBy.USER or (
+        call.released_by is None and call.cause in {None, *_QUIET_CAUSES}
+    ):
         return Outcome.CANCELLED
     return Outcome.FAILED
 
 
-def _names(topic: str, ends: Iterable[Far | None]) -> bool:
+def _names(topic: str, ends: Iterable[RemoteParty | None]) -> bool:
     return any(end is not None and end.user == topic for end in ends)

@@ -15,8 +15,8 @@ class CallState(enum.StrEnum):
     ENDED = "ended"
 
 
-class Side(enum.StrEnum):
-    """Who let go of a leg."""
+class ReleasedBy(enum.StrEnum):
+    """The end that released a leg."""
 
     USER = "user"
     REMOTE = "remote"
@@ -102,7 +102,7 @@ class LegRecord:
     conference: str = ""
     cause: int | None = None
     uui: str | None = None
-    released_by: Side | None = None
+    released_by: ReleasedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)

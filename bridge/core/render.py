@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from bridge.core import causes
 from bridge.core.message import Json
-from bridge.core.model import Call, Direction, Event, Far, PbxState, Switch, User
+from bridge.core.model import Call, Direction, Event, PbxState, RemoteParty, Switch, User
 from bridge.core.records import CallState
 
 SCHEMA = 1
@@ -64,13 +64,13 @@ def call(one: Call) -> Json:
         "conference": one.conference,
         "direction": one.direction.value,
         "state": one.state.value,
-        "remote": _far(one.remote),
-        "diverted_from": _far_or_none(one.diverted_from),
-        "first_diverted_from": _far_or_none(one.first_diverted_from),
-        "transferred_by": _far_or_none(one.transferred_by),
-        "transferred_to": _far_or_none(one.transferred_to),
-        "parked_at": _far_or_none(one.parked_at),
-        "picked_up_from": _far_or_none(one.picked_up_from),
+        "remote": _party(one.remote),
+        "diverted_from": _party_or_none(one.diverted_from),
+        "first_diverted_from": _party_or_none(one.first_diverted_from),
+        "transferred_by": _party_or_none(one.transferred_by),
+        "transferred_to": _party_or_none(one.transferred_to),
+        "parked_at": _party_or_none(one.parked_at),
+        "picked_up_from": _party_or_none(one.picked_up_from),
         "held": one.held,
         "held_by_remote": one.held_by_remote,
         "started_at": rfc3339(one.started_ms),
@@ -130,9 +130,9 @@ def _switched(switch: Switch | None) -> Json:
     return {"switch": {"mode": "manual" if switch.manual else "auto", "on": switch.on}}
 
 
-def _far(far: Far) -> Json:
-    return {"number": far.number, "name": far.name, "user": far.user, "anonymous": far.anonymous}
+def _party(party: RemoteParty) -> Json:
+    return {"number": party.number, "name": party.name, "user": party.user, "anonymous": party.anonymous}
 
 
-def _far_or_none(far: Far | None) -> Json | None:
-    return None if far is None else _far(far)
+def _party_or_none(party: RemoteParty | None) -> Json | None:
+    return None if party is None else _party(party)

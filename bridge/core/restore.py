@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from bridge.core import topics
-from bridge.core.model import Call, Direction, Far, Instant, Outcome, PbxState, Switch, User
+from bridge.core.model import Call, Direction, Instant, Outcome, PbxState, RemoteParty, Switch, User
 from bridge.core.records import CallState, Group, Presence, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.transaction import Transaction
@@ -151,13 +151,13 @@ def _with_ends(call: Call, fields: "_Fields") -> Call:
     return replace(
         call,
         conference=fields.text("conference"),
-        remote=_far(fields.sub("remote")) or Far(),
-        diverted_from=_far(fields.sub("diverted_from")),
-        first_diverted_from=_far(fields.sub("first_diverted_from")),
-        transferred_by=_far(fields.sub("transferred_by")),
-        transferred_to=_far(fields.sub("transferred_to")),
-        parked_at=_far(fields.sub("parked_at")),
-        picked_up_from=_far(fields.sub("picked_up_from")),
+        remote=_party(fields.sub("remote")) or RemoteParty(),
+        diverted_from=_party(fields.sub("diverted_from")),
+        first_diverted_from=_party(fields.sub("first_diverted_from")),
+        transferred_by=_party(fields.sub("transferred_by")),
+        transferred_to=_party(fields.sub("transferred_to")),
+        parked_at=_party(fields.sub("parked_at")),
+        picked_up_from=_party(fields.sub("picked_up_from")),
     )
 
 
@@ -188,10 +188,10 @@ def _with_progress(call: Call, fields: "_Fields", now: Instant) -> Call:
     )
 
 
-def _far(fields: "_Fields") -> Far | None:
+def _party(fields: "_Fields") -> RemoteParty | None:
     if not fields.fields:
         return None
-    return Far(
+    return RemoteParty(
         fields.text("number"), fields.text("name"), fields.text("user") or None, fields.flag("anonymous")
     )
 

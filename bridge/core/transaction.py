@@ -15,9 +15,9 @@ from bridge.core.model import (
     Direction,
     Event,
     EventType,
-    Far,
     Instant,
     PbxState,
+    RemoteParty,
     Switch,
     User,
 )
@@ -127,20 +127,20 @@ class Transaction:
         self._call_count += 1
         return f"{self._state.epoch}-{self._call_count}"
 
-    def inside(self, party: Party) -> Far:
+    def inside(self, party: Party) -> RemoteParty:
         """A party with the topic id of the user it is, if exactly one fits its short name or its number."""
         user = self._user_named("short_name", party.short_name) or self._user_named("number", party.number)
-        return _far(party, user)
+        return _party(party, user)
 
-    def claimed(self, party: Party) -> Far:
+    def claimed(self, party: Party) -> RemoteParty:
         """The same by the short name only: the PBX gives short names, callers give any number."""
-        return _far(party, self._user_named("short_name", party.short_name))
+        return _party(party, self._user_named("short_name", party.short_name))
 
-    def far_end(self, party: Party, leg: Call) -> Far:
+    def far_end(self, party: Party, leg: Call) -> RemoteParty:
         """The same by the number too, where nobody outside can have claimed it."""
         if party.short_name:
             return self.claimed(party)
-        return _far(party, self._user_at_far_end(party.number, leg))
+        return _party(party, self._user_at_far_end(party.number, leg))
 
     def finish(self) -> tuple[PbxState, Changes]:
         """The state after the transition, and what it changed."""
@@ -217,8 +217,8 @@ class Transaction:
                     self._gone[before] = None
 
 
-def _far(party: Party, user: str | None) -> Far:
-    return Far(party.number, party.display_name or party.name, user, party.anonymous)
+def _party(party: Party, user: str | None) -> RemoteParty:
+    return RemoteParty(party.number, party.display_name or party.name, user, party.anonymous)
 
 
 def _identity(record: UserRecord) -> tuple[str, str, str]:

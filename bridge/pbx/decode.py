@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from lxml import etree
 
-from bridge.core.records import CallState, Group, LegRecord, Party, Presence, Side, UserRecord
+from bridge.core.records import CallState, Group, LegRecord, Party, Presence, ReleasedBy, UserRecord
 
 Item = TypeVar("Item")
 _STATE_MASK, _TO_USER, _HELD, _HELD_BY_REMOTE = 0x00F, 0x080, 0x100, 0x200
@@ -100,12 +100,12 @@ def heard_leg(element: etree._Element) -> HeardLeg:
     return HeardLeg(_number(fields, "user"), record)
 
 
-def _released_by(state: int, message: str) -> Side | None:
+def _released_by(state: int, message: str) -> ReleasedBy | None:
     """Who hung up first: a disconnect has a direction, else the message says it (docs/wire.md#messages)."""
     if state == _DISC_RECEIVED or message in {"x-rel", "x-disc"}:
-        return Side.USER
+        return ReleasedBy.USER
     if state == _DISC_SENT or message in {"r-rel", "r-disc"}:
-        return Side.REMOTE
+        return ReleasedBy.REMOTE
     return None
 
 

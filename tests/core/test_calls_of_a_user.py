@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core import fold
 from bridge.core.model import Direction
-from bridge.core.records import Batch, CallState, LegRecord, Party, Side, UserRecord
+from bridge.core.records import Batch, CallState, LegRecord, Party, ReleasedBy, UserRecord
 from bridge.core.rules import Rule, Scope
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 
@@ -17,7 +17,7 @@ PARTY_ANNA = Party("21", "Anna Ex", "", "anna")
 PARTY_BERT = Party("22", "Bert Ypsilon", "", "bert")
 
 
-def over(record: LegRecord, cause: int | None = 16, by: Side | None = Side.REMOTE) -> LegRecord:
+def over(record: LegRecord, cause: int | None = 16, by: ReleasedBy | None = ReleasedBy.REMOTE) -> LegRecord:
     """The record that ends a leg."""
     return replace(record, state=S.DISCONNECTING, cause=cause, released_by=by, ended=True)
 
@@ -36,24 +36,24 @@ def test_incoming_answered_and_ended() -> None:
 @pytest.mark.parametrize(
     ("record", "cause", "by", "terminal", "outcome"),
     [
-        (RINGING, 16, Side.REMOTE, "missed", "missed"),
-        (RINGING, 17, Side.REMOTE, "missed", "busy"),
-        (RINGING, 21, Side.REMOTE, "missed", "declined"),
-        (RINGING, 16, Side.USER, "missed", "declined"),
-        (RINGING, 88, Side.USER, "missed", "failed"),
-        (RINGING, 26, Side.REMOTE, "ended", "answered_elsewhere"),
-        (RINGING, 23, Side.REMOTE, "ended", "forwarded"),
-        (OUT, 17, Side.REMOTE, "ended", "busy"),
-        (OUT, 21, Side.REMOTE, "ended", "declined"),
-        (OUT, 16, Side.USER, "ended", "cancelled"),
+        (RINGING, 16, ReleasedBy.REMOTE, "missed", "missed"),
+        (RINGING, 17, ReleasedBy.REMOTE, "missed", "busy"),
+        (RINGING, 21, ReleasedBy.REMOTE, "missed", "declined"),
+        (RINGING, 16, ReleasedBy.USER, "missed", "declined"),
+        (RINGING, 88, ReleasedBy.USER, "missed", "failed"),
+        (RINGING, 26, ReleasedBy.REMOTE, "ended", "answered_elsewhere"),
+        (RINGING, 23, ReleasedBy.REMOTE, "ended", "forwarded"),
+        (OUT, 17, ReleasedBy.REMOTE, "ended", "busy"),
+        (OUT, 21, ReleasedBy.REMOTE, "ended", "declined"),
+        (OUT, 16, ReleasedBy.USER, "ended", "cancelled"),
         (OUT, None, None, "ended", "cancelled"),
-        (OUT, 1, Side.REMOTE, "ended", "failed"),
+        (OUT, 1, ReleasedBy.REMOTE, "ended", "failed"),
         (OUT, 1, None, "ended", "failed"),
-        (CONNECTED, 16, Side.REMOTE, "ended", "answered"),
+        (CONNECTED, 16, ReleasedBy.REMOTE, "ended", "answered"),
     ],
 )
 def test_the_outcome_of_a_leg(
-    record: LegRecord, cause: int | None, by: Side | None, terminal: str, outcome: str
+    record: LegRecord, cause: int | None, by: ReleasedBy | None, terminal: str, outcome: str
 ) -> None:
     """One terminal event; missed only if nobody took the call."""
     history = History().start().see(record, over(record, cause, by))
@@ -64,8 +64,8 @@ def test_the_outcome_of_a_leg(
 
 def test_who_let_go_first_counts() -> None:
     """The far end disconnects with a cause, then the user hangs up: the call failed, not cancelled."""
-    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=Side.REMOTE)
-    history = History().start().see(OUT, tone, over(OUT, 16, Side.USER))
+    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE)
+    history = History().start().see(OUT, tone, over(OUT, 16, ReleasedBy.USER))
 
     assert history.types() == ["outgoing", "updated", "ended"]
     assert history.outcome() == "failed"
@@ -223,14 +223,14 @@ def in_one_reply(*records: LegRecord) -> History:
     return History().start().see(CONNECTED).take(Batch(legs=records))
 
 
-GONE = replace(CONNECTED, state=S.DISCONNECTING, cause=16, released_by=Side.REMOTE)
+GONE = replace(CONNECTED, state=S.DISCONNECTING, cause=16, released_by=ReleasedBy.REMOTE)
 
 
 @pytest.mark.parametrize(
     ("records", "kinds"),
     [
         ((GONE, replace(GONE, ended=True)), "ended"),
-        ((GONE, replace(GONE, released_by=Side.USER), replace(GONE, ended=True)), "updated ended"),
+        ((GONE, replace(GONE, released_by=ReleasedBy.USER), replace(GONE, ended=True)), "updated ended"),
         ((GONE, leg(8, user=BERT), replace(GONE, ended=True)), "ended"),
         ((replace(GONE, parked_at=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
         ((replace(GONE, transferred_to=PARTY_BERT), replace(GONE, ended=True)), "transferred ended"),
@@ -250,8 +250,8 @@ def test_disconnecting_is_not_told_where_the_end_comes_with_it(
 
 def test_what_a_disconnection_said_is_in_the_end() -> None:
     """Though it had no event of its own: who released first, and why."""
-    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=Side.REMOTE)
-    history = History().start().see(OUT).take(Batch(legs=(tone, over(OUT, None, Side.USER))))
+    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE)
+    history = History().start().see(OUT).take(Batch(legs=(tone, over(OUT, None, ReleasedBy.USER))))
 
     assert history.types() == ["outgoing", "ended"]
     assert history.outcome() == "failed"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bridge.core import render
 from bridge.core.calls import only_lets_go
 from bridge.core.model import Changes, Event, EventType, Instant, Outcome, PbxState
-from bridge.core.records import Batch, CallState, LegRecord, Party, Side, UserRecord
+from bridge.core.records import Batch, CallState, LegRecord, Party, ReleasedBy, UserRecord
 from bridge.core.rules import Rule, Scope
 from tests.core.builders import ANNA, BERT, GATE, History
 
@@ -45,7 +45,7 @@ legs = st.builds(
     picked_up_from=ends,
     conference=st.sampled_from(("", "c1", "c2")),
     cause=st.sampled_from((None, 1, 16, 17, 26)),
-    released_by=st.sampled_from((None, *Side)),
+    released_by=st.sampled_from((None, *ReleasedBy)),
 )
 batches = st.builds(
     Batch, st.lists(users, max_size=3).map(tuple), st.lists(legs, max_size=4).map(tuple), st.booleans()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.core.model import EventType
-from bridge.core.records import Batch, CallState, LegRecord, Party, Side
+from bridge.core.records import Batch, CallState, LegRecord, Party, ReleasedBy
 from bridge.core.rules import Rule, Scope
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 
@@ -22,7 +22,9 @@ def path(first: LegRecord, *states: CallState) -> list[LegRecord]:
     return [replace(first, state=state) for state in states]
 
 
-def released(record: LegRecord, by: Side | None, cause: int | None = 16, **more: Any) -> list[LegRecord]:
+def released(
+    record: LegRecord, by: ReleasedBy | None, cause: int | None = 16, **more: Any
+) -> list[LegRecord]:
     """The release, and the record that says that the leg is gone."""
     last = replace(record, state=S.DISCONNECTING, released_by=by, cause=cause, **more)
     return [last, replace(last, ended=True)]
@@ -36,12 +38,12 @@ TALK = replace(IN, state=S.CONNECTED)
 
 ROWS = {
     "incoming, answered, the far end hangs up": (
-        [*path(IN, S.SETUP, S.RINGING, S.CONNECTED), *released(TALK, Side.REMOTE)],
+        [*path(IN, S.SETUP, S.RINGING, S.CONNECTED), *released(TALK, ReleasedBy.REMOTE)],
         "incoming ringing answered updated ended",
         ["answered"],
     ),
     "incoming, not answered": (
-        [*path(IN, S.SETUP, S.RINGING), *released(IN, Side.REMOTE)],
+        [*path(IN, S.SETUP, S.RINGING), *released(IN, ReleasedBy.REMOTE)],
         "incoming ringing updated missed",
         ["missed"],
     ),
@@ -59,7 +61,7 @@ ROWS = {
     "outgoing, answered, the user hangs up": (
         [
             *path(OUT, S.SETUP, S.SETUP, S.RINGING, S.CONNECTED),
-            *released(replace(OUT, state=S.CONNECTED), Side.USER),
+            *released(replace(OUT, state=S.CONNECTED), ReleasedBy.USER),
         ],
         "outgoing ringing answered updated ended",
         ["answered"],
@@ -67,14 +69,14 @@ ROWS = {
     "outgoing to a wrong number": (
         [
             *path(OUT, S.SETUP, S.SETUP),
-            replace(OUT, state=S.DISCONNECTING, cause=1, released_by=Side.REMOTE),
-            *released(OUT, Side.USER, None),
+            replace(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE),
+            *released(OUT, ReleasedBy.USER, None),
         ],
         "outgoing updated ended",
         ["failed"],
     ),
     "the far end leaves, the phone stays off the hook for a while": (
-        [*path(IN, S.SETUP, S.CONNECTED, S.DISCONNECTING, S.DISCONNECTING), *released(IN, Side.REMOTE)],
+        [*path(IN, S.SETUP, S.CONNECTED, S.DISCONNECTING, S.DISCONNECTING), *released(IN, ReleasedBy.REMOTE)],
         "incoming answered updated updated ended",
         ["answered"],
     ),
@@ -85,23 +87,23 @@ ROWS = {
             TALK,
             replace(TALK, held_by_remote=True),
             TALK,
-            *released(TALK, Side.REMOTE)[1:],
+            *released(TALK, ReleasedBy.REMOTE)[1:],
         ],
         "incoming answered held retrieved held retrieved ended",
         ["answered"],
     ),
     "transfer that is reported on": (
-        [TALK, replace(TALK, transferred_to=AS_BERT), *released(TALK, Side.REMOTE)[1:]],
+        [TALK, replace(TALK, transferred_to=AS_BERT), *released(TALK, ReleasedBy.REMOTE)[1:]],
         "incoming answered transferred ended",
         ["transferred"],
     ),
     "park": (
-        [TALK, *released(TALK, Side.REMOTE, parked_at=AS_BERT)],
+        [TALK, *released(TALK, ReleasedBy.REMOTE, parked_at=AS_BERT)],
         "incoming answered updated ended",
         ["answered"],
     ),
     "a leg that is parked and fetched again": (
-        [*path(IN, S.CONNECTED, S.PARKED, S.CONNECTED), *released(IN, Side.USER)[1:]],
+        [*path(IN, S.CONNECTED, S.PARKED, S.CONNECTED), *released(IN, ReleasedBy.USER)[1:]],
         "incoming answered updated updated ended",
         ["answered"],
     ),
@@ -110,15 +112,15 @@ ROWS = {
             replace(TALK, held=True),
             replace(SECOND, state=S.CONNECTED),
             TALK,
-            *released(SECOND, Side.REMOTE)[1:],
-            *released(TALK, Side.REMOTE)[1:],
+            *released(SECOND, ReleasedBy.REMOTE)[1:],
+            *released(TALK, ReleasedBy.REMOTE)[1:],
         ],
         "incoming answered held outgoing answered retrieved ended ended",
         ["answered", "answered"],
     ),
-    "only the end is ever seen": (released(IN, Side.REMOTE)[1:], "", []),
+    "only the end is ever seen": (released(IN, ReleasedBy.REMOTE)[1:], "", []),
     "the end comes twice": (
-        [IN, *released(IN, Side.REMOTE)[1:], *released(IN, Side.REMOTE)[1:]],
+        [IN, *released(IN, ReleasedBy.REMOTE)[1:], *released(IN, ReleasedBy.REMOTE)[1:]],
         "incoming missed",
         ["missed"],
     ),
@@ -168,52 +170,52 @@ OF_ANOTHER = replace(AGENT, conference="c9")
 AS_QUEUE: dict[str, Any] = {"diverted_from": AS_ANNA}
 
 QUEUE_ROWS: dict[str, tuple[list[LegRecord], str, str]] = {
-    "the caller leaves during the announcement": (released(TALK, Side.REMOTE), "missed", "abandoned"),
+    "the caller leaves during the announcement": (released(TALK, ReleasedBy.REMOTE), "missed", "abandoned"),
     "the caller leaves, by whom is not told": (released(TALK, None, None), "missed", "abandoned"),
     "an agent's phone rings, and the caller leaves": (
-        [replace(AGENT, state=S.RINGING, **AS_QUEUE), *released(TALK, Side.REMOTE)],
+        [replace(AGENT, state=S.RINGING, **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
         "missed",
         "abandoned",
     ),
-    "an agent takes the call": ([AGENT, *released(TALK, Side.REMOTE)], "ended", "answered_elsewhere"),
+    "an agent takes the call": ([AGENT, *released(TALK, ReleasedBy.REMOTE)], "ended", "answered_elsewhere"),
     "an agent takes it in another conference": (
-        [replace(OF_ANOTHER, **AS_QUEUE), *released(TALK, Side.REMOTE)],
+        [replace(OF_ANOTHER, **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
         "ended",
         "answered_elsewhere",
     ),
     "an agent takes it, conferences are not told": (
-        [replace(AGENT, conference=""), *released(TALK, Side.REMOTE)],
+        [replace(AGENT, conference=""), *released(TALK, ReleasedBy.REMOTE)],
         "ended",
         "answered_elsewhere",
     ),
     "an agent whose calls are not followed takes it": (
-        released(TALK, Side.REMOTE, 26),
+        released(TALK, ReleasedBy.REMOTE, 26),
         "ended",
         "answered_elsewhere",
     ),
     "it is passed on, as the PBX reports": (
-        [replace(TALK, transferred_to=AS_BERT), *released(TALK, Side.REMOTE)],
+        [replace(TALK, transferred_to=AS_BERT), *released(TALK, ReleasedBy.REMOTE)],
         "ended",
         "transferred",
     ),
     "an agent has another call of the same caller": (
-        [OF_ANOTHER, *released(TALK, Side.REMOTE)],
+        [OF_ANOTHER, *released(TALK, ReleasedBy.REMOTE)],
         "missed",
         "abandoned",
     ),
     "an agent has a call of another caller that came from the queue": (
-        [replace(OF_ANOTHER, remote=Party("999"), **AS_QUEUE), *released(TALK, Side.REMOTE)],
+        [replace(OF_ANOTHER, remote=Party("999"), **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
         "missed",
         "abandoned",
     ),
     "an agent calls somebody in between": (
-        [replace(AGENT, to_user=False), *released(TALK, Side.REMOTE)],
+        [replace(AGENT, to_user=False), *released(TALK, ReleasedBy.REMOTE)],
         "missed",
         "abandoned",
     ),
-    "the queue is full": (released(TALK, Side.USER, 17), "missed", "busy"),
-    "the queue sends the caller away": (released(TALK, Side.USER), "missed", "declined"),
-    "a diversion of the queue takes it": (released(TALK, Side.REMOTE, 23), "ended", "forwarded"),
+    "the queue is full": (released(TALK, ReleasedBy.USER, 17), "missed", "busy"),
+    "the queue sends the caller away": (released(TALK, ReleasedBy.USER), "missed", "declined"),
+    "a diversion of the queue takes it": (released(TALK, ReleasedBy.REMOTE, 23), "ended", "forwarded"),
 }
 
 
@@ -239,27 +241,27 @@ def test_a_caller_who_is_not_named_leaves_a_queue() -> None:
 
 
 TRUNK_IN = replace(TRUNK, to_user=False)
-TRUNK_ROWS: dict[str, tuple[LegRecord, Side | None, int | None, str, str]] = {
-    "outside caller gives up": (TRUNK_IN, Side.USER, 16, "missed", "missed"),
-    "outside caller gives up, without a cause": (TRUNK_IN, Side.USER, None, "missed", "missed"),
-    "somebody inside declines": (TRUNK_IN, Side.REMOTE, 21, "missed", "declined"),
-    "somebody inside releases": (TRUNK_IN, Side.REMOTE, 16, "missed", "declined"),
-    "inside is busy": (TRUNK_IN, Side.REMOTE, 17, "missed", "busy"),
-    "nobody has this number inside": (TRUNK_IN, Side.REMOTE, 1, "missed", "failed"),
-    "taken elsewhere": (TRUNK_IN, Side.REMOTE, 26, "ended", "answered_elsewhere"),
-    "inside caller cancels": (TRUNK, Side.REMOTE, 16, "ended", "cancelled"),
-    "inside caller cancels, without a cause": (TRUNK, Side.REMOTE, None, "ended", "cancelled"),
-    "no route": (TRUNK, Side.USER, 3, "ended", "failed"),
-    "no circuit": (TRUNK, Side.USER, 34, "ended", "failed"),
-    "outside is busy": (TRUNK, Side.USER, 17, "ended", "busy"),
-    "outside declines": (TRUNK, Side.USER, 21, "ended", "declined"),
-    "nobody answers outside": (TRUNK, Side.USER, 19, "ended", "failed"),
+TRUNK_ROWS: dict[str, tuple[LegRecord, ReleasedBy | None, int | None, str, str]] = {
+    "outside caller gives up": (TRUNK_IN, ReleasedBy.USER, 16, "missed", "missed"),
+    "outside caller gives up, without a cause": (TRUNK_IN, ReleasedBy.USER, None, "missed", "missed"),
+    "somebody inside declines": (TRUNK_IN, ReleasedBy.REMOTE, 21, "missed", "declined"),
+    "somebody inside releases": (TRUNK_IN, ReleasedBy.REMOTE, 16, "missed", "declined"),
+    "inside is busy": (TRUNK_IN, ReleasedBy.REMOTE, 17, "missed", "busy"),
+    "nobody has this number inside": (TRUNK_IN, ReleasedBy.REMOTE, 1, "missed", "failed"),
+    "taken elsewhere": (TRUNK_IN, ReleasedBy.REMOTE, 26, "ended", "answered_elsewhere"),
+    "inside caller cancels": (TRUNK, ReleasedBy.REMOTE, 16, "ended", "cancelled"),
+    "inside caller cancels, without a cause": (TRUNK, ReleasedBy.REMOTE, None, "ended", "cancelled"),
+    "no route": (TRUNK, ReleasedBy.USER, 3, "ended", "failed"),
+    "no circuit": (TRUNK, ReleasedBy.USER, 34, "ended", "failed"),
+    "outside is busy": (TRUNK, ReleasedBy.USER, 17, "ended", "busy"),
+    "outside declines": (TRUNK, ReleasedBy.USER, 21, "ended", "declined"),
+    "nobody answers outside": (TRUNK, ReleasedBy.USER, 19, "ended", "failed"),
 }
 
 
 @pytest.mark.parametrize(("first", "by", "cause", "terminal", "outcome"), TRUNK_ROWS.values(), ids=TRUNK_ROWS)
 def test_how_a_call_over_a_trunk_ends(
-    first: LegRecord, by: Side | None, cause: int | None, terminal: str, outcome: str
+    first: LegRecord, by: ReleasedBy | None, cause: int | None, terminal: str, outcome: str
 ) -> None:
     """The endpoint of a gateway's leg is the world outside: it is the far end of whoever called."""
     history = History().start().see(*path(first, S.SETUP, S.RINGING), *released(first, by, cause))
@@ -284,7 +286,7 @@ def test_a_consultation_and_transfer() -> None:
     history = History().start()
     history.see(TALK, replace(TALK, held=True), *path(SECOND, S.SETUP, S.CONNECTED))
     history.see(*path(AT_BERT, S.SETUP, S.CONNECTED), joined)
-    history.see(*released(SECOND, Side.REMOTE)[1:], *released(TALK, Side.REMOTE)[1:])
+    history.see(*released(SECOND, ReleasedBy.REMOTE)[1:], *released(TALK, ReleasedBy.REMOTE)[1:])
 
     assert history.types() == ["incoming", "answered", "held", "outgoing", "answered", "ended", "ended"]
     assert outcomes(history) == ["transferred", "transferred"]
@@ -298,7 +300,7 @@ def test_a_diversion(which: str) -> None:
     named: dict[str, Any] = {which: AS_ANNA}
     target = replace(IN, user=BERT, leg=9, **named)
     history = History().start().see(IN, target, *released(IN, None, None)[1:])
-    history.see(*released(target, Side.REMOTE)[1:])
+    history.see(*released(target, ReleasedBy.REMOTE)[1:])
 
     assert (history.types(), outcomes(history)) == (["incoming", "ended"], ["forwarded"])
     assert (history.types(BERT), outcomes(history, BERT)) == (["incoming", "missed"], ["missed"])
@@ -308,7 +310,9 @@ def test_a_diversion(which: str) -> None:
 def test_a_pickup() -> None:
     """Who picks up has the call, who was called did not miss it."""
     taken = replace(IN, user=BERT, leg=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
-    history = History().start().see(*path(IN, S.SETUP, S.RINGING), taken, *released(IN, Side.REMOTE)[1:])
+    history = (
+        History().start().see(*path(IN, S.SETUP, S.RINGING), taken, *released(IN, ReleasedBy.REMOTE)[1:])
+    )
 
     assert (history.types()[-1], outcomes(history)) == ("ended", ["answered_elsewhere"])
     assert history.types(BERT) == ["incoming", "answered"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.records import CallState, Group, LegRecord, Party, Presence, Side, UserRecord
+from bridge.core.records import CallState, Group, LegRecord, Party, Presence, ReleasedBy, UserRecord
 from bridge.errors import ProtocolError
 from bridge.pbx.decode import HeardLeg
 from bridge.pbx.soap import Soap
@@ -187,14 +187,14 @@ def test_flat_arrays_are_understood_too() -> None:
 @pytest.mark.parametrize(
     ("state", "message", "side"),
     [
-        (6, "", Side.REMOTE),
-        (7, "", Side.USER),
-        (5, "x-rel", Side.USER),
-        (5, "r-rel", Side.REMOTE),
+        (6, "", ReleasedBy.REMOTE),
+        (7, "", ReleasedBy.USER),
+        (5, "x-rel", ReleasedBy.USER),
+        (5, "r-rel", ReleasedBy.REMOTE),
         (5, "", None),
     ],
 )
-def test_who_let_go(state: int, message: str, side: Side | None) -> None:
+def test_who_let_go(state: int, message: str, side: ReleasedBy | None) -> None:
     """By the state, else by the message (docs/wire.md#messages)."""
     news = LegNews(1, 2, state, (), message, "", None)
 
