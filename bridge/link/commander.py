@@ -11,12 +11,12 @@ from functools import partial
 from bridge.core.backend import InTime, PbxSession
 from bridge.core.commands import request as commands
 from bridge.core.commands import verbs
-from bridge.core.commands.dedup import REMEMBERED_AT_MOST, REMEMBERED_S, Entry, Ledger, fingerprint
+from bridge.core.commands.dedup import REMEMBERED_AT_MOST, REMEMBERED_S, Entry, SeenCommands, fingerprint
 from bridge.core.commands.naming import known_user
 from bridge.core.commands.permissions import Permissions
-from bridge.core.commands.rates import ENDING, Allowance, Rates
+from bridge.core.commands.rates import ENDING, RateLimit, Rates
 from bridge.core.commands.request import Address, Refusal, Request
-from bridge.core.commands.verbs import Action, ClearCall, Ping, PlaceCall, Resync, SetPresence
+from bridge.core.commands.verbs import Action, HangUp, Ping, PlaceCall, Resync, SetPresence
 from bridge.core.journal import Journal, KeptCommand, MemoryJournal, Snapshot
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
@@ -84,10 +84,10 @@ class Commander:
         self._crashed = crashed
         self._journal = journal or MemoryJournal()
         self._unanswered = unanswered
-        self._ledger = Ledger()
+        self._seen = SeenCommands()
         self._rates = Rates(settings.per_minute, settings.calls_per_user)
-        self._refusals = Allowance(ANSWERED_PER_S, 1.0)
-        self._duplicates = Allowance(ANSWERED_PER_S, 1.0)
+        self._refusals = RateLimit(ANSWERED_PER_S, 1.0)
+        self._duplicates = RateLimit(ANSWERED_PER_S, 1.0)
         self._turns = Turns[Accepted]()
         self._pings = Turns[Accepted]()
         self._over = False
@@ -113,7 +113,7 @@ class Commander:
     def _take(self, request: Request, now: Instant) -> None:
         """Let a request through, or say why not. Its id is looked up first, and noted last."""
         mark, permissions = fingerprint(request), self._settings.permissions
-        known = self._ledger.find(request.id, now.monotonic_s) if request.id is not None else None
+        known = self._seen.find(request.id, now.monotonic_s) if request.id is not None else None
         if known is not None and not self._is_same(known, mark, request):
             self._refuse(Refusal(request.address, request.id, "invalid", OTHER_REQUEST), now)
         elif (late := commands.expired(request, now.unix_ms)) is not None:
@@ -123,7 +123,7 @@ class Commander:
         elif (forbidden := commands.forbidden(request, permissions, self._mirror.state)) is not None:
             payload = self._refuse(forbidden, now)
             if request.id is not None and payload is not None:
-                self._ledger.refuse(request.id, mark, payload, now.monotonic_s)
+                self._seen.refuse(request.id, mark, payload, now.monotonic_s)
         elif (sentence := self._too_many(request, now)) is not None:
             refusal = Refusal(request.address, request.id, "rate_limited", sentence, retryable=True)
             self._refuse(refusal, now)
@@ -131,7 +131,7 @@ class Commander:
             self._refuse(Refusal(request.address, request.id, "pbx_offline", NOT_DONE, retryable=True), now)
         else:
             if request.id is not None:
-                self._ledger.open(request.id, mark, now.monotonic_s)
+                self._seen.open(request.id, mark, now.monotonic_s)
             accepted = Accepted(request, mark, now)
             self._line_of(request.address.verb).put(self._about(request), accepted)
 
@@ -143,7 +143,7 @@ class Commander:
                 continue
             unknown = Refusal(Address("", command.verb), command.id, "timeout", CRASHED)
             reply = command.reply or commands.refused(unknown, now.unix_ms)
-            self._ledger.put_back(command.id, command.fingerprint, now.seconds_at(command.unix_ms), reply)
+            self._seen.put_back(command.id, command.fingerprint, now.seconds_at(command.unix_ms), reply)
 
     async def run(self) -> None:
         """Carry out what was let through: of each user in the order in which it came, the users in turn.
@@ -210,7 +210,7 @@ class Commander:
         verb, line = request.address.verb, self._line_of(request.address.verb)
         if len(line) >= WAITING_AT_MOST + RESERVED * (verb in ENDING):
             return "too many commands wait for the PBX"
-        if request.id is not None and self._ledger.is_full(now.monotonic_s):
+        if request.id is not None and self._seen.is_full(now.monotonic_s):
             return f"too many commands with an id: {REMEMBERED_AT_MOST} in {REMEMBERED_S:g} s"
         return self._rates.refusal(verb, self._about(request), now.monotonic_s)
 
@@ -303,7 +303,7 @@ class Commander:
         match action:
             case PlaceCall():
                 return {"call": await self._place(session, action, request.id, in_time)}
-            case ClearCall():
+            case HangUp():
                 await self._clear(session, action, in_time)
             case SetPresence():
                 await session.set_presence(action, in_time)
@@ -325,7 +325,7 @@ class Commander:
         await session.call(action, placed, in_time)
         return ids[0]
 
-    async def _clear(self, session: PbxSession, action: ClearCall, in_time: InTime) -> None:
+    async def _clear(self, session: PbxSession, action: HangUp, in_time: InTime) -> None:
         handle, cause = _require_handle(action), action.cause or self._settings.clear_cause
         self._mirror.mark_hung_up(action.call, hung_up=True)
         try:
@@ -343,7 +343,7 @@ class Commander:
         request = accepted.request
         if request.id is None:
             return
-        close = self._ledger.close if accepted.noted else self._ledger.close_refused
+        close = self._seen.close if accepted.noted else self._seen.close_refused
         if accepted.noted:
             self._keep(accepted, payload)
         for address in close(request.id, payload):
@@ -371,7 +371,7 @@ class Commander:
 
 def _require_handle(action: Action) -> int:
     """The handle of the leg to clear; 0 for another action."""
-    if not isinstance(action, ClearCall):
+    if not isinstance(action, HangUp):
         return 0
     if action.call.handle is None:
         raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)

@@ -37,7 +37,7 @@ class Entry:
         return True
 
 
-class Ledger:
+class SeenCommands:
     """Ids of the last ten minutes: 10,000 let through, then it is full; 1,000 refused, the oldest goes."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ PRESENCES_PER_CALL = 3
 ENDING = frozenset({"clear", "answer"})
 
 
-class Allowance:
+class RateLimit:
     """At most this many in any period, a minute if nothing else is said."""
 
     def __init__(self, most: int, period_s: float = WINDOW_S) -> None:
@@ -44,16 +44,16 @@ class Rates:
 
     def __init__(self, per_minute: int, calls_per_user: int) -> None:
         of_all, of_user = CLEARS_PER_CALL
-        self._shared = Allowance(per_minute)
-        self._ending = Allowance(per_minute * of_all)
-        self._pings = Allowance(PINGS_PER_MINUTE)
-        self._resyncs = Allowance(1, RESYNC_S)
+        self._shared = RateLimit(per_minute)
+        self._ending = RateLimit(per_minute * of_all)
+        self._pings = RateLimit(PINGS_PER_MINUTE)
+        self._resyncs = RateLimit(1, RESYNC_S)
         self._per_user = {
             "call": calls_per_user,
             "presence": calls_per_user * PRESENCES_PER_CALL,
             **dict.fromkeys(ENDING, calls_per_user * of_user),
         }
-        self._of_users: OrderedDict[tuple[str, str], Allowance] = OrderedDict()
+        self._of_users: OrderedDict[tuple[str, str], RateLimit] = OrderedDict()
         self._limits = f"{per_minute} a minute, {calls_per_user} calls a user"
 
     def refusal(self, verb: str, guid: str, now_s: float) -> str | None:
@@ -71,13 +71,13 @@ class Rates:
                     user.take(now_s)
                 return None if free and shared.take(now_s) else f"too many commands: {self._limits}"
 
-    def _of_user(self, verb: str, guid: str) -> Allowance | None:
+    def _of_user(self, verb: str, guid: str) -> RateLimit | None:
         """The allowance of one user, the one that was used least lately forgotten when there are too many."""
         most = self._per_user.get(verb)
         if most is None:
             return None
         key = verb, guid
-        allowance = self._of_users.setdefault(key, Allowance(most))
+        allowance = self._of_users.setdefault(key, RateLimit(most))
         self._of_users.move_to_end(key)
         if len(self._of_users) > USERS_REMEMBERED:
             self._of_users.popitem(last=False)

@@ -32,7 +32,7 @@ class PlaceCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ClearCall:
+class HangUp:
     """End one leg; `cause` is a Q.850 code, None for the configured one."""
 
     call: Call
@@ -61,7 +61,7 @@ class Ping:
     """Ask the PBX whether the session lives."""
 
 
-Action = PlaceCall | ClearCall | SetPresence | Resync | Ping
+Action = PlaceCall | HangUp | SetPresence | Resync | Ping
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _check_call(fields: Fields) -> str | None:
 
 
 def _plan_clear(state: PbxState, pbx: str, fields: Fields) -> Action:
-    return ClearCall(_find_call(state, pbx, fields), _whole(fields, "cause"))
+    return HangUp(_find_call(state, pbx, fields), _whole(fields, "cause"))
 
 
 def _find_call(state: PbxState, pbx: str, fields: Fields) -> Call:

@@ -9,7 +9,7 @@ from bridge.core.commands.dedup import (
     REMEMBERED_AT_MOST,
     REMEMBERED_S,
     WAITING_PER_ID,
-    Ledger,
+    SeenCommands,
     fingerprint,
 )
 from bridge.core.commands.request import Address, Request
@@ -20,78 +20,78 @@ REQUEST = Request(Address("r", "call", correlation=b"1"), "c-1", {"user": "anna"
 
 def test_it_remembers_ten_minutes() -> None:
     """A duplicate finds the reply; those that came before it are told when it is there."""
-    ledger, address = Ledger(), Address("r", "call")
-    assert ledger.find("a", 0) is None
-    ledger.open("a", "mark", 0)
-    entry = ledger.find("a", 1)
+    seen, address = SeenCommands(), Address("r", "call")
+    assert seen.find("a", 0) is None
+    seen.open("a", "mark", 0)
+    entry = seen.find("a", 1)
     assert entry is not None
     assert entry.fingerprint == "mark"
     assert entry.wait(address)
 
-    assert ledger.close("a", {"x": 1}) == (address,)
-    assert ledger.close("a", {"x": 1}) == ()
-    assert ledger.close("never", {}) == ()
+    assert seen.close("a", {"x": 1}) == (address,)
+    assert seen.close("a", {"x": 1}) == ()
+    assert seen.close("never", {}) == ()
     assert entry.reply == {"x": 1}
-    assert ledger.find("a", REMEMBERED_S - 1) is entry
-    assert ledger.find("a", REMEMBERED_S) is None
+    assert seen.find("a", REMEMBERED_S - 1) is entry
+    assert seen.find("a", REMEMBERED_S) is None
 
 
 def test_it_is_bounded() -> None:
     """The oldest is forgotten first; asking for it is not what makes it forgotten."""
-    ledger = Ledger()
+    seen = SeenCommands()
     for number in range(REMEMBERED_AT_MOST):
-        ledger.open(str(number), "", 0)
-    assert ledger.find("0", 0) is not None
-    ledger.put_back("one more", "", 0, {})
+        seen.open(str(number), "", 0)
+    assert seen.find("0", 0) is not None
+    seen.put_back("one more", "", 0, {})
 
-    assert ledger.find("0", 0) is None
-    assert ledger.find("1", 0) is not None
+    assert seen.find("0", 0) is None
+    assert seen.find("1", 0) is not None
 
 
 def test_refusals_push_out_no_command() -> None:
     """They have a ring of their own, for the same ten minutes."""
-    ledger = Ledger()
-    ledger.open("done", "mark", 0)
-    ledger.close("done", {"status": "ok"})
+    seen = SeenCommands()
+    seen.open("done", "mark", 0)
+    seen.close("done", {"status": "ok"})
     for number in range(REMEMBERED_AT_MOST + 1):
-        ledger.refuse(str(number), "", {"code": "not_permitted"}, 1)
-    done, oldest = ledger.find("done", 1), ledger.find(str(REMEMBERED_AT_MOST - REFUSED_AT_MOST + 1), 1)
+        seen.refuse(str(number), "", {"code": "not_permitted"}, 1)
+    done, oldest = seen.find("done", 1), seen.find(str(REMEMBERED_AT_MOST - REFUSED_AT_MOST + 1), 1)
 
     assert done is not None
     assert done.reply == {"status": "ok"}
     assert oldest is not None
     assert oldest.reply == {"code": "not_permitted"}
-    assert ledger.find(str(REMEMBERED_AT_MOST - REFUSED_AT_MOST), 1) is None
-    assert ledger.find(str(REMEMBERED_AT_MOST), 1 + REMEMBERED_S) is None
+    assert seen.find(str(REMEMBERED_AT_MOST - REFUSED_AT_MOST), 1) is None
+    assert seen.find(str(REMEMBERED_AT_MOST), 1 + REMEMBERED_S) is None
 
 
 def test_what_was_let_through_and_then_refused_is_a_refusal() -> None:
     """The PBX was not asked: many of them push out no command either. A retryable one is forgotten."""
-    ledger = Ledger()
-    ledger.open("done", "mark", 0)
+    seen = SeenCommands()
+    seen.open("done", "mark", 0)
     for number in range(REMEMBERED_AT_MOST + 1):
-        ledger.open(str(number), "mark", 0)
-        assert ledger.close_refused(str(number), {"code": "unknown_user"}) == ()
-    ledger.open("later", "mark", 0)
-    ledger.close_refused("later", {"code": "pbx_offline", "retryable": True})
+        seen.open(str(number), "mark", 0)
+        assert seen.close_refused(str(number), {"code": "unknown_user"}) == ()
+    seen.open("later", "mark", 0)
+    seen.close_refused("later", {"code": "pbx_offline", "retryable": True})
 
-    assert ledger.find("done", 0) is not None
-    last = ledger.find(str(REMEMBERED_AT_MOST), 0)
+    assert seen.find("done", 0) is not None
+    last = seen.find(str(REMEMBERED_AT_MOST), 0)
     assert last is not None
     assert (last.fingerprint, last.reply) == ("mark", {"code": "unknown_user"})
-    assert ledger.find("later", 0) is None
+    assert seen.find("later", 0) is None
 
 
 def test_few_duplicates_wait() -> None:
     """Beyond them none is kept: each could bring correlation data."""
-    ledger = Ledger()
-    ledger.open("a", "", 0)
-    entry = ledger.find("a", 0)
+    seen = SeenCommands()
+    seen.open("a", "", 0)
+    entry = seen.find("a", 0)
     assert entry is not None
     waits = [entry.wait(Address("r", "call")) for _ in range(WAITING_PER_ID + 1)]
 
     assert waits == [True] * WAITING_PER_ID + [False]
-    assert len(ledger.close("a", {})) == WAITING_PER_ID
+    assert len(seen.close("a", {})) == WAITING_PER_ID
 
 
 @pytest.mark.parametrize(

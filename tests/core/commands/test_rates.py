@@ -10,14 +10,14 @@ from bridge.core.commands.rates import (
     PRESENCES_PER_CALL,
     RESYNC_S,
     USERS_REMEMBERED,
-    Allowance,
+    RateLimit,
     Rates,
 )
 
 
 def test_an_allowance_is_of_any_minute() -> None:
     """Used up, and back when the minute has passed."""
-    allowance = Allowance(2)
+    allowance = RateLimit(2)
     taken = [allowance.take(second) for second in (0, 1, 2, 60, 60.5, 61)]
     assert taken == [True, True, False, True, False, True]
 

@@ -14,7 +14,7 @@ from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.naming import find_user
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.request import Refusal, Request
-from bridge.core.commands.verbs import VERBS, ClearCall, Ping, PlaceCall, Resync, SetPresence
+from bridge.core.commands.verbs import VERBS, HangUp, Ping, PlaceCall, Resync, SetPresence
 from bridge.core.message import Incoming
 from bridge.core.numbers import dialable
 from bridge.core.rules import Scope
@@ -261,9 +261,9 @@ def test_plans() -> None:
     by_name = plan("call", user="anna", to_user="g-x")
     assert isinstance(by_name, PlaceCall)
     assert (by_name.short_name, by_name.name) == ("", "Nobody")
-    assert plan("clear", call=call.id) == ClearCall(call, None)
-    assert plan("clear", user="anna", cause=17) == ClearCall(call, 17)
-    assert plan("clear", user="anna", call=call.id) == ClearCall(call, None)
+    assert plan("clear", call=call.id) == HangUp(call, None)
+    assert plan("clear", user="anna", cause=17) == HangUp(call, 17)
+    assert plan("clear", user="anna", call=call.id) == HangUp(call, None)
     presence = plan("presence", user="anna", activity="available", status="open")
     assert isinstance(presence, SetPresence)
     assert (presence.activity, presence.status, presence.contact) == ("", "open", "tel:")
