@@ -8,8 +8,9 @@ from bridge.sim import xml
 from bridge.sim.auth import Gate
 from bridge.sim.faults import Faults, Hit
 from bridge.sim.host import page
-from bridge.sim.http import HttpRequest, HttpResponse
+from bridge.sim.http import HttpResponse
 from bridge.sim.operations import Operations, UnknownSession
+from bridge.sim.request import HttpRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import ssl
 from importlib.resources import files
 from typing import Protocol
 
-from bridge.sim.http import HttpRequest, HttpResponse, HttpServer
+from bridge.sim.http import HttpResponse, HttpServer
+from bridge.sim.request import HttpRequest
 
 HTML = b"<!DOCTYPE html><html><head><title>Login</title></head><body>Please log in</body></html>"
 

@@ -1,4 +1,8 @@
-"""A small HTTP/1.1 server for simulated PBXs: keep-alive, exact bodies, resets on demand. No SOAP here."""
+"""A small HTTP/1.1 server for simulated PBXs: keep-alive, exact bodies, resets on demand. No SOAP here.
+
+request.py parses with a library. The responses are written here because a PBX in trouble breaks them off,
+drips them or never ends them, which no server library does on purpose.
+"""
 
 import asyncio
 import contextlib
@@ -9,43 +13,20 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-HEAD_CAP, BODY_CAP = 16_384, 1_048_576
+from bridge.sim.request import HttpRequest, RefusedError, RequestReader
+
 BODY_S = 30.0
+_CHUNK = 65_536
 _REASONS = {
     200: "OK",
     307: "Temporary Redirect",
     400: "Bad Request",
     401: "Unauthorized",
     404: "Not Found",
-    411: "Length Required",
     413: "Content Too Large",
     431: "Request Header Fields Too Large",
     500: "Server Error",
 }
-
-
-class _RefusedError(Exception):
-    """The request is answered with a status, and the connection closed."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """One request; `connection` tells the TCP connections apart."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    connection: int
-
-    @property
-    def last(self) -> bool:
-        """The client wants the connection closed after this one."""
-        return self.headers.get("connection", "").lower() == "close"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +69,7 @@ class HttpServer:
 
     async def listen(self) -> None:
         """Accept connections. Raises OSError when the port is taken."""
-        self._server = await asyncio.start_server(
-            self._accept, self._host, self.port, ssl=self._tls, limit=HEAD_CAP
-        )
+        self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop_listening(self) -> None:
@@ -121,10 +100,10 @@ class HttpServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         try:
             await self._converse(reader, writer, number)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             with contextlib.suppress(OSError):
                 await _write(writer, HttpResponse(refused.status))
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        except OSError:
             pass
         except asyncio.CancelledError:
             writer.transport.abort()
@@ -137,10 +116,10 @@ class HttpServer:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
-        rest = b""
-        while (request := await _read(reader, rest, number)) is not None:
+        requests = RequestReader(number)
+        while (request := await _next(reader, requests)) is not None:
             answering = asyncio.ensure_future(self._handle(request))
-            listening = asyncio.ensure_future(reader.read(1))
+            listening = asyncio.ensure_future(reader.read(_CHUNK))  # a client that leaves ends its Poll
             try:
                 await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
                 if listening.done() and not listening.result():
@@ -148,42 +127,24 @@ class HttpServer:
                 response = await answering
                 if not await _write(writer, response) or request.last:
                     return
-                rest = await listening
+                requests.feed(await listening)
             finally:
                 answering.cancel()
                 listening.cancel()
                 await asyncio.gather(answering, listening, return_exceptions=True)
 
 
-async def _read(reader: asyncio.StreamReader, rest: bytes, number: int) -> HttpRequest | None:
-    """The next request; None at the end of the connection. Raises _RefusedError."""
-    try:
-        head = rest + await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    except asyncio.LimitOverrunError:
-        raise _RefusedError(431) from None
-    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-    words = first.split(" ")
-    pairs = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    if len(words) != 3:  # noqa: PLR2004  (method, path, version)
-        raise _RefusedError(400)
-    length = _length(headers)
-    async with asyncio.timeout(BODY_S):
-        return HttpRequest(words[0], words[1], headers, await reader.readexactly(length), number)
-
-
-def _length(headers: dict[str, str]) -> int:
-    """How long the body is. Raises _RefusedError."""
-    if "transfer-encoding" in headers:
-        raise _RefusedError(411)
-    text = headers.get("content-length", "0")
-    if not (text.isascii() and text.isdigit()):
-        raise _RefusedError(400)
-    if len(text) > len(str(BODY_CAP)) or int(text) > BODY_CAP:
-        raise _RefusedError(413)
-    return int(text)
+async def _next(reader: asyncio.StreamReader, requests: RequestReader) -> HttpRequest | None:
+    """The next request; None at the end. Raises RefusedError; TimeoutError when a body stops coming."""
+    async with asyncio.timeout(None) as limit:
+        while (request := requests.take()) is None:
+            if requests.in_body and limit.when() is None:
+                limit.reschedule(asyncio.get_running_loop().time() + BODY_S)
+            data = await reader.read(_CHUNK)
+            if not data:
+                return None
+            requests.feed(data)
+    return request
 
 
 async def _write(writer: asyncio.StreamWriter, response: HttpResponse) -> bool:

@@ -18,10 +18,11 @@ from bridge.sim.endpoint import Endpoint
 from bridge.sim.exchange import Exchange
 from bridge.sim.faults import Faults
 from bridge.sim.host import Host
-from bridge.sim.http import HttpRequest, HttpResponse
+from bridge.sim.http import HttpResponse
 from bridge.sim.model import CONNECT, TO_USER, Entry, Leg, No, SimUser, party
 from bridge.sim.moves import SimCall, call_of
 from bridge.sim.operations import Operations
+from bridge.sim.request import HttpRequest
 from bridge.sim.session import Habits, Session
 from bridge.sim.sessions import Sessions
 from bridge.sim.timers import Timers
