@@ -1,16 +1,29 @@
 """The pages in docs/ are true where a test can tell: anchors, links, paths, operations of the WSDL."""
 
+import enum
+import json
 import re
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
+from bridge.core import render
+from bridge.core.commands import request
+from bridge.core.commands.request import Address, Refusal, Request
+from bridge.core.commands.verbs import VERBS
+from bridge.core.model import EventType, Outcome
+from bridge.core.records import CallState
+from bridge.core.status import LinkState
+from tests.core.builders import ANNA, History, leg
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 READ = {".py", ".md", ".yaml", ".yml", ".toml", ".wsdl", ".service", ".tpl"}
 FOLDERS = ("bridge", "tests", "docs", "config", "deploy")
+TOPICS = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
 WSDL = ROOT / "bridge" / "pbx" / "pbx.wsdl"
 PART = "{http://schemas.xmlsoap.org/wsdl/}part"
 MESSAGE = "{http://schemas.xmlsoap.org/wsdl/}message"
@@ -21,6 +34,11 @@ def texts() -> dict[Path, str]:
     inside = chain.from_iterable((ROOT / folder).rglob("*") for folder in FOLDERS)
     files = (path for path in chain(ROOT.glob("*.md"), inside) if path.suffix in READ and path.is_file())
     return {path: path.read_text(encoding="utf-8") for path in files}
+
+
+def section(title: str) -> str:
+    """The text below a heading of docs/topics.md."""
+    return TOPICS.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def anchors(page: Path) -> set[str]:
@@ -90,3 +108,48 @@ def test_each_operation_is_described() -> None:
 
     assert requests
     assert {signature for signature in signatures if signature not in page} == set()
+
+
+def json_shape(value: object) -> object:
+    """The keys of a payload, nested; lists and single values do not count."""
+    return {key: json_shape(inner) for key, inner in value.items()} if isinstance(value, Mapping) else None
+
+
+def test_the_payloads_of_the_page_have_the_keys_of_the_code() -> None:
+    """Consumers copy them: docs/topics.md shows what the bridge sends."""
+    history = History().start().see(leg(state=CallState.RINGING, cause=16))
+    call = history.state.calls[ANNA][0]
+    address = Address("t", "call")
+    sent = {
+        "User state": {**render.user_state(history.state, "hq", ANNA), "calls": []},
+        "Calls": render.call(call),
+        "Events": {**render.event(history.events[0], "e", "hq"), "call": None},
+        "Replies": request.accepted(Request(address, "c", {}), {"call": "x"}, 0),
+    }
+    refusal = request.refused(Refusal(address, "c", "refused", ""), 0)
+
+    shown = {title: payloads(title) for title in sent}
+    assert {title: json_shape(found[0]) for title, found in shown.items()} == {
+        title: json_shape(payload) for title, payload in sent.items()
+    }
+    assert json_shape(shown["Replies"][1]) == json_shape(refusal)
+
+
+def payloads(title: str) -> list[object]:
+    """The JSON blocks below a heading."""
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", section(title), re.DOTALL)]
+
+
+@pytest.mark.parametrize("words", [EventType, Outcome, CallState, LinkState])
+def test_every_word_of_a_payload_is_explained(words: type[enum.StrEnum]) -> None:
+    """A closed list of the contract stands on the page in full."""
+    assert {word.value for word in words if f"`{word.value}`" not in TOPICS} == set()
+
+
+@pytest.mark.parametrize("verb", re.findall(r"^\| `(\w+)` ", section("Requests"), re.MULTILINE))
+def test_a_verb_has_the_fields_of_the_page(verb: str) -> None:
+    """The row of a verb names its fields and no others."""
+    row = re.search(rf"^\| `{verb}` \|(.*?)\|", section("Requests"), re.MULTILINE)
+
+    assert row is not None
+    assert set(re.findall(r"`([a-z_]+)`", row[1])) == set(VERBS[verb].fields)

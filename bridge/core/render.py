@@ -1,4 +1,4 @@
-"""The payloads of the topic contract, written out by hand: they must not follow a rename inside. Pure."""
+"""The payloads of docs/topics.md, written out by hand so that a rename inside never changes them. Pure."""
 
 from datetime import UTC, datetime
 

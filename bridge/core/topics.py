@@ -1,4 +1,4 @@
-"""The names of our topics, as CONTRACT has them. Strings in, strings out; no payloads here."""
+"""The topics of one PBX, as docs/topics.md has them. Strings in, strings out; no payloads here."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, unquote

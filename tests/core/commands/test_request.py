@@ -236,7 +236,7 @@ def test_permissions() -> None:
 
 
 def test_payloads_of_replies() -> None:
-    """As CONTRACT has them."""
+    """As docs/topics.md#replies has them."""
     parsed = request("call", {"id": "c-42", "user": "anna", "number": "1"})
     assert isinstance(parsed, Request)
     good = commands.accepted(parsed, {"call": "e-1"}, 0)
