@@ -1,4 +1,4 @@
-# What README calls: `make demo`, `make test`, `make check`. Each makes its own virtual environment.
+# What README calls: `make demo`, `make test`, `make test-all`, `make check`. Each makes its own virtual environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -u -m pip $(WHEELS)
 SHORTLY := sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking them/p' \
 	-e 's,^Processing .*/,  ,p'
 
-.PHONY: demo test test-newer drills soak check lock audit dist base clean
+.PHONY: demo test test-here test-all test-newer drills soak check lock audit dist base clean
 
 # What the demo needs: the program and a broker.
 $(VENV)/.demo: pyproject.toml locks/demo.lock
@@ -36,8 +36,20 @@ $(VENV)/.installed: $(VENV)/.demo locks/tests.lock
 demo: $(VENV)/.demo
 	$(BIN)/innovaphone-mqtt demo $(ARGS)
 
+# Tests wait more than they work, so there are more workers than cores. JOBS=0: one process, as a debugger wants it.
+JOBS ?= 4
+PYTEST := $(BIN)/python -m pytest
+
+# What a newcomer runs: units, the simulator, a real Mosquitto. tests/README.md says what is left to test-all.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -n $(JOBS) -m "not slow and not alone" $(ARGS)
+
+# Everything on this Python: side by side, then the tests that measure, with nothing beside them.
+test-here: $(VENV)/.installed
+	$(PYTEST) -n $(JOBS) -m "not alone" $(ARGS)
+	$(PYTEST) -m alone $(ARGS)
+
+test-all: test-here test-newer
 
 # What is promised, tried for long: every drill with its row; the fuzzing with its full counts.
 drills: $(VENV)/.installed
@@ -47,12 +59,12 @@ drills: $(VENV)/.installed
 soak: $(VENV)/.installed
 	$(BIN)/python -m tests.drills.soak $(ARGS)
 
-# The same tests on newer Pythons, those that are found; what takes long, or is not about Python, runs on the oldest only.
+# The same tests on newer Pythons, those that are found; what is not about Python runs on the oldest only.
 OLDEST_ONLY := $(addprefix --ignore=tests/,container drills helm systemd)
 test-newer:
 	@for version in 3.12 3.13; do \
 		if python$$version --version >/dev/null 2>&1; then \
-			$(MAKE) test PYTHON=python$$version VENV=.venv-$$version ARGS="$(OLDEST_ONLY)" || exit 1; \
+			$(MAKE) test-here PYTHON=python$$version VENV=.venv-$$version ARGS="$(OLDEST_ONLY)" || exit 1; \
 		else echo "python$$version is not here: left out"; fi; \
 	done
 

@@ -24,7 +24,10 @@ from paho.mqtt.properties import Properties
 Test = TypeVar("Test", bound=Callable[..., object])
 FENCES = "observer"
 """Where an observer publishes what it wants to hear itself."""
-PORTS = range(20_000, 32_768)
+WORKERS = 8
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+PORTS = range(20_000 + WORKER, 32_768, WORKERS)
+"""Every worker of a run has its own ports: a broker that is away for a moment finds its port free again."""
 PATIENCE_S = 10.0 * float(os.environ.get("TEST_PATIENCE", "1"))
 
 

@@ -14,10 +14,15 @@ from bridge.ops.bugs import Bugs
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
 from tests.failures import pytest_sessionfinish
+from tests.plan import pytest_collection_modifyitems
 from tests.running import FAST, STAFF, Program
 from tests.skips import pytest_terminal_summary
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]  # hooks of pytest
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]  # hooks of pytest
 
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")

@@ -10,10 +10,13 @@ from tests.brokers.matrix import Row, lines, name_of
 from tests.brokers.scene import Scene, stage
 from tests.brokers.servers import Server
 
-LINES = list(lines())
+LINES = [
+    pytest.param(line, marks=pytest.mark.xdist_group(name_of(*line)), id=name_of(*line)) for line in lines()
+]
+"""One worker tries a whole line, so that its broker starts once."""
 
 
-@pytest.fixture(scope="module", params=LINES, ids=[name_of(*line) for line in LINES])
+@pytest.fixture(scope="module", params=LINES)
 def line(request: pytest.FixtureRequest) -> tuple[Row, str]:
     """A row and a protocol."""
     chosen: tuple[Row, str] = request.param

@@ -1,5 +1,6 @@
 """Helm 3, Helm 4 and Kubernetes' schemas, from a virtual environment of their own: they are some 400 MB."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -95,7 +96,19 @@ def only(rendered: list[Object], kind: str, name: str = "") -> Object:
 
 
 def tools() -> Helm:
-    """The tools, installed if need be. Skips where they cannot be had; fails in CI unless they never can."""
+    """The tools, installed if need be. Skips where they cannot be had; fails in CI unless they never can.
+
+    Several workers may want them at once: one installs them, the others wait.
+    """
+    place = ROOT / "build" / "helm.lock"
+    place.parent.mkdir(exist_ok=True)
+    with place.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _have_tools()
+    return Helm(ENVIRONMENT)
+
+
+def _have_tools() -> None:
     stamp = ENVIRONMENT / "installed"
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != wanted:
@@ -106,7 +119,6 @@ def tools() -> Helm:
                 pytest.fail(f"Helm cannot be installed: {problem}")
             pytest.skip(f"Helm cannot be installed: {problem}")
         stamp.write_text(wanted)
-    return Helm(ENVIRONMENT)
 
 
 def _install() -> str:

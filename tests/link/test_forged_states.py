@@ -103,6 +103,7 @@ async def test_with_a_state_directory_that_is_new(
 @pytest.mark.parametrize(
     ("call_id", "started"),
     [("forged-1", "2026-11-20T12:00:00.000Z"), (f"{EPOCH}-1", "2999-01-01T00:00:00.000Z")],
+    ids=["a foreign id", "an own id"],
 )
 async def test_without_a_state_directory(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path, call_id: str, started: str
