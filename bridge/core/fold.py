@@ -1,7 +1,6 @@
 """The transitions of what we know of a PBX: state and input in, state and changes out. Pure."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
 from bridge.core import calls as legs
@@ -33,10 +32,11 @@ def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[Pbx
     for record in batch.users:
         _see_user(tx, record)
     for leg, ends_next in _with_ends(batch.legs):
-        if leg.user in tx.users and scope.follows(tx.users[leg.user].record):
+        if leg.user in tx.users and scope.monitors(tx.users[leg.user].record):
             _see_leg(tx, leg.user, leg, ends_next=ends_next)
     if batch.list_complete:
         _complete(tx)
+    _note_quiet(tx)
     return tx.finish()
 
 
@@ -54,22 +54,6 @@ def give_up(state: PbxState, guid: str, scope: Scope, now: Instant) -> tuple[Pbx
     tx = Transaction(state, scope, now)
     _lose_unconfirmed(tx, guid)
     return tx.finish()
-
-
-def gone_quiet(before: PbxState, after: PbxState, batch: Batch) -> Mapping[str, frozenset[str]]:
-    """Users who, says the PBX, have no call any more, and the ids of the calls that we have of them.
-
-    Their ends may be on the way: `reconcile` is for a moment later. Calls that go on without the user
-    (transferred, parked) are left out.
-    """
-    quiet: dict[str, frozenset[str]] = {}
-    for record in batch.users:
-        known = before.users.get(record.guid)
-        if known is not None and known.record.channels > 0 and record.channels == 0:
-            running = (call for call in after.calls.get(record.guid, ()) if call.handle is not None)
-            ids = frozenset(call.id for call in running if _needs_its_user(call))
-            quiet |= {record.guid: ids} if ids else {}
-    return quiet
 
 
 def reconcile(
@@ -124,7 +108,12 @@ def _see_user(tx: Transaction, record: UserRecord) -> None:
         tx.unsettled.add(record.guid)
     elif known.record != record:
         tx.put_user(replace(known, record=record))
-    if record.guid in tx.users and not tx.scope.follows(record):
+    if known is not None and known.record.channels > 0 and record.channels == 0:
+        tx.quiet[record.guid] = frozenset()
+    if record.guid in tx.users and tx.scope.monitors(record):
+        tx.monitor(record.guid)
+    else:
+        tx.unmonitor(record.guid)
         tx.unsettled.discard(record.guid)
         _lose_calls(tx, record.guid)
 
@@ -149,12 +138,26 @@ def _lose_unconfirmed(tx: Transaction, guid: str) -> None:
 def _complete(tx: Transaction) -> None:
     """Users missing from the list are gone, unless a record of it was unreadable: it may be theirs."""
     for guid in sorted(tx.unseen or ()):
+        tx.unmonitor(guid)
         if tx.torn:
             tx.unsettled.discard(guid)
             _lose_unconfirmed(tx, guid)
         else:
             _remove_user(tx, guid)
     tx.unseen = None
+
+
+def _note_quiet(tx: Transaction) -> None:
+    """Of the users who have no call any more, says the PBX: the calls that the bridge still has of them.
+
+    Their ends may be on the way: `reconcile` is for a moment later. Calls that go on without the user
+    (transferred, parked) are left out.
+    """
+    for guid in tuple(tx.quiet):
+        running = (call for call in tx.running.of(guid) if call.handle is not None)
+        tx.quiet[guid] = frozenset(call.id for call in running if _needs_its_user(call))
+        if not tx.quiet[guid]:
+            del tx.quiet[guid]
 
 
 def _with_ends(records: tuple[LegRecord, ...]) -> list[tuple[LegRecord, bool]]:

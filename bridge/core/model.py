@@ -191,13 +191,28 @@ class PbxState:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What one transition changed: users to publish, topic ids to clear, events to tell, in order.
+class Monitor:
+    """A user whose calls the PBX should report. `urgent`: this session has not confirmed its calls yet."""
 
-    `left_out`: how many records were beyond each limit.
+    guid: str
+    name: str
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one transition changed, and what follows from it.
+
+    `users`: guids of users to publish. `gone`: topic ids to erase. `events`: in order. `unmonitor`: guids of
+    users whose calls need not be reported; they are to be given up before those of `monitor` are asked for.
+    `quiet`: users whose count of calls went to zero, and the ids of the calls that the bridge still has of
+    them: see `fold.reconcile`. `left_out`: the number of records beyond each limit.
     """
 
     users: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    monitor: tuple[Monitor, ...] = ()
+    unmonitor: tuple[str, ...] = ()
+    quiet: Mapping[str, frozenset[str]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)

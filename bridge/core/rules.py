@@ -80,8 +80,8 @@ class Scope:
         """The user is shown on the bus."""
         return selects(self.users, record)
 
-    def follows(self, record: UserRecord) -> bool:
-        """The user's calls are shown too."""
+    def monitors(self, record: UserRecord) -> bool:
+        """The user's calls are published, too."""
         return selects(self.calls, record)
 
 

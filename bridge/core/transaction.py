@@ -16,6 +16,7 @@ from bridge.core.model import (
     Event,
     EventType,
     Instant,
+    Monitor,
     PbxState,
     RemoteParty,
     Switch,
@@ -82,6 +83,9 @@ class Transaction:
         self._touched: dict[str, None] = {}
         self._gone: dict[str, None] = {}
         self._events: list[Event] = []
+        self._monitor: dict[str, None] = {}
+        self._unmonitor: dict[str, None] = {}
+        self.quiet: dict[str, frozenset[str]] = {}
         self._left_out: Counter[str] = Counter()
 
     def put_user(self, user: User) -> None:
@@ -99,6 +103,19 @@ class Transaction:
         self._touched.pop(guid, None)
         self.unsettled.discard(guid)
         self._unclaim(user)
+
+    def monitor(self, guid: str) -> None:
+        """Have the calls of a user reported."""
+        self._monitor[guid] = None
+
+    def unmonitor(self, guid: str) -> None:
+        """Have the calls of a user not reported any more, until `monitor` says otherwise.
+
+        A user that is deleted and made again within one batch is in both: what the PBX reports of the first
+        one is given up, then the second one is asked for.
+        """
+        self._monitor.pop(guid, None)
+        self._unmonitor[guid] = None
 
     @property
     def is_full(self) -> bool:
@@ -159,7 +176,19 @@ class Transaction:
             call_count=self._call_count,
         )
         gone = tuple(topic for topic in self._gone if state.user_of(topic) is None)
-        return state, Changes(tuple(self._touched), gone, tuple(self._events), dict(self._left_out))
+        return state, Changes(
+            users=tuple(self._touched),
+            gone=gone,
+            events=tuple(self._events),
+            monitor=tuple(self._request(guid) for guid in self._monitor),
+            unmonitor=tuple(self._unmonitor),
+            quiet=self.quiet,
+            left_out=dict(self._left_out),
+        )
+
+    def _request(self, guid: str) -> Monitor:
+        in_doubt = any(call.handle is None for call in self.running.of(guid))
+        return Monitor(guid, self.users[guid].record.name, urgent=in_doubt)
 
     def _guid_at(self, topic_id: str | None) -> str | None:
         """The guid of the user who has this topic id now."""

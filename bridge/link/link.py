@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from random import random
 
-from bridge.core import fold
 from bridge.core.backend import OpenPbx, PbxSession
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal
 from bridge.core.liveness import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.message import Incoming
-from bridge.core.model import Instant
+from bridge.core.model import Changes, Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
@@ -217,10 +216,9 @@ class Link:
 
     def reported(self, batch: Batch) -> None:
         """Users or legs changed (PbxEvents)."""
-        before = self.mirror.state
         changes = self.mirror.reported(batch)
-        self._follow(batch)
-        for guid, ids in fold.gone_quiet(before, self.mirror.state, batch).items():
+        self._monitor(changes)
+        for guid, ids in changes.quiet.items():
             loop = asyncio.get_running_loop()
             loop.call_later(self._settings.settle_s, self._reconcile, guid, ids)
         self._observer.events(changes.events)
@@ -284,19 +282,15 @@ class Link:
         except Exception as bug:  # noqa: BLE001  (anybody may send a request: a bug costs the request, not the link)
             self._observer.crashed(bug)
 
-    def _follow(self, batch: Batch) -> None:
+    def _monitor(self, changes: Changes) -> None:
         """Have the calls of the right users reported, those first whose calls are in doubt."""
         session = self._pbx
         if session is None:
             return
-        for record in batch.users:
-            if record.active and record.guid in self.mirror.wanted:
-                calls = self.mirror.state.calls.get(record.guid, ())
-                in_doubt = any(call.handle is None for call in calls)
-                session.want(record.guid, record.name, urgent=in_doubt)
-            else:
-                session.unwant(record.guid)
-                self.mirror.unfollowed(record.guid)
+        for guid in changes.unmonitor:
+            session.unwant(guid)
+        for user in changes.monitor:
+            session.want(user.guid, user.name, urgent=user.urgent)
 
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
         await supervise(

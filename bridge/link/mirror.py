@@ -1,6 +1,5 @@
 """What we know of one PBX, and the messages that tell it: state in, outbox out. No I/O of its own."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -10,6 +9,7 @@ from bridge.core.commands.verbs import VERBS
 from bridge.core.journal import Journal, KeptEvent, MemoryJournal
 from bridge.core.message import Json, Message
 from bridge.core.model import Call, Changes, Event, Instant, PbxState
+from bridge.core.monitoring import Monitoring
 from bridge.core.outbox import Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Remembered, restore
@@ -17,8 +17,6 @@ from bridge.core.rules import Scope
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, ProtocolError
-
-GIVEN_UP_AFTER = 2
 
 
 class Mirror:
@@ -43,9 +41,7 @@ class Mirror:
         self.outbox = outbox
         self.state = PbxState(epoch)
         self.about = About()
-        self.wanted: set[str] = set()
-        self.monitored: set[str] = set()
-        self.refused: Counter[str] = Counter()
+        self.monitoring = Monitoring()
         self.takeovers = 0
         self._epoch = epoch
         self._clock = clock
@@ -125,7 +121,7 @@ class Mirror:
         now = self._clock()
         self.status = Status(link, reason, now.unix_ms, detail or reason)
         if not link.has_session:
-            self._forget_handles()
+            self.monitoring.forget_answers()
         self._put_state(self._state_message(), now)
         self._put_state(self._info_message(now), now)
         self._wake()
@@ -134,14 +130,12 @@ class Mirror:
         """A new PBX session: everything is to be confirmed."""
         self.about = about
         self.state = fold.begin(self.state)
-        self._forget_handles()
+        self.monitoring.forget_answers()
         self.set_status(LinkState.SYNCING, "reading the list of users")
 
     def reported(self, batch: Batch) -> Changes:
         """Fold one batch and tell what it changed."""
-        transition = fold.fold(self.state, batch, self.scope, self._clock())
-        self._note_wanted(batch, transition[0])
-        changes = self._apply(transition)
+        changes = self._apply(fold.fold(self.state, batch, self.scope, self._clock()))
         if batch.list_complete:
             self.set_status(LinkState.ONLINE, "")
         return changes
@@ -156,20 +150,12 @@ class Mirror:
 
     def followed(self, guid: str) -> None:
         """The PBX gave a handle: it reports this user's calls."""
-        if guid in self.wanted:
-            self.monitored.add(guid)
-        self.refused.pop(guid, None)
+        self.monitoring.accept(guid)
         self._tell_counts()
-
-    def unfollowed(self, guid: str) -> None:
-        """The handle of this user was given back, or is not wanted any more."""
-        self.monitored.discard(guid)
-        self.refused.pop(guid, None)
 
     def not_followed(self, guid: str) -> None:
         """The PBX gave no handle. After a second time nobody will tell how this user's old calls ended."""
-        self.refused[guid] += 1
-        if self.refused[guid] == GIVEN_UP_AFTER:
+        if self.monitoring.refuse(guid):
             self._apply(fold.give_up(self.state, guid, self.scope, self._clock()))
         self._tell_counts()
 
@@ -208,6 +194,7 @@ class Mirror:
 
     def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:
         self.state, changes = transition
+        self.monitoring.apply(changes)  # before anything is rendered: `info` counts who is monitored
         now = self._clock()
         for topic in changes.gone:
             self._erase_user(topic, now)
@@ -229,23 +216,6 @@ class Mirror:
             self._put_state(self._info_message(now), now)
             self._wake()
 
-    def _forget_handles(self) -> None:
-        self.monitored.clear()
-        self.refused.clear()
-
-    def _note_wanted(self, batch: Batch, state: PbxState) -> None:
-        for record in batch.users:
-            if record.guid in state.users and self.scope.follows(record):
-                self.wanted.add(record.guid)
-            else:
-                self.wanted.discard(record.guid)
-                self.unfollowed(record.guid)
-        if batch.list_complete:
-            listed = {record.guid for record in batch.users}
-            for guid in (self.wanted - state.users.keys()) | ((self.state.unseen or frozenset()) - listed):
-                self.wanted.discard(guid)
-                self.unfollowed(guid)
-
     @property
     def all_settled(self) -> bool:
         """The running calls of everybody are known, not only the users."""
@@ -254,8 +224,8 @@ class Mirror:
     def _counts(self) -> tuple[int, int | None, int, bool]:
         """Users, those monitored (None while more are to be asked for), calls, and whether all is known."""
         calls = sum(len(calls) for calls in self.state.calls.values())
-        asking = len(self.monitored) + len(self.refused) < len(self.wanted)
-        return len(self.state.users), None if asking else len(self.monitored), calls, self.all_settled
+        monitored = None if self.monitoring.pending else len(self.monitoring.monitored)
+        return len(self.state.users), monitored, calls, self.all_settled
 
     def tidy(self) -> None:
         """Forget which topics were cleared, once the broker has all that we told."""
@@ -312,7 +282,7 @@ class Mirror:
             "serial": self.about.serial,
             "location": self.about.location,
             "users": users,
-            "monitored": len(self.monitored),
+            "monitored": len(self.monitoring.monitored),
             "calls": calls,
             "settled": settled,
             "takeovers": self.takeovers,

@@ -318,8 +318,8 @@ class Observer:
         self._tell_unanswered()
         metrics, pbx, status = self._metrics, self._pbx, self.status(mirror, outbox)
         metrics.users.labels(pbx).set(status.users)
-        metrics.followed.labels(pbx).set(len(mirror.monitored))
-        metrics.refused_users.labels(pbx).set(len(mirror.refused))
+        metrics.followed.labels(pbx).set(len(mirror.monitoring.monitored))
+        metrics.refused_users.labels(pbx).set(len(mirror.monitoring.refused))
         metrics.calls.labels(pbx).set(status.calls)
         metrics.outbox.labels(pbx).set(status.outbox)
         for state in LinkState:

@@ -227,7 +227,7 @@ def test_nobody_is_told_of_whom_the_configuration_leaves_out(story: list[Step], 
         state = play(history, [step]).state
         assert all(scope.publishes(user.record) and user.record.active for user in state.users.values())
         assert state.topics.keys() == state.users.keys()
-        assert all(scope.follows(state.users[guid].record) for guid in state.calls)
+        assert all(scope.monitors(state.users[guid].record) for guid in state.calls)
 
 
 @many

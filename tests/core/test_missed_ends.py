@@ -22,9 +22,7 @@ def talking() -> History:
 
 def reconciled(history: History, batch: Batch) -> History:
     """A batch, and a moment later the look at calls whose end should have come."""
-    before = history.state
-    history.take(batch)
-    quiet = fold.gone_quiet(before, history.state, batch)
+    quiet = history.take(batch).changes.quiet
     for guid, ids in quiet.items():
         history.apply(fold.reconcile(history.state, guid, ids, SCOPE, history.now))
     return history
@@ -46,8 +44,7 @@ def test_a_call_of_a_session_before_is_left_to_the_settling() -> None:
 def test_an_end_that_comes_behind_the_count_is_the_end() -> None:
     """The count may come first: there is a moment between."""
     history = talking()
-    before, batch = history.state, Batch(users=(FREE,))
-    quiet = fold.gone_quiet(before, history.take(batch).state, batch)
+    quiet = history.take(Batch(users=(FREE,))).changes.quiet
     history.end(leg(state=S.DISCONNECTING, cause=16))
     for guid, ids in quiet.items():
         history.apply(fold.reconcile(history.state, guid, ids, SCOPE, history.now))
@@ -59,8 +56,7 @@ def test_an_end_that_comes_behind_the_count_is_the_end() -> None:
 def test_only_what_ran_when_the_count_went_to_zero_is_closed() -> None:
     """A call that began meanwhile is another one; users whose count did not change are left alone."""
     history = talking().take(Batch(users=(PEOPLE[1],)))
-    before, batch = history.state, Batch(users=(FREE, PEOPLE[1], PEOPLE[2]))
-    quiet = fold.gone_quiet(before, history.take(batch).state, batch)
+    quiet = history.take(Batch(users=(FREE, PEOPLE[1], PEOPLE[2]))).changes.quiet
     history.see(leg(9, remote=LATER, conference="c9"))
     history.apply(fold.reconcile(history.state, ANNA, quiet[ANNA], SCOPE, history.now))
     assert [call.remote.number for call in history.state.calls[ANNA]] == ["0999"]
@@ -70,8 +66,7 @@ def test_only_what_ran_when_the_count_went_to_zero_is_closed() -> None:
 def test_a_user_who_is_busy_again_keeps_the_call() -> None:
     """The count went to zero and back, and a user that was removed meanwhile harms nothing."""
     history = talking()
-    before, batch = history.state, Batch(users=(FREE,))
-    quiet = fold.gone_quiet(before, history.take(batch).state, batch)
+    quiet = history.take(Batch(users=(FREE,))).changes.quiet
     history.take(Batch(users=(BUSY,)))
     history.apply(fold.reconcile(history.state, ANNA, quiet[ANNA], SCOPE, history.now))
     assert "ended" not in history.types()

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from bridge.core import fold
 from bridge.core.journal import Journal, Snapshot
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
@@ -184,16 +183,12 @@ class Run:
         """One slice of a Poll's answer, and whom to follow after it."""
         if self.pbx is None or not (batch := self.pbx.resolved(part)):
             return
-        before = self.mirror.state
-        self.mirror.reported(batch)
-        quiet = fold.gone_quiet(before, self.mirror.state, batch)
-        self.doubted.extend((self.pbx.session, guid, ids) for guid, ids in quiet.items())
-        for record in batch.users:
-            if record.active and record.guid in self.mirror.wanted:
-                self.pbx.want(record.guid)
-            else:
-                self.pbx.unwant(record.guid)
-                self.mirror.unfollowed(record.guid)
+        changes = self.mirror.reported(batch)
+        self.doubted.extend((self.pbx.session, guid, ids) for guid, ids in changes.quiet.items())
+        for guid in changes.unmonitor:
+            self.pbx.unwant(guid)
+        for user in changes.monitor:
+            self.pbx.want(user.guid)
 
     def follow(self, exchange: Exchange, pick: int) -> None:
         """Ask the PBX to follow one of those who wait for it."""
