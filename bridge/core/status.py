@@ -4,6 +4,7 @@ Measures nothing and decides nothing: the link writes these values, the other ro
 """
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.errors import LinkError
@@ -53,6 +54,27 @@ class About:
     firmware: str = ""
     serial: str = ""
     location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFigures:
+    """Everything that a link counts, at one moment.
+
+    `outbox`: messages that the broker has not acknowledged. `oldest_s`: when the oldest of them was put in,
+    in monotonic seconds. `dropped`: messages dropped since the link started, by reason.
+    """
+
+    status: Status
+    about: About
+    users: int
+    monitored: int
+    refused_users: int
+    calls: int
+    takeovers: int
+    broker_connected: bool
+    outbox: int
+    oldest_s: float | None
+    dropped: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

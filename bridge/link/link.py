@@ -20,7 +20,7 @@ from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
 from bridge.core.rules import Scope
-from bridge.core.status import About, Down, LinkState
+from bridge.core.status import About, Down, LinkFigures, LinkState
 from bridge.core.topics import Topics
 from bridge.errors import Crashed
 from bridge.link.broker import BrokerSide, Dialer
@@ -188,12 +188,16 @@ class Link:
         self.mirror.tidy()
         self._journal.commit()
         self._wake()  # what a disk that hangs has held back long enough
-        self._observer.measure(self.mirror, self.outbox, self._broker.inbound_dropped)
+        self._observer.measure(self._figures)
 
     @property
     def status(self) -> LinkStatus:
         """The link as a person wants to see it."""
-        return self._observer.status(self.mirror, self.outbox)
+        return self._observer.status(self._figures)
+
+    @property
+    def _figures(self) -> LinkFigures:
+        return self.mirror.figures(self._broker.inbound_dropped)
 
     def stuck(self) -> tuple[str, ...]:
         """The parts of this link that do not move any more, though nothing they wait for is down."""

@@ -14,7 +14,7 @@ from bridge.core.outbox import Outbox
 from bridge.core.records import Batch
 from bridge.core.restore import Remembered, restore
 from bridge.core.rules import Scope
-from bridge.core.status import About, LinkState, Status
+from bridge.core.status import About, LinkFigures, LinkState, Status
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, ProtocolError
 
@@ -226,6 +226,23 @@ class Mirror:
         calls = sum(len(calls) for calls in self.state.calls.values())
         monitored = None if self.monitoring.pending else len(self.monitoring.monitored)
         return len(self.state.users), monitored, calls, self.all_settled
+
+    def figures(self, inbound_dropped: Mapping[str, int]) -> LinkFigures:
+        """The numbers for metrics and pages; messages from the broker are dropped elsewhere."""
+        users, _, calls, _ = self._counts()
+        return LinkFigures(
+            status=self.status,
+            about=self.about,
+            users=users,
+            monitored=len(self.monitoring.monitored),
+            refused_users=len(self.monitoring.refused),
+            calls=calls,
+            takeovers=self.takeovers,
+            broker_connected=self.outbox.connected,
+            outbox=len(self.outbox),
+            oldest_s=self.outbox.oldest_s,
+            dropped={**inbound_dropped, **self.outbox.dropped},
+        )
 
     def tidy(self) -> None:
         """Forget which topics were cleared, once the broker has all that we told."""

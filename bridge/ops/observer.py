@@ -11,10 +11,8 @@ from bridge.core.commands.verbs import VERBS
 from bridge.core.line import Kind
 from bridge.core.liveness import Pace
 from bridge.core.model import Event
-from bridge.core.outbox import Outbox
-from bridge.core.status import Down, LinkState
+from bridge.core.status import Down, LinkFigures, LinkState
 from bridge.errors import LinkError, Rejected, StandsBack, Unreachable
-from bridge.link.mirror import Mirror
 from bridge.ops.bugs import Bugs
 from bridge.ops.health import LinkStatus, Side
 from bridge.ops.metrics import SIDES, Metrics
@@ -311,45 +309,45 @@ class Observer:
             self.log.info("state directory up")
         self._store_problem = problem or ""
 
-    def measure(self, mirror: Mirror, outbox: Outbox, inbound_dropped: Counter[str]) -> None:
+    def measure(self, figures: LinkFigures) -> None:
         """Set the gauges; for whenever metrics are asked for."""
         for trouble in self._troubles.values():
             trouble.look()
         self._tell_unanswered()
-        metrics, pbx, status = self._metrics, self._pbx, self.status(mirror, outbox)
-        metrics.users.labels(pbx).set(status.users)
-        metrics.followed.labels(pbx).set(len(mirror.monitoring.monitored))
-        metrics.refused_users.labels(pbx).set(len(mirror.monitoring.refused))
-        metrics.calls.labels(pbx).set(status.calls)
-        metrics.outbox.labels(pbx).set(status.outbox)
+        metrics, pbx = self._metrics, self._pbx
+        metrics.users.labels(pbx).set(figures.users)
+        metrics.followed.labels(pbx).set(figures.monitored)
+        metrics.refused_users.labels(pbx).set(figures.refused_users)
+        metrics.calls.labels(pbx).set(figures.calls)
+        metrics.outbox.labels(pbx).set(figures.outbox)
         for state in LinkState:
-            metrics.link_state.labels(pbx, state).set(state is status.link)
-        for reason, count in {**inbound_dropped, "refused": self._refused, **outbox.dropped}.items():
+            metrics.link_state.labels(pbx, state).set(state is figures.status.link)
+        for reason, count in {"refused": self._refused, **figures.dropped}.items():
             metrics.dropped.labels(pbx, reason).inc(count - self._counted[reason])
             self._counted[reason] = count
-        metrics.takeovers.labels(pbx).inc(mirror.takeovers - self._takeovers)
-        self._takeovers = mirror.takeovers
-        self._measure_age(outbox)
+        metrics.takeovers.labels(pbx).inc(figures.takeovers - self._takeovers)
+        self._takeovers = figures.takeovers
+        self._measure_age(figures)
 
-    def _measure_age(self, outbox: Outbox) -> None:
+    def _measure_age(self, figures: LinkFigures) -> None:
         """Delivered is all up to the last Poll, or up to the oldest message that still waits."""
-        waits_s = outbox.oldest_s
+        waits_s = figures.oldest_s
         oldest_s = 0.0 if waits_s is None else time.time() - (time.monotonic() - waits_s)
         self._metrics.oldest.labels(self._pbx).set(oldest_s)
-        if outbox.connected:
+        if figures.broker_connected:
             self._metrics.delivered.labels(self._pbx).set(min(self._polled_s, oldest_s or self._polled_s))
 
-    def status(self, mirror: Mirror, outbox: Outbox) -> LinkStatus:
+    def status(self, figures: LinkFigures) -> LinkStatus:
         """The link as a person wants to see it."""
         return LinkStatus(
             pbx=self._pbx,
-            link=mirror.status.link,
-            box=self._sides["pbx"].because(mirror.status.detail),
+            link=figures.status.link,
+            box=self._sides["pbx"].because(figures.status.detail),
             broker=self._sides["mqtt"],
-            firmware=mirror.about.firmware,
-            users=len(mirror.state.users),
-            calls=sum(len(calls) for calls in mirror.state.calls.values()),
-            outbox=len(outbox),
+            firmware=figures.about.firmware,
+            users=figures.users,
+            calls=figures.calls,
+            outbox=figures.outbox,
             dropped=dict(+self._counted),
             stuck=self._stuck,
             store_problem=self._store_problem,

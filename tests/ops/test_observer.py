@@ -6,17 +6,26 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge.core.model import Instant
-from bridge.core.outbox import Limits, Outbox
-from bridge.core.rules import Scope
-from bridge.core.topics import Topics
-from bridge.link.mirror import Mirror
+from bridge.core.status import About, LinkFigures, LinkState, Status
 from bridge.ops import observer
 from bridge.ops.bugs import Bugs
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import NAMED_AT_MOST, Observer
 
 MORE = 10
+NOTHING = LinkFigures(
+    status=Status(LinkState.CONNECTING, "", 0, ""),
+    about=About(),
+    users=0,
+    monitored=0,
+    refused_users=0,
+    calls=0,
+    takeovers=0,
+    broker_connected=False,
+    outbox=0,
+    oldest_s=None,
+    dropped={},
+)
 
 
 @pytest.fixture
@@ -50,23 +59,14 @@ def test_a_flood_of_refusals_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     """It says how many since the last one; the metric has them all."""
     registry = CollectorRegistry()
     observed = Observer("hq", Metrics(registry), Bugs(lambda _: None))
-    outbox = Outbox(Limits())
-    mirror = Mirror(
-        Topics("innovaphone", "hq"),
-        Scope(),
-        outbox,
-        epoch="e",
-        clock=lambda: Instant(0, 0.0),
-        wake=lambda: None,
-    )
 
     def flood() -> None:
         for _ in range(MORE):
             observed.unanswered()
-        observed.measure(mirror, outbox, Counter())
+        observed.measure(NOTHING)
 
     with structlog.testing.capture_logs() as log:
-        observed.measure(mirror, outbox, Counter())
+        observed.measure(NOTHING)
         monkeypatch.setattr(observer, "REMIND_S", 1000.0)
         for _ in range(3):
             flood()
