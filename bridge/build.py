@@ -67,8 +67,8 @@ class Builder:
             self._open_pbx(pbx, observer.asked),
             Dialer(self.broker(pbx)),
             observer=observer,
-            epoch=clock.new_epoch(secrets.randbits(32)),
             clock=clock.now,
+            later=clock.later,
             journal=journal,
         )
 
@@ -141,6 +141,7 @@ class Builder:
     def _link_settings(self, pbx: Pbx) -> LinkSettings:
         commands, events = self._config.commands, self._config.events
         return LinkSettings(
+            epoch=clock.new_epoch(secrets.randbits(32)),
             topics=Topics(self._config.mqtt.base_topic, pbx.name),
             scope=Scope(
                 users=tuple(rule.to_rule() for rule in pbx.users),
@@ -157,7 +158,7 @@ class Builder:
                 clear_cause=commands.clear_cause,
                 response_topics=commands.response_topics,
             ),
-            settle_s=pbx.settle_s,
+            end_grace_s=pbx.settle_s,
             pace=Pace(
                 poll_s=3 * pbx.poll_timeout_s + 15,
                 mqtt_s=max(

@@ -1,6 +1,8 @@
-"""The two clocks of the process, read in one place. Everything else gets them as an argument."""
+"""The clocks and the timer of the links, in one place. They are arguments of a link: tests use their own."""
 
+import asyncio
 import time
+from collections.abc import Callable
 
 from bridge.core.model import Instant
 
@@ -8,6 +10,11 @@ from bridge.core.model import Instant
 def now() -> Instant:
     """This moment."""
     return Instant(time.time_ns() // 1_000_000, time.monotonic())
+
+
+def later(seconds: float, callback: Callable[[], None]) -> None:
+    """Run a callback after some seconds, in the context of the caller."""
+    asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def new_epoch(random_bits: int) -> str:

@@ -1,6 +1,6 @@
-"""One PBX with all that belongs to it: its PBX session, its MQTT session, the state between them.
+"""One PBX on the bus: joins the PBX side, the broker side, the commander and the state between them.
 
-Shares nothing with another link. Knows neither SOAP nor paho: sessions are opened by what it is given.
+Shares nothing with another link. Speaks no protocol itself: sessions are opened by what it is given.
 """
 
 import asyncio
@@ -10,42 +10,45 @@ from dataclasses import dataclass
 from functools import partial
 from random import random
 
-from bridge.core.backend import OpenPbx, PbxSession
+from bridge.core.backend import OpenPbx
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal
 from bridge.core.liveness import MQTT, OUTBOX, POLL, Pace, Progress
 from bridge.core.message import Incoming
-from bridge.core.model import Changes, Instant
+from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
-from bridge.core.records import Batch
 from bridge.core.restore import Memory, remembered
 from bridge.core.rules import Scope
-from bridge.core.status import About, Down, LinkFigures, LinkState
+from bridge.core.status import Down, LinkFigures, LinkState
 from bridge.core.topics import Topics
 from bridge.errors import Crashed
 from bridge.link.broker import BrokerSide, Dialer
 from bridge.link.commander import Commander, CommandSettings
 from bridge.link.mirror import Mirror
-from bridge.link.recall import list_users
+from bridge.link.pbx import Later, PbxSide
 from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
 from bridge.ops.bugs import REASON
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
 
 FLUSH_S = 1.0
-KEPT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """What a link needs of the configuration. `settle_s`: how long an end may come after its count."""
+    """What one run of a link is made with.
 
+    `epoch`: the name of this run. `end_grace_s`: how long the end of a call may come after the user's count
+    of calls has gone to zero.
+    """
+
+    epoch: str
     topics: Topics
     scope: Scope
     outbox: Limits
     commands: CommandSettings
     pace: Pace
-    settle_s: float
+    end_grace_s: float
 
 
 class Link:
@@ -58,39 +61,48 @@ class Link:
         dialer: Dialer,
         *,
         observer: Observer,
-        epoch: str,
         clock: Callable[[], Instant],
+        later: Later,
         journal: Journal,
     ) -> None:
         self._settings = settings
-        self._open_pbx = open_pbx
         self._observer = observer
         self._clock = clock
-        self._pbx: PbxSession | None = None
-        self._up: Up = lambda: None
         self._journal = journal
         self._stop = asyncio.Event()
-        self._clear = self._crashed = self._over = False
+        self._clear = self._crashed = False
         self._progress = Progress(settings.pace, clock().monotonic_s)
         self.outbox = Outbox(settings.outbox, journal.event_done, held=lambda: journal.behind)
         self.mirror = Mirror(
             settings.topics,
             settings.scope,
             self.outbox,
-            epoch=epoch,
+            epoch=settings.epoch,
             clock=clock,
             wake=self._wake,
             journal=journal,
         )
+        self._pbx = self._new_pbx_side(open_pbx, later)
         self._commander = self._new_commander(settings.commands)
         self._broker = self._new_broker_side(dialer)
         journal.on_kept(self._wake)
+
+    def _new_pbx_side(self, open_pbx: OpenPbx, later: Later) -> PbxSide:
+        return PbxSide(
+            open_pbx,
+            self.mirror,
+            self._journal,
+            observer=self._observer,
+            alive=lambda: self._progress.alive(POLL, self._clock().monotonic_s),
+            later=later,
+            end_grace_s=self._settings.end_grace_s,
+        )
 
     def _new_commander(self, settings: CommandSettings) -> Commander:
         return Commander(
             self.mirror,
             settings,
-            session=lambda: self._pbx,
+            session=lambda: self._pbx.session,
             clock=self._clock,
             told=self._observer.replied,
             crashed=self._observer.crashed,
@@ -143,7 +155,7 @@ class Link:
                 with contextlib.suppress(Exception):  # the bug may be in what says so: then the will does
                     await self._leave(parts[0], parts[2], LinkState.REJECTED, REASON)
         finally:
-            self._over = True
+            self._pbx.close()
             for task in (*parts, stopping):
                 task.cancel()
             await asyncio.gather(*parts, stopping, return_exceptions=True)
@@ -160,8 +172,8 @@ class Link:
         commands.cancel()
         self.mirror.set_status(link, reason)
         said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
-        if self._pbx is not None and link is LinkState.STOPPED:
-            await self._pbx.rest()
+        if self._pbx.session is not None and link is LinkState.STOPPED:
+            await self._pbx.session.rest()
         pbx.cancel()
         await asyncio.gather(pbx, said, return_exceptions=True)
         if self._clear:
@@ -212,58 +224,6 @@ class Link:
         self._observer.stuck(stuck)
         return stuck
 
-    def began(self, about: About) -> None:
-        """The PBX session is open (PbxEvents)."""
-        self._progress.alive(POLL, self._clock().monotonic_s)
-        self._observer.polling()
-        self.mirror.began(about)
-
-    def reported(self, batch: Batch) -> None:
-        """Users or legs changed (PbxEvents)."""
-        changes = self.mirror.reported(batch)
-        self._monitor(changes)
-        for guid, ids in changes.quiet.items():
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._settings.settle_s, self._reconcile, guid, ids)
-        self._observer.events(changes.events)
-        self._observer.left_out(changes.left_out)
-        if batch.unreadable:
-            self._observer.unreadable(batch.unreadable)
-        if batch.list_complete:
-            self._up()
-            about = self.mirror.about
-            self._observer.up("pbx", firmware=about.firmware, users=len(self.mirror.state.users))
-
-    def _reconcile(self, guid: str, ids: frozenset[str]) -> None:
-        """A timer of a link that has ended may not write: the next link has the journal."""
-        if not self._over:
-            self.mirror.reconcile(guid, ids)
-
-    def settled(self, guid: str) -> None:
-        """The running calls of this user have been reported (PbxEvents)."""
-        self.mirror.settled(guid)
-
-    def followed(self, guid: str) -> None:
-        """The PBX reports the calls of this user (PbxEvents)."""
-        self.mirror.followed(guid)
-        self._observer.followed(guid)
-
-    def not_followed(self, guid: str, name: str, reason: str) -> None:
-        """The PBX does not report the calls of this user (PbxEvents)."""
-        self.mirror.not_followed(guid)
-        self._observer.not_followed(guid, name, reason)
-
-    async def kept(self) -> None:
-        """The PBX may forget what it reported (PbxEvents); a disk that hangs does not stop its events."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KEPT_S):
-                await self._journal.kept_now()
-
-    def polled(self, seconds: float, *, events: bool) -> None:
-        """A poll came back (PbxEvents)."""
-        self._progress.alive(POLL, self._clock().monotonic_s)
-        self._observer.polled(seconds, events=events)
-
     def _restore(self) -> Memory:
         """Take over what an earlier run kept; its user states wait for those of the broker.
 
@@ -286,16 +246,6 @@ class Link:
         except Exception as bug:  # noqa: BLE001  (anybody may send a request: a bug costs the request, not the link)
             self._observer.crashed(bug)
 
-    def _monitor(self, changes: Changes) -> None:
-        """Have the calls of the right users reported, those first whose calls are in doubt."""
-        session = self._pbx
-        if session is None:
-            return
-        for guid in changes.unmonitor:
-            session.unwant(guid)
-        for user in changes.monitor:
-            session.want(user.guid, user.name, urgent=user.urgent)
-
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
         await supervise(
             session,
@@ -307,17 +257,9 @@ class Link:
     async def _pbx_session(self, attempt: int, up: Up) -> None:
         await self._broker.has_read.wait()
         if not self._broker.remembers.is_set():
-            async with self._open_pbx(attempt) as session:
-                users = await list_users(session, self._settings.scope.most.users)
+            users = await self._pbx.users(attempt, self._settings.scope.most.users)
             await self._broker.recall(users)
-        self._up = up
-        try:
-            async with self._open_pbx(attempt) as session:
-                self._pbx = session
-                await session.serve(self)
-        finally:
-            self._pbx = None
-            self._observer.left("pbx")
+        await self._pbx.serve(attempt, up)
 
     def _report(self, side: str, down: Down) -> None:
         self._observer.down(side, down)

@@ -1,0 +1,138 @@
+"""The PBX half of a link: serves PBX sessions, passes what they report to the mirror, has calls monitored.
+
+Retries nothing (supervise.py does), and must not know what protocol a session speaks.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from bridge.core.backend import OpenPbx, PbxSession
+from bridge.core.journal import Journal
+from bridge.core.model import Changes
+from bridge.core.records import Batch, UserRecord
+from bridge.core.status import About
+from bridge.link.mirror import Mirror
+from bridge.link.recall import list_users
+from bridge.link.supervise import Up
+from bridge.ops.observer import Observer
+
+KEPT_S = 1.0
+Later = Callable[[float, Callable[[], None]], object]
+"""Runs a callback after some seconds."""
+
+
+class PbxSide:
+    """Hears one PBX session after another (PbxEvents).
+
+    `alive` notes a sign of life of the Poll. `end_grace_s`: how long the end of a call may come after the
+    user's count of calls has gone to zero.
+    """
+
+    def __init__(
+        self,
+        open_pbx: OpenPbx,
+        mirror: Mirror,
+        journal: Journal,
+        *,
+        observer: Observer,
+        alive: Callable[[], None],
+        later: Later,
+        end_grace_s: float,
+    ) -> None:
+        self._open_pbx = open_pbx
+        self._mirror = mirror
+        self._journal = journal
+        self._observer = observer
+        self._alive = alive
+        self._later = later
+        self._end_grace_s = end_grace_s
+        self._session: PbxSession | None = None
+        self._up: Up = lambda: None
+        self._closed = False
+
+    @property
+    def session(self) -> PbxSession | None:
+        """The open session, if any."""
+        return self._session
+
+    def close(self) -> None:
+        """Let timers that are still running do nothing: the next link has the journal now."""
+        self._closed = True
+
+    async def users(self, attempt: int, most: int) -> Sequence[UserRecord]:
+        """Read the list of users in a session of its own, up to `most`. Raises a LinkError."""
+        async with self._open_pbx(attempt) as session:
+            return await list_users(session, most)
+
+    async def serve(self, attempt: int, up: Up) -> None:
+        """Serve one session until it breaks; calls `up` when the list of users is complete."""
+        self._up = up
+        try:
+            async with self._open_pbx(attempt) as session:
+                self._session = session
+                await session.serve(self)
+        finally:
+            self._session = None
+            self._observer.left("pbx")
+
+    def began(self, about: About) -> None:
+        """The PBX session is open (PbxEvents)."""
+        self._alive()
+        self._observer.polling()
+        self._mirror.began(about)
+
+    def reported(self, batch: Batch) -> None:
+        """Users or legs changed (PbxEvents)."""
+        changes = self._mirror.reported(batch)
+        self._monitor(changes)
+        for guid, ids in changes.quiet.items():
+            self._later(self._end_grace_s, partial(self._reconcile, guid, ids))
+        self._observer.events(changes.events)
+        self._observer.left_out(changes.left_out)
+        if batch.unreadable:
+            self._observer.unreadable(batch.unreadable)
+        if batch.list_complete:
+            self._up()
+            about = self._mirror.about
+            self._observer.up("pbx", firmware=about.firmware, users=len(self._mirror.state.users))
+
+    def settled(self, guid: str) -> None:
+        """The running calls of this user have been reported (PbxEvents)."""
+        self._mirror.settled(guid)
+
+    def followed(self, guid: str) -> None:
+        """The PBX reports the calls of this user (PbxEvents)."""
+        self._mirror.followed(guid)
+        self._observer.followed(guid)
+
+    def not_followed(self, guid: str, name: str, reason: str) -> None:
+        """The PBX does not report the calls of this user (PbxEvents)."""
+        self._mirror.not_followed(guid)
+        self._observer.not_followed(guid, name, reason)
+
+    async def kept(self) -> None:
+        """Wait until the journal is on disk (PbxEvents), but a disk that hangs must not stop the Polls."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEPT_S):
+                await self._journal.kept_now()
+
+    def polled(self, seconds: float, *, events: bool) -> None:
+        """A poll came back (PbxEvents)."""
+        self._alive()
+        self._observer.polled(seconds, events=events)
+
+    def _reconcile(self, guid: str, ids: frozenset[str]) -> None:
+        if not self._closed:
+            self._mirror.reconcile(guid, ids)
+
+    def _monitor(self, changes: Changes) -> None:
+        """Have the calls of the right users reported, those first whose calls are in doubt."""
+        session = self._session
+        if session is None:
+            return
+        for guid in changes.unmonitor:
+            session.unwant(guid)
+        for user in changes.monitor:
+            session.want(user.guid, user.name, urgent=user.urgent)
