@@ -33,7 +33,7 @@ def opened(call_id: str, user: str, user_type: str, record: LegRecord, now: Inst
     return Call(
         id=call_id,
         user=user,
-        handle=record.leg,
+        leg_handle=record.leg_handle,
         direction=direction(user_type, record),
         state=CallState.SETUP,
         started_ms=now.unix_ms,
@@ -77,7 +77,7 @@ def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, no
     answered = call.answered_ms is None and connected
     after = replace(
         _with_parties(call, record, parties, state),
-        handle=record.leg,
+        leg_handle=record.leg_handle,
         state=state,
         conference=record.conference or call.conference,
         held=record.held,
@@ -90,12 +90,12 @@ def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, no
         uui=record.uui if record.uui is not None else call.uui,
         released_by=call.released_by or record.released_by,
     )
-    return timed(after, now) if after != replace(call, handle=record.leg) else after
+    return timed(after, now) if after != replace(call, leg_handle=record.leg_handle) else after
 
 
 def ended(call: Call, now: Instant) -> Call:
     """The call when it is over, whatever it was."""
-    return timed(replace(call, state=CallState.ENDED, ended_ms=now.unix_ms, handle=None), now)
+    return timed(replace(call, state=CallState.ENDED, ended_ms=now.unix_ms, leg_handle=None), now)
 
 
 def timed(call: Call, now: Instant) -> Call:
@@ -116,7 +116,7 @@ def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[E
     """
     if before is None:
         return _beginning(after, resync=resync)
-    if replace(before, handle=None) == replace(after, handle=None):
+    if replace(before, leg_handle=None) == replace(after, leg_handle=None):
         return ()
     return _steps(before, after) or (EventType.UPDATED,)
 
@@ -136,7 +136,7 @@ def only_lets_go(before: Call, after: Call) -> bool:
         state=CallState.DISCONNECTING,
         cause=after.cause,
         released_by=after.released_by,
-        handle=after.handle,
+        leg_handle=after.leg_handle,
         ring_s=after.ring_s,
         talk_s=after.talk_s,
     )

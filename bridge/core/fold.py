@@ -19,7 +19,7 @@ _SWITCH = re.compile(r"[01]{2}")
 def begin(state: PbxState) -> PbxState:
     """A new PBX session: all handles are void, nothing is confirmed yet, what we told still stands."""
     unconfirmed = {
-        guid: tuple(replace(call, handle=None) for call in calls) for guid, calls in state.calls.items()
+        guid: tuple(replace(call, leg_handle=None) for call in calls) for guid, calls in state.calls.items()
     }
     known = frozenset(state.users)
     return replace(state, calls=unconfirmed, placed={}, unseen=known, torn=False, unsettled=known)
@@ -69,17 +69,17 @@ def reconcile(
 
 
 def place(
-    state: PbxState, guid: str, handle: int, command_id: str | None, scope: Scope, now: Instant
+    state: PbxState, guid: str, leg_handle: int, command_id: str | None, scope: Scope, now: Instant
 ) -> tuple[PbxState, Changes, str]:
     """A command of ours started a leg: name it before, or after, the PBX first reports it."""
     tx = Transaction(state, scope, now)
-    known = tx.running.by_handle(guid, handle)
+    known = tx.running.by_leg_handle(guid, leg_handle)
     if known is not None:
         tx.running.put(replace(known, command_id=command_id))
         tx.put_user(tx.users[guid])
         return *tx.finish(), known.id
     call_id = tx.new_call_id()
-    tx.placed[guid, handle] = call_id, command_id
+    tx.placed[guid, leg_handle] = call_id, command_id
     for key in list(tx.placed)[:-PLACED_KEPT]:
         del tx.placed[key]
     return *tx.finish(), call_id
@@ -131,7 +131,7 @@ def _lose_calls(tx: Transaction, guid: str) -> None:
 
 def _lose_unconfirmed(tx: Transaction, guid: str) -> None:
     for call in tx.running.of(guid):
-        if call.handle is None:
+        if call.leg_handle is None:
             _close(tx, call, Outcome.LOST)
 
 
@@ -154,7 +154,7 @@ def _note_quiet(tx: Transaction) -> None:
     (transferred, parked) are left out.
     """
     for guid in tuple(tx.quiet):
-        running = (call for call in tx.running.of(guid) if call.handle is not None)
+        running = (call for call in tx.running.of(guid) if call.leg_handle is not None)
         tx.quiet[guid] = frozenset(call.id for call in running if _needs_its_user(call))
         if not tx.quiet[guid]:
             del tx.quiet[guid]
@@ -165,7 +165,7 @@ def _with_ends(records: tuple[LegRecord, ...]) -> list[tuple[LegRecord, bool]]:
     ends: dict[tuple[str, int], bool] = {}
     backwards = []
     for record in reversed(records):
-        key = record.user, record.leg
+        key = record.user, record.leg_handle
         backwards.append((record, ends.get(key, False)))
         ends[key] = record.ended
     return backwards[::-1]
@@ -188,7 +188,7 @@ def _see_leg(tx: Transaction, guid: str, record: LegRecord, *, ends_next: bool) 
 def _open(tx: Transaction, guid: str, record: LegRecord) -> None:
     if not _has_room(tx, guid):
         return
-    placed = tx.placed.pop((guid, record.leg), None)
+    placed = tx.placed.pop((guid, record.leg_handle), None)
     call_id, command_id = placed or (tx.new_call_id(), None)
     kind_of_user = tx.users[guid].record.type
     fresh = legs.opened(call_id, guid, kind_of_user, record, tx.now)
@@ -229,7 +229,7 @@ def _advance(tx: Transaction, known: Call, record: LegRecord, *, ends_next: bool
     if ends_next and legs.only_lets_go(known, call):
         tx.running.put(call)
         return
-    if kinds or call.handle != known.handle:
+    if kinds or call.leg_handle != known.leg_handle:
         tx.running.put(call)
     for kind in kinds:
         tx.tell(kind, call.user, call)
@@ -252,7 +252,7 @@ def _close(tx: Transaction, call: Call, outcome: Outcome | None) -> None:
 
 def _known_call(tx: Transaction, guid: str, record: LegRecord) -> Call | None:
     """By its handle; else, after a reconnect, the unconfirmed call that looks most like it."""
-    return tx.running.by_handle(guid, record.leg) or tx.running.like(guid, record)
+    return tx.running.by_leg_handle(guid, record.leg_handle) or tx.running.like(guid, record)
 
 
 def _needs_its_user(call: Call) -> bool:

@@ -73,14 +73,14 @@ class RemoteParty:
 class Call:
     """One leg of one user, from its first report to its end.
 
-    `handle` is the PBX's name for the leg in the present session, None while a new session has not
+    `leg_handle` is the PBX's name for the leg in the present session, None while a new session has not
     confirmed it. `hung_up`: a command of the bridge ended it. `started_s` and `answered_s` are monotonic
     seconds, `ring_s` and `talk_s` durations, the `*_ms` Unix milliseconds.
     """
 
     id: str
     user: str
-    handle: int | None
+    leg_handle: int | None
     direction: Direction
     state: CallState
     started_ms: int

@@ -80,12 +80,12 @@ class UserRecord:
 class LegRecord:
     """One leg of one monitored user as the PBX reports it now.
 
-    `user` is the user's guid. `leg` is a handle, valid in one PBX session only. `to_user` is the PBX's
+    `user` is the user's guid. `leg_handle` is valid in one PBX session only. `to_user` is the PBX's
     view: the leg goes from the PBX to the user. `ended` comes once and is the last of the leg.
     """
 
     user: str
-    leg: int
+    leg_handle: int
     state: CallState = CallState.SETUP
     ended: bool = False
     to_user: bool = False

@@ -138,7 +138,7 @@ def _call(fields: "_Fields", guid: str, now: Instant) -> Call | None:
     began = Call(
         id=call_id,
         user=guid,
-        handle=None,
+        leg_handle=None,
         direction=direction,
         state=state,
         started_ms=started,

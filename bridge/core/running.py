@@ -55,8 +55,8 @@ class _Legs:
         self._ranks.setdefault(call.id, len(self._ranks))
         self.calls[call.id] = call
         self._conferences.add((call.conference, call.direction), call.id)
-        if call.handle is not None:
-            self._handles[call.handle] = call.id
+        if call.leg_handle is not None:
+            self._handles[call.leg_handle] = call.id
             return
         for key in _keys(call.conference, call.remote.number):
             self._unconfirmed.add(key, call.id)
@@ -66,8 +66,8 @@ class _Legs:
 
     def _forget(self, call: Call) -> None:
         self._conferences.discard((call.conference, call.direction), call.id)
-        if call.handle is not None:
-            self._handles.pop(call.handle, None)
+        if call.leg_handle is not None:
+            self._handles.pop(call.leg_handle, None)
             return
         for key in _keys(call.conference, call.remote.number):
             self._unconfirmed.discard(key, call.id)
@@ -76,8 +76,8 @@ class _Legs:
     def handles(self) -> Mapping[int, str]:
         return self._handles
 
-    def by_handle(self, handle: int) -> Call | None:
-        return self.calls.get(self._handles.get(handle, ""))
+    def by_leg_handle(self, leg_handle: int) -> Call | None:
+        return self.calls.get(self._handles.get(leg_handle, ""))
 
     def meets(self, leg: Call) -> bool:
         others = (direction for direction in Direction if direction is not leg.direction)
@@ -146,7 +146,7 @@ class Running:
     def count(self) -> int:
         """How many calls this session has named."""
         if self._count is None:
-            self._count = sum(call.handle is not None for call in self._all())
+            self._count = sum(call.leg_handle is not None for call in self._all())
         return self._count
 
     def of(self, guid: str) -> tuple[Call, ...]:
@@ -163,9 +163,9 @@ class Running:
         legs = self._legs(guid)
         return next((legs.calls[call_id] for call_id in legs.handles.values()), None)
 
-    def by_handle(self, guid: str, handle: int) -> Call | None:
+    def by_leg_handle(self, guid: str, leg_handle: int) -> Call | None:
         """The call of a user that the PBX calls so in this session."""
-        return self._legs(guid).by_handle(handle)
+        return self._legs(guid).by_leg_handle(leg_handle)
 
     def like(self, guid: str, record: LegRecord) -> Call | None:
         """The call of a user, not named yet in this session, that looks most like a record."""

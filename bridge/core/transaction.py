@@ -187,7 +187,7 @@ class Transaction:
         )
 
     def _request(self, guid: str) -> Monitor:
-        in_doubt = any(call.handle is None for call in self.running.of(guid))
+        in_doubt = any(call.leg_handle is None for call in self.running.of(guid))
         return Monitor(guid, self.users[guid].record.name, urgent=in_doubt)
 
     def _guid_at(self, topic_id: str | None) -> str | None:

@@ -373,6 +373,6 @@ def _require_handle(action: Action) -> int:
     """The handle of the leg to clear; 0 for another action."""
     if not isinstance(action, HangUp):
         return 0
-    if action.call.handle is None:
+    if action.call.leg_handle is None:
         raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)
-    return action.call.handle
+    return action.call.leg_handle

@@ -78,7 +78,7 @@ def heard_leg(element: etree._Element) -> HeardLeg:
     cause, uui = info.get("cause"), info.get("uui")
     record = LegRecord(
         user="",
-        leg=_number(fields, "call"),
+        leg_handle=_number(fields, "call"),
         state=_STATES.get(bits & _STATE_MASK, CallState.SETUP),
         ended=_word(fields, "active") in {"false", "0"},
         to_user=bool(bits & _TO_USER),

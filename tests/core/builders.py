@@ -86,9 +86,9 @@ class History:
         self.apply(fold.settle(self.state, tuple(self.state.users), self.scope, self.now))
         return self
 
-    def place(self, guid: str, handle: int, command_id: str | None) -> str:
+    def place(self, guid: str, leg_handle: int, command_id: str | None) -> str:
         """A command placed a call."""
-        state, changes, call_id = fold.place(self.state, guid, handle, command_id, self.scope, self.now)
+        state, changes, call_id = fold.place(self.state, guid, leg_handle, command_id, self.scope, self.now)
         self.apply((state, changes))
         return call_id
 

@@ -95,7 +95,7 @@ def test_hold_and_retrieve_by_both_sides() -> None:
 def test_a_consultation_transfer() -> None:
     """Who transferred ends with `transferred`, who stays gets `transferred`."""
     anna = replace(CONNECTED, remote=PARTY_BERT)
-    bert = replace(CONNECTED, user=BERT, leg=8, remote=PARTY_ANNA)
+    bert = replace(CONNECTED, user=BERT, leg_handle=8, remote=PARTY_ANNA)
     joined = replace(bert, remote=OUTSIDE, transferred_by=PARTY_ANNA)
     history = History().start().see(anna, bert, joined, over(anna))
 
@@ -236,7 +236,7 @@ GONE = replace(CONNECTED, state=S.DISCONNECTING, cause=16, released_by=ReleasedB
         ((replace(GONE, transferred_to=PARTY_BERT), replace(GONE, ended=True)), "transferred ended"),
         ((replace(CONNECTED, remote=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
         ((GONE,), "updated"),
-        ((GONE, replace(GONE, leg=8, ended=True)), "updated"),
+        ((GONE, replace(GONE, leg_handle=8, ended=True)), "updated"),
     ],
 )
 def test_disconnecting_is_not_told_where_the_end_comes_with_it(
@@ -263,7 +263,7 @@ def test_a_call_that_outlives_the_session_keeps_its_id(conference: str) -> None:
     history = History().start().see(replace(CONNECTED, conference=conference))
     before = history.state.calls[ANNA][0].id
     history.begin().take(Batch(users=PEOPLE, list_complete=True))
-    history.see(replace(CONNECTED, leg=99, conference=conference)).settle()
+    history.see(replace(CONNECTED, leg_handle=99, conference=conference)).settle()
 
     assert [call.id for call in history.state.calls[ANNA]] == [before]
     assert history.types() == ["incoming", "answered"]
@@ -392,7 +392,7 @@ def test_calls_of_a_user_whom_the_pbx_does_not_follow_any_more() -> None:
     history.begin().take(Batch(users=PEOPLE, list_complete=True))
     history.apply(fold.give_up(history.state, ANNA, history.scope, history.now))
     assert (history.types()[-1], history.outcome()) == ("ended", "lost")
-    history.see(replace(CONNECTED, leg=99)).settle()
+    history.see(replace(CONNECTED, leg_handle=99)).settle()
 
     assert (history.types()[-1], history.events[-1].resync) == ("updated", True)
     assert len(history.state.calls[ANNA]) == 1

@@ -53,7 +53,7 @@ batches = st.builds(
 calm = st.builds(
     Batch,
     st.lists(users, max_size=3, unique_by=lambda record: record.guid).map(tuple),
-    st.lists(legs, max_size=3, unique_by=lambda record: (record.user, record.leg)).map(
+    st.lists(legs, max_size=3, unique_by=lambda record: (record.user, record.leg_handle)).map(
         lambda records: tuple(replace(record, ended=False) for record in records)
     ),
 )

@@ -60,7 +60,7 @@ def test_calls_beyond_a_limit_are_left_out(most: Most, limit: str, kept: tuple[i
     history.take(Batch(legs=(replace(late, ended=True),)))
     assert history.types().count("ended") == 0
     history.end(legs(1)[0]).see(late)
-    assert history.state.calls[ANNA][-1].handle == late.leg
+    assert history.state.calls[ANNA][-1].leg_handle == late.leg_handle
     assert history.types()[-3:] == ["ended", "incoming", "answered"]
 
 
@@ -71,7 +71,7 @@ def test_where_ends_were_lost_the_oldest_makes_room() -> None:
     later = Instant(now.unix_ms, now.monotonic_s + OVERDUE_S + 10)
     history.apply(fold.fold(history.state, Batch(legs=legs(5, first=500)), history.scope, later))
 
-    assert [call.handle for call in history.state.calls[ANNA]] == [500, 501, 502]
+    assert [call.leg_handle for call in history.state.calls[ANNA]] == [500, 501, 502]
     assert history.types().count("ended") == 3
     assert history.outcome() == "lost"
     assert history.changes.left_out == {"calls_per_user": 2}
@@ -80,10 +80,10 @@ def test_where_ends_were_lost_the_oldest_makes_room() -> None:
 def test_calls_of_an_earlier_session_take_no_place() -> None:
     """Until they settle: the calls that run now are all seen."""
     history = History(Scope(most=Most(calls=4, calls_per_user=4))).start().take(Batch(legs=legs(4)))
-    others = tuple(replace(each, conference=f"n{each.leg}") for each in legs(4, first=900))
+    others = tuple(replace(each, conference=f"n{each.leg_handle}") for each in legs(4, first=900))
     history.begin().take(Batch(users=PEOPLE, list_complete=True)).take(Batch(legs=others)).settle()
 
-    assert [call.handle for call in history.state.calls[ANNA]] == [each.leg for each in others]
+    assert [call.leg_handle for call in history.state.calls[ANNA]] == [each.leg_handle for each in others]
     assert history.types().count("ended") == 4
 
 
@@ -93,12 +93,12 @@ def test_an_unconfirmed_call_is_found_by_what_it_looks_like() -> None:
     history = History().start()
     for number, conference, far in ((1, "c", one), (2, "c", two), (3, "", one), (4, "", one), (5, "d", two)):
         history.see(leg(number, TALKING, conference=conference, remote=far))
-    ids = {call.handle: call.id for call in history.state.calls[ANNA]}
+    ids = {call.leg_handle: call.id for call in history.state.calls[ANNA]}
     history.begin().take(Batch(users=PEOPLE, list_complete=True))
     again = ((11, "c", two), (12, "", one), (13, "c", Party(number="9")), (14, "x", one), (15, "", two))
     for number, conference, far in again:
         history.see(leg(number, TALKING, conference=conference, remote=far))
-    found = {call.handle: call.id for call in history.state.calls[ANNA]}
+    found = {call.leg_handle: call.id for call in history.state.calls[ANNA]}
 
     assert found == {12: ids[1], 11: ids[2], 14: ids[3], 15: ids[5], 13: found[13], None: ids[4]}
     assert found[13] not in ids.values()
@@ -112,7 +112,7 @@ def flood_of_legs(count: int) -> Sequence[Batch]:
 
 def flood_of_other_legs(count: int) -> Sequence[Batch]:
     """None of them is like a call that waits to be confirmed."""
-    records = tuple(replace(each, conference=f"other {each.leg}") for each in legs(count, first=10**6))
+    records = tuple(replace(each, conference=f"other {each.leg_handle}") for each in legs(count, first=10**6))
     return [Batch(legs=records[start : start + 256]) for start in range(0, count, 256)]
 
 

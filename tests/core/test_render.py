@@ -143,7 +143,7 @@ def test_a_restart_gives_back_what_was_told() -> None:
     assert strange == ()
     for guid in state.users:
         assert render.user_state(again, "hq", guid) == render.user_state(state, "hq", guid)
-    assert again.calls[ANNA][0].handle is None
+    assert again.calls[ANNA][0].leg_handle is None
 
 
 def test_a_switch_is_shown_and_restored() -> None:

@@ -59,7 +59,7 @@ def test_a_call_that_still_runs_goes_on_under_its_id() -> None:
     after = new.state.calls[ANNA][0]
 
     assert new.types() == []
-    assert (after.id, after.handle, after.started_ms) == (before.id, 99, before.started_ms)
+    assert (after.id, after.leg_handle, after.started_ms) == (before.id, 99, before.started_ms)
     new.end(leg(99, CallState.CONNECTED))
     assert new.types() == ["ended"]
     assert new.outcome() == "answered"
@@ -300,5 +300,5 @@ def test_the_far_end_is_found_again_by_its_number() -> None:
     new.see(leg(8, conference="", remote=two), leg(9, conference="", remote=one)).settle()
 
     assert {call.remote.number: call.id for call in new.state.calls[ANNA]} == ids
-    assert {call.handle for call in new.state.calls[ANNA]} == {8, 9}
+    assert {call.leg_handle for call in new.state.calls[ANNA]} == {8, 9}
     assert new.types() == []

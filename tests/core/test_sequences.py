@@ -50,10 +50,10 @@ ROWS = {
     "incoming, another device of the user takes it": (
         [
             *path(IN, S.SETUP, S.RINGING),
-            *path(replace(IN, leg=2), S.SETUP, S.RINGING),
-            replace(IN, leg=2, state=S.CONNECTED),
+            *path(replace(IN, leg_handle=2), S.SETUP, S.RINGING),
+            replace(IN, leg_handle=2, state=S.CONNECTED),
             replace(IN, state=S.DISCONNECTING, cause=26, ended=True),
-            replace(IN, leg=2, state=S.DISCONNECTING, cause=16, ended=True),
+            replace(IN, leg_handle=2, state=S.DISCONNECTING, cause=16, ended=True),
         ],
         "incoming ringing incoming ringing answered ended ended",
         ["answered_elsewhere", "answered"],
@@ -298,7 +298,7 @@ def test_a_consultation_and_transfer() -> None:
 def test_a_diversion(which: str) -> None:
     """The first user was passed over, not missed; the second simply has a call."""
     named: dict[str, Any] = {which: AS_ANNA}
-    target = replace(IN, user=BERT, leg=9, **named)
+    target = replace(IN, user=BERT, leg_handle=9, **named)
     history = History().start().see(IN, target, *released(IN, None, None)[1:])
     history.see(*released(target, ReleasedBy.REMOTE)[1:])
 
@@ -309,7 +309,7 @@ def test_a_diversion(which: str) -> None:
 
 def test_a_pickup() -> None:
     """Who picks up has the call, who was called did not miss it."""
-    taken = replace(IN, user=BERT, leg=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
+    taken = replace(IN, user=BERT, leg_handle=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
     history = (
         History().start().see(*path(IN, S.SETUP, S.RINGING), taken, *released(IN, ReleasedBy.REMOTE)[1:])
     )
@@ -330,7 +330,7 @@ def test_a_leg_that_comes_with_the_news_that_nobody_follows_it_is_not_told() -> 
 def test_a_command_that_is_answered_after_its_leg_was_seen_is_published() -> None:
     """The retained state names the command at once, without waiting for the next record."""
     history = History().start().see(OUT)
-    history.place(ANNA, OUT.leg, "c-1")
+    history.place(ANNA, OUT.leg_handle, "c-1")
 
     assert (history.changes.users, history.changes.events) == ((ANNA,), ())
     assert history.state.calls[ANNA][0].command_id == "c-1"

@@ -45,7 +45,7 @@ class Session:
         self.taken += len(items)
         users = [item for item in items if not isinstance(item, HeardLeg)]
         legs = [item for item in items if isinstance(item, HeardLeg)]
-        over = {heard.record.leg for heard in legs if heard.record.ended}
+        over = {heard.record.leg_handle for heard in legs if heard.record.ended}
         self.legs = {leg: number for leg, number in self.legs.items() if number not in over}
         return [
             _slice(users[start : start + width], legs[start : start + width])

@@ -147,7 +147,7 @@ def test_a_record_that_cannot_be_mended_costs_itself(
     batch = read(body.replace(MARK.encode(), defect.encode()))
 
     assert [user for user in plain.users if user.short_name != f"u{which}"] == list(batch.users)
-    assert [leg for leg in plain.legs if leg.leg != which - len(users)] == list(batch.legs)
+    assert [leg for leg in plain.legs if leg.leg_handle != which - len(users)] == list(batch.legs)
     assert batch.list_complete
     (said,) = batch.unreadable
     assert said.startswith("user record" if which < len(users) else "call record")
@@ -184,7 +184,7 @@ def test_whatever_is_wrong_with_one_record(how: Decoration, seed: int, users: in
 
     others = [user for number, user in enumerate(plain.users) if number != which]
     assert [user for user in batch.users if user in others] == others
-    other_legs = [leg for leg in plain.legs if leg.leg != which - users]
+    other_legs = [leg for leg in plain.legs if leg.leg_handle != which - users]
     assert [leg for leg in batch.legs if leg in other_legs] == other_legs
     assert batch.list_complete
     assert len(batch.users) + len(batch.legs) + len(batch.unreadable) >= users + legs - 1
@@ -220,7 +220,7 @@ def test_zeep_reads_what_is_left() -> None:
     users = seen.user.item if hasattr(seen.user, "item") else seen.user
     calls = seen.call.item if hasattr(seen.call, "item") else seen.call
     assert [user.cn for user in users] == [*(user.name for user in batch.users), None]
-    assert [call.call for call in calls] == [leg.leg for leg in batch.legs]
+    assert [call.call for call in calls] == [leg.leg_handle for leg in batch.legs]
     assert batch.users[-1].name == "3 c\ufffd"
 
 

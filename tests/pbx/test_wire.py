@@ -122,7 +122,7 @@ def test_zeep_reads_the_same_bytes_alike(how: Decoration) -> None:
         (user.guid, user.registered, user.channels) for user in batch.users
     ]
     assert [(call.user, call.call, bool(call.state & 128)) for call in calls] == [
-        (leg.user_handle, leg.record.leg, leg.record.to_user) for leg in batch.legs
+        (leg.user_handle, leg.record.leg_handle, leg.record.to_user) for leg in batch.legs
     ]
     numbers = calls[0].No.item if hasattr(calls[0].No, "item") else calls[0].No
     assert numbers[0].e164 == batch.legs[0].record.remote.number
@@ -181,7 +181,7 @@ def test_flat_arrays_are_understood_too() -> None:
     batch = whole(xml.reply("Poll", [flat]))
 
     assert (batch.users[0].guid, batch.users[0].active) == ("name:A", False)
-    assert (batch.legs[0].record.leg, batch.legs[0].user_handle) == (3, 4)
+    assert (batch.legs[0].record.leg_handle, batch.legs[0].user_handle) == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_texts_stay_as_they_came() -> None:
     assert (seen.guid, seen.type, seen.active) == (" g ", "ep", True)
     assert (seen.groups, seen.emails) == ((Group(" x ", active=True),), (" m ",))
     assert batch.legs[0].record.remote == Party(" 0 ", " cn ", " dn ", " h ")
-    assert (batch.legs[0].record.leg, batch.legs[0].record.conference) == (2, " conf ")
+    assert (batch.legs[0].record.leg_handle, batch.legs[0].record.conference) == (2, " conf ")
 
 
 @pytest.mark.parametrize(
