@@ -1,12 +1,15 @@
 """Shape rules: who may import whom, how large files and functions may be, what is not used at all."""
 
 import ast
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 FILES = sorted((ROOT / "bridge").rglob("*.py"))
 ROOMS: dict[str, set[str]] = {
     "bridge.errors": set(),
@@ -220,3 +223,45 @@ def test_no_mocks() -> None:
     users = [path for path in (ROOT / "tests").rglob("*.py") if "unittest.mock" in set(imports(path))]
 
     assert users == []
+
+
+def rows_of_the_page() -> dict[str, set[str]]:
+    """The rooms of docs/architecture.md with what each may import, as ROOMS has them."""
+    rows = re.findall(r"^\| `(\w+)` \|.*\| *((?:`\w+`(?:, )?)*) *\|$", PAGE, re.MULTILINE)
+    return {full(room): {full(name) for name in re.findall(r"`(\w+)`", others)} for room, others in rows}
+
+
+def full(room: str) -> str:
+    """The module of a room of the page."""
+    return room if room == "bridge" else f"bridge.{room}"
+
+
+def test_the_page_has_the_layers() -> None:
+    """docs/architecture.md names every room and its imports, in the same order."""
+    rows = rows_of_the_page()
+
+    assert rows == {room: allowed for room, allowed in ROOMS.items() if room != "bridge"}
+    assert list(rows) == [room for room in ROOMS if room != "bridge"]
+
+
+def test_the_picture_follows_the_layers() -> None:
+    """Data flows between modules that exist, in one room or in two of which one may import the other."""
+    flows = re.split(r"\n(?=\S)", PAGE.split("```")[1].strip())
+    ways = [[step.split()[-1] for step in flow.split("─►")] for flow in flows]
+    steps = [step for way in ways for step in pairwise(way)]
+    modules = {name for way in ways for name in way if name not in {"PBX", "broker"}}
+
+    assert {way[0] for way in ways} | {way[-1] for way in ways} >= {"PBX", "broker"}
+    assert {name for name in modules if not is_module(name)} == set()
+    assert [step for step in steps if modules.issuperset(step) and not neighbours(*step)] == []
+
+
+def is_module(name: str) -> bool:
+    """A file or a folder of the program."""
+    return (ROOT / "bridge" / name).is_dir() or (ROOT / "bridge" / f"{name}.py").is_file()
+
+
+def neighbours(start: str, end: str) -> bool:
+    """Two modules are in one room, or one of their rooms may import the other."""
+    one, other = full(start.partition("/")[0]), full(end.partition("/")[0])
+    return one == other or one in ROOMS[other] or other in ROOMS[one]
