@@ -18,9 +18,11 @@ from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt import errors as reasons
 from bridge.mqtt import translate
+from bridge.mqtt.connecting import connect_in_thread, fingerprint_of_rejected
 from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.loop import LoopDriver
+from bridge.mqtt.paho_client import new_client
 from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
 GOODBYE_S = 0.2
@@ -121,7 +123,7 @@ class Connection:
         self._accepted: asyncio.Future[None] = loop.create_future()
         self._publishing: dict[int, Waiting] = {}
         self._subscribing: dict[int, Waiting] = {}
-        self._client = translate.new_client(settings, will, protocol)
+        self._client = new_client(settings, will, protocol)
         self._driver = LoopDriver(self._client, self._broken)
         self._will_said = not will.retain
         self._last_word: asyncio.Future[None] | None = None
@@ -146,11 +148,11 @@ class Connection:
         place = self.settings.place
         try:
             async with asyncio.timeout(PATHS * self.settings.connect_timeout_s):
-                await translate.connect_in_thread(self._client, self.settings, self.protocol)
+                await connect_in_thread(self._client, self.settings, self.protocol)
             self._driver.attach()
             await self._await_acceptance()
         except ssl.SSLCertVerificationError as error:
-            sha256 = await translate.refused(error, self.settings)
+            sha256 = await fingerprint_of_rejected(error, self.settings)
             raise reasons.of_certificate(error, place, sha256) from None
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
             raise reasons.of_exception(error, place) from None

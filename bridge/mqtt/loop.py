@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import struct
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from paho.mqtt import MQTTException
 from paho.mqtt import client as paho
 
 from bridge.errors import LinkError
+from bridge.mqtt.paho_client import Client
 from bridge.net.keepalive import options as tcp_options
 
 MISC_S = 1.0
@@ -24,7 +26,7 @@ class LoopDriver:
     `broken` is called once when paho stumbles over what the broker sent.
     """
 
-    def __init__(self, client: paho.Client, broken: Callable[[Exception], None]) -> None:
+    def __init__(self, client: Client, broken: Callable[[Exception], None]) -> None:
         self._client = client
         self._broken = broken
         self._loop = asyncio.get_running_loop()
@@ -41,8 +43,10 @@ class LoopDriver:
         if self._socket is None:
             self._broken(ConnectionError("closed while connecting"))
             return
-        tune(self._socket)
+        tune(self._client.raw)
         self._loop.add_reader(self._socket, self._read)
+        # paho asked for a writer from the connecting thread, before there was one to give: CONNECT, or a
+        # part of it, may still wait in paho. A writer with nothing to write removes itself at once.
         self._loop.add_writer(self._socket, self._write)
         self._timer = self._loop.call_later(MISC_S, self._misc)
 
@@ -108,9 +112,9 @@ class LoopDriver:
             self._socket = None
 
 
-def tune(sock: Any) -> None:
-    """Set our options on paho's socket; one that the system refuses is left out."""
-    raw = getattr(sock, "_socket", sock)
+def tune(raw: socket.socket | None) -> None:
+    """Set our TCP options. An option that the system rejects is left out."""
     for option in tcp_options():
         with contextlib.suppress(OSError):
-            raw.setsockopt(*option)
+            if raw is not None:
+                raw.setsockopt(*option)
