@@ -61,7 +61,7 @@ class Process:
         self, config: Config, pbxs: Sequence[Pbx], stop: asyncio.Event, reload: Reload | None
     ) -> None:
         self.stop = stop
-        self.hang_up = asyncio.Event()
+        self.reload_requested = asyncio.Event()
         self.registry, self.health = CollectorRegistry(), Health()
         self.notifier = Notifier(os.environ)
         self.reload = reload
@@ -122,8 +122,8 @@ class Process:
 
     async def _reload_at_signals(self, fleet: Fleet) -> None:
         while self.reload is not None:
-            await self.hang_up.wait()
-            self.hang_up.clear()
+            await self.reload_requested.wait()
+            self.reload_requested.clear()
             try:
                 chosen = self.reload()
                 self._builder = self._builder.renewed(chosen[0])
@@ -144,7 +144,7 @@ class Process:
 
     def reload_soon(self) -> None:
         """Read the configuration again; systemd hears of it at once, so that it waits for the end of it."""
-        self.hang_up.set()
+        self.reload_requested.set()
         self.notifier.reloading()
 
     async def _take_over(self, fleet: Fleet, chosen: Chosen) -> None:

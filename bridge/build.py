@@ -16,7 +16,7 @@ from bridge.config.schema import Config, Pbx
 from bridge.config.tls import Tls
 from bridge.core.backend import OpenPbx, PbxSession
 from bridge.core.journal import Journal, Snapshot, hand_over
-from bridge.core.liveness import Pace
+from bridge.core.liveness import Deadlines
 from bridge.core.outbox import Limits
 from bridge.core.rules import Most, Scope
 from bridge.core.topics import Topics
@@ -159,7 +159,7 @@ class Builder:
                 response_topics=commands.response_topics,
             ),
             end_grace_s=pbx.settle_s,
-            pace=Pace(
+            deadlines=Deadlines(
                 poll_s=3 * pbx.poll_timeout_s + 15,
                 mqtt_s=max(
                     240.0, 3.0 * self._config.mqtt.keepalive_s, 12 * self._config.mqtt.connect_timeout_s

@@ -11,7 +11,7 @@ POLL, MQTT, OUTBOX = "poll", "mqtt", "outbox"
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Deadlines:
     """How long each part may be silent, in seconds.
 
     A Poll is held for up to 75 s and a human's error is retried every 60 s; the broker is heard at least
@@ -27,11 +27,11 @@ class Pace:
         return {POLL: self.poll_s, MQTT: self.mqtt_s, OUTBOX: self.outbox_s}
 
 
-class Progress:
+class Liveness:
     """The latest sign of life of each part of one link, in monotonic seconds."""
 
-    def __init__(self, pace: Pace, now_s: float) -> None:
-        self._limits = pace.limits()
+    def __init__(self, deadlines: Deadlines, now_s: float) -> None:
+        self._limits = deadlines.limits()
         self._last_s = dict.fromkeys(self._limits, now_s)
 
     def alive(self, part: str, now_s: float) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 from bridge.core.echoes import REST_S, Echoes
 from bridge.core.effect import Effect
 from bridge.core.line import ANSWERS
-from bridge.core.liveness import OUTBOX, Progress
+from bridge.core.liveness import OUTBOX, Liveness
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.core.model import Instant
 from bridge.core.outbox import SET_ASIDE_S
@@ -70,7 +70,7 @@ class BrokerSide:
         observer: Observer,
         clock: Callable[[], Instant],
         arrived: Arrived,
-        progress: Progress,
+        liveness: Liveness,
     ) -> None:
         self.remembers = asyncio.Event()
         self.has_read = asyncio.Event()
@@ -83,7 +83,7 @@ class BrokerSide:
         self._observer = observer
         self._clock = clock
         self._arrived = arrived
-        self._progress = progress
+        self._liveness = liveness
         self._takeover = Takeover()
         self._session: BrokerSession | None = None
         self._connection: Connection | None = None
@@ -339,7 +339,7 @@ class BrokerSide:
 
     def acknowledged(self, topic: str, seconds: float) -> None:
         """The broker has a message (SessionEvents)."""
-        self._progress.alive(OUTBOX, self._clock().monotonic_s)
+        self._liveness.alive(OUTBOX, self._clock().monotonic_s)
         self._observer.acknowledged(seconds)
         self._echoes.acknowledged(topic, self._clock().monotonic_s)
         if self._effect is not None:

@@ -13,7 +13,7 @@ from random import random
 from bridge.core.backend import OpenPbx
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal
-from bridge.core.liveness import MQTT, OUTBOX, POLL, Pace, Progress
+from bridge.core.liveness import MQTT, OUTBOX, POLL, Deadlines, Liveness
 from bridge.core.message import Incoming
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
@@ -47,7 +47,7 @@ class LinkSettings:
     scope: Scope
     outbox: Limits
     commands: CommandSettings
-    pace: Pace
+    deadlines: Deadlines
     end_grace_s: float
 
 
@@ -71,7 +71,7 @@ class Link:
         self._journal = journal
         self._stop = asyncio.Event()
         self._clear = self._crashed = False
-        self._progress = Progress(settings.pace, clock().monotonic_s)
+        self._liveness = Liveness(settings.deadlines, clock().monotonic_s)
         self.outbox = Outbox(settings.outbox, journal.event_done, held=lambda: journal.behind)
         self.mirror = Mirror(
             settings.topics,
@@ -93,7 +93,7 @@ class Link:
             self.mirror,
             self._journal,
             observer=self._observer,
-            alive=lambda: self._progress.alive(POLL, self._clock().monotonic_s),
+            alive=lambda: self._liveness.alive(POLL, self._clock().monotonic_s),
             later=later,
             end_grace_s=self._settings.end_grace_s,
         )
@@ -118,7 +118,7 @@ class Link:
             observer=self._observer,
             clock=self._clock,
             arrived=self._arrived,
-            progress=self._progress,
+            liveness=self._liveness,
         )
 
     @property
@@ -215,12 +215,12 @@ class Link:
         """The parts of this link that do not move any more, though nothing they wait for is down."""
         now_s = self._clock().monotonic_s
         if self._broker.heard_s is not None:
-            self._progress.alive(MQTT, self._broker.heard_s)
+            self._liveness.alive(MQTT, self._broker.heard_s)
         if not self._broker.remembers.is_set():
-            self._progress.alive(POLL, now_s)
+            self._liveness.alive(POLL, now_s)
         if self.outbox.idle or not self.outbox.connected:
-            self._progress.alive(OUTBOX, now_s)
-        stuck = self._progress.stuck(now_s)
+            self._liveness.alive(OUTBOX, now_s)
+        stuck = self._liveness.stuck(now_s)
         self._observer.stuck(stuck)
         return stuck
 
@@ -263,7 +263,7 @@ class Link:
 
     def _report(self, side: str, down: Down) -> None:
         self._observer.down(side, down)
-        self._progress.alive(POLL if side == "pbx" else MQTT, self._clock().monotonic_s)
+        self._liveness.alive(POLL if side == "pbx" else MQTT, self._clock().monotonic_s)
         if side == "pbx":
             self.mirror.failed(down.cause)
 

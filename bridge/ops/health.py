@@ -18,7 +18,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SessionStatus:
     """The session with a PBX or with the broker: up or not, why not, since when (Unix milliseconds)."""
 
     up: bool
@@ -36,7 +36,7 @@ class Side:
             return OK
         return DOWN if self.reason else DEGRADED
 
-    def told(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """The side for JSON."""
         return {"up": self.up, "reason": self.reason, "since": rfc3339(self.since_ms)}
 
@@ -50,8 +50,8 @@ class LinkStatus:
 
     pbx: str
     link: LinkState
-    box: Side
-    broker: Side
+    pbx_session: SessionStatus
+    broker_session: SessionStatus
     firmware: str
     users: int
     calls: int
@@ -64,20 +64,20 @@ class LinkStatus:
     @property
     def level(self) -> str:
         """One word: ok, degraded (on its way, or not durable) or down."""
-        box = OK if self.link is LinkState.ONLINE else DEGRADED if self.link.starting else DOWN
-        levels = {box, self.broker.level, DOWN if self.stuck else OK}
+        link = OK if self.link is LinkState.ONLINE else DEGRADED if self.link.starting else DOWN
+        levels = {link, self.broker_session.level, DOWN if self.stuck else OK}
         if self.store_problem or self.refused:
             levels.add(DEGRADED)
         return worst(levels)
 
-    def told(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """The link for JSON."""
         return {
             "pbx": self.pbx,
             "level": self.level,
             "link": self.link,
-            **self.box.told(),
-            "broker": self.broker.told(),
+            **self.pbx_session.as_json(),
+            "broker": self.broker_session.as_json(),
             "firmware": self.firmware,
             "users": self.users,
             "calls": self.calls,
@@ -136,7 +136,7 @@ class Health:
             return DOWN
         return OK if self.config_good and set(levels) <= {OK} and self.links is not None else DEGRADED
 
-    def told(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """All of it, for JSON."""
         return {
             "schema": SCHEMA,
@@ -145,7 +145,7 @@ class Health:
             "started": rfc3339(self._started_ms),
             "loop_beat_age_s": round(self.beat_age_s, 3),
             "config_good": self.config_good,
-            "links": [status.told() for status in self.statuses],
+            "links": [status.as_json() for status in self.statuses],
         }
 
 

@@ -18,7 +18,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from bridge import __version__
 from bridge.core.commands.verbs import VERBS
-from bridge.core.liveness import Pace
+from bridge.core.liveness import Deadlines
 from bridge.core.model import EventType
 from bridge.core.status import LinkState
 from bridge.errors import (
@@ -251,7 +251,7 @@ class Metrics:
             gauge.labels(pbx).set(0)
         for state in LinkState:
             self.link_state.labels(pbx, state).set(state is LinkState.CONNECTING)
-        for part in Pace().limits():
+        for part in Deadlines().limits():
             self.stuck.labels(pbx, part).set(0)
         for side in SIDES:
             self.rejected.labels(pbx, side).set(0)

@@ -50,8 +50,8 @@ def summary(links: Sequence[LinkStatus]) -> str:
     """All links in one line: the words of the only one, or how many of them work."""
     calls, queue = sum(link.calls for link in links), sum(link.outbox for link in links)
     if len(links) == 1:
-        pbx, mqtt = str(links[0].link), "online" if links[0].broker.up else "offline"
+        pbx, mqtt = str(links[0].link), "online" if links[0].broker_session.up else "offline"
     else:
-        pbx = f"{sum(link.box.up for link in links)}/{len(links)}"
-        mqtt = f"{sum(link.broker.up for link in links)}/{len(links)}"
+        pbx = f"{sum(link.pbx_session.up for link in links)}/{len(links)}"
+        mqtt = f"{sum(link.broker_session.up for link in links)}/{len(links)}"
     return f"pbx={pbx} mqtt={mqtt} calls={calls} queue={queue}"

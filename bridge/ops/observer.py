@@ -9,14 +9,14 @@ import structlog
 from bridge.core.commands.request import Address
 from bridge.core.commands.verbs import VERBS
 from bridge.core.line import Kind
-from bridge.core.liveness import Pace
+from bridge.core.liveness import Deadlines
 from bridge.core.model import Event
 from bridge.core.status import Down, LinkFigures, LinkState
 from bridge.errors import LinkError, Rejected, StandsBack, Unreachable
 from bridge.ops.bugs import Bugs
-from bridge.ops.health import LinkStatus, Side
+from bridge.ops.failure_log import REMIND_S, FailureLog, Logger
+from bridge.ops.health import LinkStatus, SessionStatus
 from bridge.ops.metrics import SIDES, Metrics
-from bridge.ops.trouble import REMIND_S, Logger, Trouble
 
 LONGEST_REASON = 300
 LEFT_OUT = {
@@ -37,8 +37,8 @@ class Observer:
         self._metrics = metrics
         self._bugs = bugs
         self.log: Logger = structlog.get_logger(pbx=pbx)
-        self._troubles = {side: Trouble(side, self.log) for side in (*SIDES, "link")}
-        self._sides = dict.fromkeys(SIDES, Side(up=False, reason="", since_ms=_now_ms()))
+        self._failure_logs = {side: FailureLog(side, self.log) for side in (*SIDES, "link")}
+        self._sessions = dict.fromkeys(SIDES, SessionStatus(up=False, reason="", since_ms=_now_ms()))
         self._polling_since_s: float | None = None
         self._polled_s = 0.0
         self._unreadable: set[str] = set()
@@ -66,10 +66,10 @@ class Observer:
         """The PBX's or the broker's session is up."""
         self._show(side, up=True)
         self._metrics.announce_side(self._pbx, side)
-        self._sides[side] = Side(up=True, reason="", since_ms=_now_ms())
+        self._sessions[side] = SessionStatus(up=True, reason="", since_ms=_now_ms())
         self._metrics.starts.labels(self._pbx, side).inc()
         self._metrics.rejected.labels(self._pbx, side).set(0)
-        self._troubles[side].up(**facts)
+        self._failure_logs[side].up(**facts)
         if side == "mqtt":
             self._metrics.taken_over.labels(self._pbx).set(0)
 
@@ -78,20 +78,20 @@ class Observer:
         self._show(side, up=False)
         if side == "mqtt":
             self.refused_topics("", 0)
-        if self._sides[side].up:
-            self._sides[side] = Side(up=False, reason="", since_ms=_now_ms())
+        if self._sessions[side].up:
+            self._sessions[side] = SessionStatus(up=False, reason="", since_ms=_now_ms())
 
     def down(self, side: str, down: Down) -> None:
         """A session of a side failed."""
         self._metrics.sessions.labels(self._pbx, side, type(down.cause).__name__).inc()
         self._metrics.rejected.labels(self._pbx, side).set(isinstance(down.cause, Rejected))
-        self._sides[side] = self._sides[side].because(down.cause.reason)
+        self._sessions[side] = self._sessions[side].because(down.cause.reason)
         if side == "mqtt":
             self._metrics.taken_over.labels(self._pbx).set(isinstance(down.cause, StandsBack))
         elif self._polling_since_s is not None:
             seconds, self._polling_since_s = time.monotonic() - self._polling_since_s, None
             self._metrics.poll_seconds.labels(self._pbx, "error").observe(seconds)
-        self._troubles[side].down(down)
+        self._failure_logs[side].down(down)
 
     def _show(self, side: str, *, up: bool) -> None:
         (self._metrics.pbx_up if side == "pbx" else self._metrics.mqtt_up).labels(self._pbx).set(up)
@@ -185,15 +185,15 @@ class Observer:
         """A bug ended the link; a new one takes its place after a while."""
         for side in SIDES:
             self.left(side)
-            self._sides[side] = self._sides[side].because(down.cause.reason)
+            self._sessions[side] = self._sessions[side].because(down.cause.reason)
         for state in LinkState:
             self._metrics.link_state.labels(self._pbx, state).set(state is LinkState.REJECTED)
-        self._troubles["link"].down(down)
+        self._failure_logs["link"].down(down)
 
     def crash_status(self) -> LinkStatus:
         """The status of a PBX that has no link for the moment."""
-        link, box, broker = LinkState.REJECTED, self._sides["pbx"], self._sides["mqtt"]
-        return LinkStatus(self._pbx, link, box, broker, "", 0, 0, 0, {}, (), self._store_problem)
+        link, pbx_session, broker = LinkState.REJECTED, self._sessions["pbx"], self._sessions["mqtt"]
+        return LinkStatus(self._pbx, link, pbx_session, broker, "", 0, 0, 0, {}, (), self._store_problem)
 
     def acknowledged(self, seconds: float) -> None:
         """The broker has a message."""
@@ -212,10 +212,10 @@ class Observer:
 
     def no_effect(self, reason: str) -> None:
         """The broker is connected, but what we publish does not take effect: somebody must change a right."""
-        if self._sides["mqtt"].reason != reason:
+        if self._sessions["mqtt"].reason != reason:
             self.log.warning("mqtt without effect", reason=reason)
             self._show("mqtt", up=False)
-            self._sides["mqtt"] = Side(up=False, reason=reason, since_ms=_now_ms())
+            self._sessions["mqtt"] = SessionStatus(up=False, reason=reason, since_ms=_now_ms())
             self._metrics.rejected.labels(self._pbx, "mqtt").set(1)
 
     def set_aside(self, topic: str, size: int, *, too_large: bool) -> None:
@@ -297,7 +297,7 @@ class Observer:
         if parts and parts != self._stuck:
             self.log.error("stuck", parts=parts, hint="a fault of the bridge: restart it, and report this")
         self._stuck = parts
-        for part in Pace().limits():
+        for part in Deadlines().limits():
             self._metrics.stuck.labels(self._pbx, part).set(part in parts)
 
     def stored(self, problem: str | None) -> None:
@@ -311,8 +311,8 @@ class Observer:
 
     def measure(self, figures: LinkFigures) -> None:
         """Set the gauges; for whenever metrics are asked for."""
-        for trouble in self._troubles.values():
-            trouble.look()
+        for failures in self._failure_logs.values():
+            failures.look()
         self._tell_unanswered()
         metrics, pbx = self._metrics, self._pbx
         metrics.users.labels(pbx).set(figures.users)
@@ -342,8 +342,8 @@ class Observer:
         return LinkStatus(
             pbx=self._pbx,
             link=figures.status.link,
-            box=self._sides["pbx"].because(figures.status.detail),
-            broker=self._sides["mqtt"],
+            pbx_session=self._sessions["pbx"].because(figures.status.detail),
+            broker_session=self._sessions["mqtt"],
             firmware=figures.about.firmware,
             users=figures.users,
             calls=figures.calls,

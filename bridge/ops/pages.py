@@ -113,7 +113,7 @@ class Pages:
         self._probes = Probes(health)
         self._pages = {
             METRICS: _Kept(lambda: Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))),
-            "/status": _Kept(lambda: _as_json(HTTPStatus.OK, health.told())),
+            "/status": _Kept(lambda: _as_json(HTTPStatus.OK, health.as_json())),
             "/config": _Kept(lambda: Answer(HTTPStatus.OK, TEXT, health.config().encode())),
             "/": _Kept(self._front),
         }
@@ -170,8 +170,8 @@ class _Kept:
 
 
 def _row(status: LinkStatus) -> str:
-    link = f"{status.link}: {status.box.reason}" if status.box.reason else status.link
-    broker = f"{_word(up=status.broker.up)}: {status.broker.reason}".removesuffix(": ")
+    link = f"{status.link}: {status.pbx_session.reason}" if status.pbx_session.reason else status.link
+    broker = f"{_word(up=status.broker_session.up)}: {status.broker_session.reason}".removesuffix(": ")
     notes = [f"{count} dropped ({reason})" for reason, count in status.dropped.items()]
     notes += [f"stuck: {part}" for part in status.stuck]
     notes += [status.refused] if status.refused else []
@@ -179,9 +179,9 @@ def _row(status: LinkStatus) -> str:
     cells = (
         f"<b class={status.level}>{escape(status.pbx)}</b>",
         escape(link),
-        str(status.box.told()["since"]),
+        str(status.pbx_session.as_json()["since"]),
         escape(broker),
-        str(status.broker.told()["since"]),
+        str(status.broker_session.as_json()["since"]),
         str(status.users),
         str(status.calls),
         escape("; ".join((str(status.outbox), *notes))),

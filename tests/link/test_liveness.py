@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.liveness import MQTT, OUTBOX, POLL, Pace, Progress
+from bridge.core.liveness import MQTT, OUTBOX, POLL, Deadlines, Liveness
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.running import bridge, configuration, pbx_section
@@ -18,18 +18,18 @@ pytestmark = pytest.mark.broker
 
 def test_each_part_has_its_own_limit() -> None:
     """Silent for longer than it may: stuck; a sign of life mends it."""
-    progress = Progress(Pace(poll_s=10, mqtt_s=20, outbox_s=30), now_s=100)
-    assert progress.stuck(110) == ()
-    assert progress.stuck(111) == (POLL,)
-    assert progress.stuck(131) == (POLL, MQTT, OUTBOX)
+    liveness = Liveness(Deadlines(poll_s=10, mqtt_s=20, outbox_s=30), now_s=100)
+    assert liveness.stuck(110) == ()
+    assert liveness.stuck(111) == (POLL,)
+    assert liveness.stuck(131) == (POLL, MQTT, OUTBOX)
     for part in (POLL, MQTT, OUTBOX):
-        progress.alive(part, 130)
-    assert progress.stuck(131) == ()
+        liveness.alive(part, 130)
+    assert liveness.stuck(131) == ()
 
 
 def let_poll_be_silent(monkeypatch: pytest.MonkeyPatch, poll_s: float) -> None:
     """A Poll side that gives no sign for so long counts as stuck."""
-    monkeypatch.setattr("bridge.build.Pace", lambda **_: Pace(poll_s=poll_s))
+    monkeypatch.setattr("bridge.build.Deadlines", lambda **_: Deadlines(poll_s=poll_s))
 
 
 @asynccontextmanager

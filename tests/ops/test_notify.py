@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from bridge.core.status import LinkState
-from bridge.ops.health import LinkStatus, Side
+from bridge.ops.health import LinkStatus, SessionStatus
 from bridge.ops.notify import Notifier, summary
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, eventually, free_port
 from tests.running import Program, configuration, pbx_section
 
-UP, DOWN = Side(up=True, reason="", since_ms=0), Side(up=False, reason="gone", since_ms=0)
+UP, DOWN = SessionStatus(up=True, reason="", since_ms=0), SessionStatus(up=False, reason="gone", since_ms=0)
 GOOD = LinkStatus("hq", LinkState.ONLINE, UP, UP, "14r2", 9, 3, 0, {}, (), "")
 
 
@@ -144,7 +144,7 @@ def test_an_abstract_socket() -> None:
 
 def test_many_links_in_one_line() -> None:
     """How many of them work."""
-    links = (GOOD, replace(GOOD, box=DOWN, calls=1), replace(GOOD, broker=DOWN, outbox=7))
+    links = (GOOD, replace(GOOD, pbx_session=DOWN, calls=1), replace(GOOD, broker_session=DOWN, outbox=7))
 
     assert summary(links) == "pbx=2/3 mqtt=2/3 calls=7 queue=7"
     assert summary(()) == "pbx=0/0 mqtt=0/0 calls=0 queue=0"

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from bridge.core.status import LinkState
 from bridge.ops import health, pages
-from bridge.ops.health import DEGRADED, DOWN, OK, Health, LinkStatus, Side
+from bridge.ops.health import DEGRADED, DOWN, OK, Health, LinkStatus, SessionStatus
 from bridge.ops.pages import Answer, Pages
 from bridge.ops.request import Request
 from bridge.ops.status import NoStatusError, fetch, show
@@ -30,8 +30,8 @@ from tests.bus import Mosquitto, eventually, free_port
 from tests.running import Program, configuration, pbx_section
 from tests.test_process import get, get_soon, program, served
 
-UP, STARTING = Side(up=True, reason="", since_ms=0), Side(up=False, reason="", since_ms=0)
-GONE = Side(up=False, reason="nobody there", since_ms=0)
+UP, STARTING = SessionStatus(up=True, reason="", since_ms=0), SessionStatus(up=False, reason="", since_ms=0)
+GONE = SessionStatus(up=False, reason="nobody there", since_ms=0)
 
 
 def link(**changes: Any) -> LinkStatus:
@@ -39,8 +39,8 @@ def link(**changes: Any) -> LinkStatus:
     well = LinkStatus(
         pbx="hq",
         link=LinkState.ONLINE,
-        box=UP,
-        broker=UP,
+        pbx_session=UP,
+        broker_session=UP,
         firmware="14r2",
         users=5,
         calls=1,
@@ -55,7 +55,7 @@ def link(**changes: Any) -> LinkStatus:
 def told(*links: LinkStatus, config_good: bool = True) -> Health:
     """The health of a process with these links."""
     made = Health()
-    made.beat({one.pbx: one.broker.up for one in links}, {}, links)
+    made.beat({one.pbx: one.broker_session.up for one in links}, {}, links)
     made.config_good = config_good
     return made
 
@@ -72,11 +72,11 @@ def page(of: Health, target: str) -> tuple[int, str]:
     [
         ({}, OK),
         ({"link": LinkState.SYNCING}, DEGRADED),
-        ({"link": LinkState.CONNECTING, "box": STARTING, "broker": STARTING}, DEGRADED),
-        ({"link": LinkState.CONNECTING, "box": STARTING, "broker": GONE}, DOWN),
-        ({"link": LinkState.UNREACHABLE, "box": GONE}, DOWN),
-        ({"link": LinkState.REJECTED, "box": GONE}, DOWN),
-        ({"broker": GONE}, DOWN),
+        ({"link": LinkState.CONNECTING, "pbx_session": STARTING, "broker_session": STARTING}, DEGRADED),
+        ({"link": LinkState.CONNECTING, "pbx_session": STARTING, "broker_session": GONE}, DOWN),
+        ({"link": LinkState.UNREACHABLE, "pbx_session": GONE}, DOWN),
+        ({"link": LinkState.REJECTED, "pbx_session": GONE}, DOWN),
+        ({"broker_session": GONE}, DOWN),
         ({"stuck": ("poll",)}, DOWN),
         ({"store_problem": "disk full"}, DEGRADED),
         ({"dropped": {"age": 3}}, OK),
@@ -89,7 +89,7 @@ def test_a_link_has_a_level(changes: dict[str, Any], level: str) -> None:
 
 def test_the_process_is_as_good_as_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
     """Down is only what helps nobody."""
-    down = link(pbx="branch", link=LinkState.UNREACHABLE, box=GONE)
+    down = link(pbx="branch", link=LinkState.UNREACHABLE, pbx_session=GONE)
     assert Health().level == DEGRADED, "it starts"
     assert told().level == OK, "a shard may have no link"
     assert told(link()).level == OK
@@ -102,7 +102,7 @@ def test_the_process_is_as_good_as_its_links(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_readiness_is_told_for_each_link() -> None:
     """By path and by query; of an unknown one it is not known."""
-    both = told(link(), link(pbx="branch", broker=GONE))
+    both = told(link(), link(pbx="branch", broker_session=GONE))
     assert page(both, "/readyz")[0] == 503
     for ask in ("/readyz/{}", "/readyz?pbx={}"):
         assert page(both, ask.format("hq")) == (200, '{"ok": true, "links": {"hq": true}}\n')
@@ -114,8 +114,9 @@ def test_readiness_is_told_for_each_link() -> None:
 def test_nothing_a_pbx_says_becomes_markup() -> None:
     """Reasons and firmware are text."""
     nasty = "<script>alert('x')</script>"
-    bad = Side(up=False, reason=nasty, since_ms=0)
-    status, text = page(told(link(box=bad, broker=bad, firmware=nasty, store_problem=nasty)), "/")
+    bad = SessionStatus(up=False, reason=nasty, since_ms=0)
+    health = told(link(pbx_session=bad, broker_session=bad, firmware=nasty, store_problem=nasty))
+    status, text = page(health, "/")
 
     assert (status, "<script>" in text, text.count("&lt;script&gt;")) == (200, False, 4)
 
@@ -244,8 +245,8 @@ def test_a_bad_url_is_said(url: str) -> None:
 
 def test_colours_are_for_terminals_and_nothing_speaks_to_them() -> None:
     """Escape sequences of a PBX are shown, not obeyed."""
-    nasty = Side(up=False, reason="\x1b[2Jgone [bold]x[/bold]", since_ms=round(time.time()))
-    told_facts = told(link(link=LinkState.UNREACHABLE, box=nasty)).told()
+    nasty = SessionStatus(up=False, reason="\x1b[2Jgone [bold]x[/bold]", since_ms=round(time.time()))
+    told_facts = told(link(link=LinkState.UNREACHABLE, pbx_session=nasty)).as_json()
     plain, coloured = io.StringIO(), io.StringIO()
     show(told_facts, Console(file=plain, width=200))
     show(told_facts, Console(file=coloured, width=200, force_terminal=True))

@@ -424,7 +424,7 @@ async def test_a_page_is_made_once_for_many(monkeypatch: pytest.MonkeyPatch) -> 
         go_on.wait(10)
         return {}
 
-    monkeypatch.setattr(Health, "told", slow)
+    monkeypatch.setattr(Health, "as_json", slow)
     monkeypatch.setattr(pages, "KEPT_S", 30.0)
     port = free_port()
     async with served("127.0.0.1", port):
@@ -448,7 +448,7 @@ async def test_an_old_page_is_made_again(monkeypatch: pytest.MonkeyPatch) -> Non
         made.append(1)
         return {}
 
-    monkeypatch.setattr(Health, "told", told)
+    monkeypatch.setattr(Health, "as_json", told)
     monkeypatch.setattr(pages, "KEPT_S", 0.0)
     monkeypatch.setattr(pages, "REST", 0.0)
     port = free_port()
@@ -470,7 +470,7 @@ async def test_a_bug_in_a_page_costs_the_page(
     def buggier(_probes: Probes) -> None:
         raise LookupError("planted too")
 
-    monkeypatch.setattr(Health, "told", buggy)
+    monkeypatch.setattr(Health, "as_json", buggy)
     monkeypatch.setattr(Probes, "_readyz", buggier)
     port = free_port()
     async with served("127.0.0.1", port):

@@ -13,7 +13,7 @@ REMIND_S = 300.0
 Logger = structlog.typing.FilteringBoundLogger
 
 
-class Trouble:
+class FailureLog:
     """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them.
 
     A session that comes up and breaks again and again is one trouble: it ends when one has stayed up.
