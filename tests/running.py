@@ -133,6 +133,17 @@ class Program:
         return code, self.log
 
 
+async def program(*arguments: str) -> tuple[int, str, str]:
+    """Run the command line; exit code, output and errors."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", *arguments), stdout=pipe, stderr=pipe
+    )
+    output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
 def stands_back(program: Program) -> int:
     """How many lines of its log say that another bridge has its place.
 

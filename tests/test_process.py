@@ -5,12 +5,7 @@ import contextlib
 import json
 import signal
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,18 +15,8 @@ from bridge.demo.show import demo
 from bridge.sim.pbx import SimPbx
 from bridge.sim.scenario import ScenarioError, office, read
 from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port
-from tests.running import Program, bridge, configuration, pbx_section
-
-
-async def program(*arguments: str) -> tuple[int, str, str]:
-    """Run the command line; exit code, output and errors."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", *arguments), stdout=pipe, stderr=pipe
-    )
-    output, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
+from tests.pages import get, get_soon, served
+from tests.running import Program, configuration, pbx_section, program
 
 
 async def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
@@ -93,24 +78,6 @@ async def test_check_ends_with_a_code(broker: Mosquitto, pbx: SimPbx, tmp_path: 
     assert output.count("FAIL") == 2
 
 
-@asynccontextmanager
-async def served(settings: dict[str, Any]) -> AsyncIterator[int]:
-    """The bridge with its web port."""
-    port = free_port()
-    async with bridge({**settings, "http": {"listen": f"127.0.0.1:{port}"}}):
-        yield port
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """A page."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
 async def test_metrics_and_health(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """Ready when the broker hears us; metrics without any name of a person."""
     async with served(configuration(broker.port, pbx_section(pbx))) as port:
@@ -145,14 +112,6 @@ async def test_the_doors_are_as_configured(tmp_path: Path) -> None:
     assert code == 0
     assert token not in "".join((*texts, log))
     assert "?**********" in texts[2]
-
-
-def get_soon(port: int) -> int:
-    """The status of /readyz, 0 while nobody listens yet; the server has a thread of its own."""
-    try:
-        return get(port, "/readyz")[0]
-    except urllib.error.URLError:
-        return 0
 
 
 async def test_not_ready_without_a_broker(pbx: SimPbx) -> None:

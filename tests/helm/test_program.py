@@ -10,9 +10,8 @@ import pytest
 
 from bridge.config.file import load
 from bridge.config.schema import Config
-from tests.helm.test_render import SETS
 from tests.helm.tools import CHART, Helm, Object
-from tests.helm.values import EXAMPLES, pbx, values
+from tests.helm.values import EXAMPLES, SETS, pbx, values
 
 SECRETS = "/etc/innovaphone-mqtt/secrets"
 LONGEST_RENDER_S = 10

@@ -10,21 +10,7 @@ import pytest
 import yaml
 
 from tests.helm.tools import CHART, HERE, Helm, Object, RefusedError, kinds, objects, only
-from tests.helm.values import EXAMPLES, MQTT, pbx, values
-
-SETS = {
-    "least": values(),
-    "shards": values(pbx("hq"), pbx("branch"), shards=3, podDisruptionBudget={"enabled": True}),
-    "no state": values(state={"kind": "none"}, tests={"enabled": False}, serviceAccount={"create": False}),
-    "claim": values(state={"kind": "claim"}),
-    "pinned": values(mqtt={**MQTT, "tls": {"sha256": "ab" * 32}}),
-    "in the cluster": values(
-        pbx(url="http://pbx.example"), mqtt={**MQTT, "url": "mqtt://mosquitto", "insecure": True}
-    ),
-    "in the pod": values(mqtt={**MQTT, "url": "mqtt://127.0.0.1"}),
-    **EXAMPLES,
-}
-"""What is rendered and judged by every tool."""
+from tests.helm.values import EXAMPLES, MQTT, SETS, pbx, values
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -10,8 +10,8 @@ import pytest
 from bridge.core.liveness import MQTT, OUTBOX, POLL, Deadlines, Liveness
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.pages import get, get_soon
 from tests.running import bridge, configuration, pbx_section
-from tests.test_process import get, get_soon
 
 pytestmark = pytest.mark.broker
 

@@ -15,9 +15,8 @@ from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.kit.habits import Habits
 from tests.kit.peer import Peer
-from tests.ops.test_metrics import becomes
+from tests.pages import becomes, get, get_soon
 from tests.running import bridge, configuration, pbx_section
-from tests.test_process import get, get_soon
 
 STATE, ANNA = "innovaphone/hq/state", "innovaphone/hq/user/anna/event"
 READ_ONLY = "topic readwrite #\nuser bridge\ntopic read innovaphone/#\n"

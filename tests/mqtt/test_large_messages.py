@@ -4,7 +4,7 @@ import pytest
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
-from tests.ops.test_metrics import becomes
+from tests.pages import becomes
 from tests.running import bridge, configuration, pbx_section
 
 STATE = "innovaphone/hq/state"

@@ -13,8 +13,8 @@ import pytest
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.pages import get, get_soon
 from tests.running import Program, configuration, pbx_section
-from tests.test_process import get, get_soon
 
 CROWD = 150
 AS_NOBODY = (

@@ -17,7 +17,6 @@ from urllib.parse import quote
 import pytest
 import trustme
 from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.build import OPERATIONS
 from bridge.ops import certificates
@@ -26,32 +25,11 @@ from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.ops.promtool import ALERTS, DASHBOARD, announced, found, promtool
+from tests.pages import becomes, get, served, value
 from tests.running import FAST, STAFF, configuration, pbx_section
-from tests.test_process import get, get_soon, served
 
 UNITS = ("_seconds", "_bytes", "_ratio")
 ABBREVIATED = ("_ms", "_s", "_sec", "_secs", "_millis", "_percent", "_kb")
-
-
-async def value(port: int, name: str, **labels: str) -> float | None:
-    """What a series of a running bridge is worth; None without it."""
-    status, page = await asyncio.to_thread(get, port, "/metrics")
-    assert status == 200
-    for family in text_string_to_metric_families(page):
-        for sample in family.samples:
-            if sample.name == f"{PREFIX}_{name}" and sample.labels == labels:
-                return sample.value
-    return None
-
-
-async def becomes(port: int, name: str, wanted: float, **labels: str) -> None:
-    """Wait until a series is worth so much; gauges are set once a second."""
-    await eventually(lambda: get_soon(port) != 0, "the bridge serves its pages")
-    for _ in range(100):
-        if await value(port, name, **labels) == wanted:
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail(f"{name}{labels} is {await value(port, name, **labels)}, not {wanted}")
 
 
 def test_names_and_help_are_as_they_should_be() -> None:

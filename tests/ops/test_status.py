@@ -27,8 +27,8 @@ from bridge.ops.request import Request
 from bridge.ops.status import NoStatusError, fetch, show
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, eventually, free_port
-from tests.running import Program, configuration, pbx_section
-from tests.test_process import get, get_soon, program, served
+from tests.pages import get, get_soon, served
+from tests.running import Program, configuration, pbx_section, program
 
 UP, STARTING = SessionStatus(up=True, reason="", since_ms=0), SessionStatus(up=False, reason="", since_ms=0)
 GONE = SessionStatus(up=False, reason="nobody there", since_ms=0)
