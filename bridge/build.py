@@ -31,7 +31,7 @@ from bridge.net.tls import TlsSettings, context
 from bridge.ops.certificates import Address, Target
 from bridge.ops.observer import Observer
 from bridge.pbx.client import OPERATIONS as SOAP_OPERATIONS
-from bridge.pbx.client import Asked, Client, Following, unheard
+from bridge.pbx.client import Asked, Client, MonitorOptions, unheard
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
@@ -121,8 +121,8 @@ class Builder:
     def _open_pbx(self, pbx: Pbx, asked: Asked) -> OpenPbx:
         settings = SessionSettings(
             session_user=pbx.session_user,
-            following=Following(pbx.transfers, pbx.wait_on_hook, pbx.device),
-            follow_per_s=pbx.monitor_per_s,
+            options=MonitorOptions(pbx.transfers, pbx.wait_on_hook, pbx.device),
+            monitor_per_s=pbx.monitor_per_s,
             settle_s=pbx.settle_s,
         )
 

@@ -11,7 +11,7 @@ from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
 from bridge.mqtt.trial import ONE_ID, Outcome, one_id_for_all, try_out
-from bridge.pbx.client import Client, Following, Ticket
+from bridge.pbx.client import Client, MonitorOptions, SoapSession
 from bridge.pbx.wire import decode_poll
 
 LIST_S = 20.0
@@ -54,15 +54,15 @@ async def _check_pbx(builder: Builder, pbx: Pbx) -> list[Line]:
     try:
         async with asyncio.timeout(LIST_S), builder.client(pbx) as client:
             about = await client.version()
-            ticket = await client.initialize(pbx.session_user)
-            if ticket.session <= 0:
+            session = await client.initialize(pbx.session_user)
+            if session.handle <= 0:
                 reason = f"no session for '{pbx.session_user}': no such user, or no right"
                 return [Line(FAIL, f"{pbx.name}: PBX: {reason}")]
             try:
-                seen = await _see(client, ticket, pbx.session_user)
+                seen = await _see(client, session, pbx.session_user)
             finally:
                 with suppress(LinkError):  # the PBX ends the session by itself, too
-                    await client.end(ticket)
+                    await client.end(session)
     except LinkError as error:
         return [Line(FAIL, f"{pbx.name}: PBX: {error.reason}")]
     except TimeoutError:
@@ -70,27 +70,27 @@ async def _check_pbx(builder: Builder, pbx: Pbx) -> list[Line]:
     return [Line(OK, f"{pbx.name}: PBX: firmware {about.firmware or 'unknown'}, {seen}")]
 
 
-async def _see(client: Client, ticket: Ticket, session_user: str) -> str:
+async def _see(client: Client, session: SoapSession, session_user: str) -> str:
     """Whom the session sees, and whether it may follow and control their calls: asked for a few of them."""
     names: list[str] = []
     complete = False
     while not complete:
-        for batch in decode_poll(await client.poll(ticket)):
+        for batch in decode_poll(await client.poll(session)):
             names += (record.name for record in batch.users)
             complete = complete or batch.list_complete
     others = [name for name in names if name != session_user]
     if not others:
         return f"sees no user but itself: make '{session_user}' an active member of a group"
     for name in others[:ASKED_FOR]:
-        if await _follows(client, ticket, name):
+        if await _may_monitor(client, session, name):
             return f"{len(names)} visible users, may follow and control their calls"
     return f"{len(names)} visible users, no right to follow and control their calls"
 
 
-async def _follows(client: Client, ticket: Ticket, name: str) -> bool:
+async def _may_monitor(client: Client, session: SoapSession, name: str) -> bool:
     """One user may be refused, or asked for in vain, for a reason of its own."""
     try:
-        return await client.follow(ticket, name, Following()) > 0
+        return await client.monitor(session, name, MonitorOptions()) > 0
     except LinkError as error:
         if not error.answered:
             raise

@@ -27,11 +27,11 @@ class PbxEvents(Protocol):
         """The running calls of this user have been reported."""
         ...
 
-    def followed(self, guid: str) -> None:
+    def monitored(self, guid: str) -> None:
         """The PBX reports the calls of this user from now on, those that run first."""
         ...
 
-    def not_followed(self, guid: str, name: str, reason: str) -> None:
+    def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """The PBX does not report the calls of this user; it will be asked again later."""
         ...
 
@@ -39,7 +39,7 @@ class PbxEvents(Protocol):
         """Return when what was reported survives a crash: to ask for more acknowledges it."""
         ...
 
-    def polled(self, seconds: float, *, events: bool) -> None:
+    def alive(self, seconds: float, *, events: bool) -> None:
         """A poll came back after so long, with events or without."""
         ...
 
@@ -63,11 +63,11 @@ class PbxSession(Protocol):
         """Report until the session breaks; then raise the one LinkError that says why."""
         ...
 
-    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+    def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
         """Follow the calls of a user, soon; at once those whose calls are in doubt."""
         ...
 
-    def unwant(self, guid: str) -> None:
+    def unmonitor(self, guid: str) -> None:
         """Stop following a user."""
         ...
 

@@ -148,12 +148,12 @@ class Mirror:
         """The calls of a user that the PBX did not name again are lost."""
         self._apply(fold.settle(self.state, (guid,), self.scope, self._clock()))
 
-    def followed(self, guid: str) -> None:
+    def monitored(self, guid: str) -> None:
         """The PBX gave a handle: it reports this user's calls."""
         self.monitoring.accept(guid)
         self._tell_counts()
 
-    def not_followed(self, guid: str) -> None:
+    def not_monitored(self, guid: str) -> None:
         """The PBX gave no handle. After a second time nobody will tell how this user's old calls ended."""
         if self.monitoring.refuse(guid):
             self._apply(fold.give_up(self.state, guid, self.scope, self._clock()))

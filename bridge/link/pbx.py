@@ -102,15 +102,15 @@ class PbxSide:
         """The running calls of this user have been reported (PbxEvents)."""
         self._mirror.settled(guid)
 
-    def followed(self, guid: str) -> None:
+    def monitored(self, guid: str) -> None:
         """The PBX reports the calls of this user (PbxEvents)."""
-        self._mirror.followed(guid)
-        self._observer.followed(guid)
+        self._mirror.monitored(guid)
+        self._observer.monitored(guid)
 
-    def not_followed(self, guid: str, name: str, reason: str) -> None:
+    def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """The PBX does not report the calls of this user (PbxEvents)."""
-        self._mirror.not_followed(guid)
-        self._observer.not_followed(guid, name, reason)
+        self._mirror.not_monitored(guid)
+        self._observer.not_monitored(guid, name, reason)
 
     async def kept(self) -> None:
         """Wait until the journal is on disk (PbxEvents), but a disk that hangs must not stop the Polls."""
@@ -118,7 +118,7 @@ class PbxSide:
             async with asyncio.timeout(KEPT_S):
                 await self._journal.kept_now()
 
-    def polled(self, seconds: float, *, events: bool) -> None:
+    def alive(self, seconds: float, *, events: bool) -> None:
         """A poll came back (PbxEvents)."""
         self._alive()
         self._observer.polled(seconds, events=events)
@@ -133,6 +133,6 @@ class PbxSide:
         if session is None:
             return
         for guid in changes.unmonitor:
-            session.unwant(guid)
+            session.unmonitor(guid)
         for user in changes.monitor:
-            session.want(user.guid, user.name, urgent=user.urgent)
+            session.monitor(user.guid, user.name, urgent=user.urgent)

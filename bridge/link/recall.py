@@ -43,16 +43,16 @@ class Listener:
     def settled(self, guid: str) -> None:
         """See PbxEvents."""
 
-    def followed(self, guid: str) -> None:
+    def monitored(self, guid: str) -> None:
         """See PbxEvents."""
 
-    def not_followed(self, guid: str, name: str, reason: str) -> None:
+    def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """See PbxEvents."""
 
     async def kept(self) -> None:
         """See PbxEvents."""
 
-    def polled(self, seconds: float, *, events: bool) -> None:
+    def alive(self, seconds: float, *, events: bool) -> None:
         """See PbxEvents."""
 
 

@@ -116,13 +116,13 @@ class Observer:
         hint = "correct the names of these objects at the PBX"
         say("records left out", records=(news or records)[:SHOWN_AT_ONCE], count=len(records), hint=hint)
 
-    def followed(self, guid: str) -> None:
+    def monitored(self, guid: str) -> None:
         """The PBX reports the calls of a user."""
         name = self._not_followed.pop(guid, None)
         if name is not None:
             self.log.info("user followed after all", name=name)
 
-    def not_followed(self, guid: str, name: str, reason: str) -> None:
+    def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """The PBX does not report the calls of a user: each once, and few at a time."""
         if self._not_followed.get(guid) == name or len(self._not_followed) >= NAMED_AT_MOST:
             return

@@ -33,15 +33,15 @@ def unheard(_operation: str, _good: bool, _seconds: float) -> None:  # noqa: FBT
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """A SOAP session: its handle and the random key that Echo wants."""
+class SoapSession:
+    """A session as the SOAP interface names it: its handle and the random key that Echo wants."""
 
-    session: int
+    handle: int
     key: int
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
+class MonitorOptions:
     """How a user's calls are reported: after a transfer too, until on-hook, of one device only."""
 
     transfers: bool = True
@@ -99,18 +99,18 @@ class Client:
         texts = (getattr(answer, name, None) for name in ("FirmwareVersion", "SerialNumber", "Location"))
         return About(*(str(text or "").strip() for text in texts))
 
-    async def initialize(self, user: str) -> Ticket:
+    async def initialize(self, user: str) -> SoapSession:
         """Open a session with a user's view. A handle of 0 means no (docs/wire.md#session).
 
         All version flags must be present and true to be answered in the V10 dialect.
         """
         flags = dict.fromkeys(("v", "v501", "v700", "v800", "vx1000"), True)
         answer = await self._ask("Initialize", user=user, appl=APPLICATION, **flags)
-        return Ticket(_whole(answer["return"]), _whole(answer["key"])) if answer else Ticket(0, 0)
+        return SoapSession(_whole(answer["return"]), _whole(answer["key"])) if answer else SoapSession(0, 0)
 
-    async def poll(self, ticket: Ticket) -> bytes:
+    async def poll(self, session: SoapSession) -> bytes:
         """Wait for events, up to 60 s (docs/wire.md#poll); the undecoded answer."""
-        body, headers = self._soap.request("Poll", session=ticket.session)
+        body, headers = self._soap.request("Poll", session=session.handle)
         started_s = time.monotonic()
         try:
             answer = await self._poll_http.post(body, headers, self._poll_s)
@@ -119,19 +119,19 @@ class Client:
         self._poll_ends.answered(time.monotonic() - started_s)
         return answer
 
-    async def echo(self, ticket: Ticket) -> bool:
+    async def echo(self, session: SoapSession) -> bool:
         """Tell whether the session lives."""
-        return _whole(await self._ask("Echo", session=ticket.session, key=ticket.key)) != 0
+        return _whole(await self._ask("Echo", session=session.handle, key=session.key)) != 0
 
-    async def end(self, ticket: Ticket) -> None:
+    async def end(self, session: SoapSession) -> None:
         """Close the session."""
-        await self._ask("End", session=ticket.session)
+        await self._ask("End", session=session.handle)
 
-    async def follow(self, ticket: Ticket, name: str, how: Following) -> int:
+    async def monitor(self, session: SoapSession, name: str, how: MonitorOptions) -> int:
         """Have a user's calls reported; the user's handle, 0 for no. Only the long name will do."""
         answer = await self._ask(
             "UserInitialize",
-            session=ticket.session,
+            session=session.handle,
             user=name,
             xfer=how.transfers,
             disc=how.wait_on_hook,
@@ -139,7 +139,7 @@ class Client:
         )
         return _whole(answer)
 
-    async def unfollow(self, handle: int) -> None:
+    async def unmonitor(self, handle: int) -> None:
         """Stop the reports of a user's calls."""
         await self._ask("UserEnd", user=handle)
 

@@ -24,7 +24,7 @@ class _Refusal:
     delay_s: float
 
 
-class Follows:
+class Monitors:
     """Handles of followed users, users to follow next or once more, and legs that came too early.
 
     Times are of one monotonic clock, in seconds.
@@ -36,11 +36,11 @@ class Follows:
         self._wanted: dict[str, str] = {}
         self._urgent: dict[str, str] = {}
         self._refused: dict[str, _Refusal] = {}
-        self._surplus: list[int] = []
+        self._to_return: list[int] = []
         self._asking = self._given_up = ""
         self._early: list[HeardLeg] = []
 
-    def want(self, guid: str, name: str, *, urgent: bool) -> bool:
+    def monitor(self, guid: str, name: str, *, urgent: bool) -> bool:
         """Note a user to follow; False when it is followed already, or noted, or refused under this name."""
         refusal = self._refused.get(guid)
         if guid in self._handles or (refusal is not None and refusal.name == name):
@@ -52,7 +52,7 @@ class Follows:
         (self._urgent if urgent else self._wanted)[guid] = name
         return not noted
 
-    def unwant(self, guid: str) -> bool:
+    def unmonitor(self, guid: str) -> bool:
         """Note that a user is not to be followed; True when a handle is to be given back."""
         self._wanted.pop(guid, None)
         self._urgent.pop(guid, None)
@@ -63,7 +63,7 @@ class Follows:
         if handle is None:
             return False
         del self._guids[handle]
-        self._surplus.append(handle)
+        self._to_return.append(handle)
         return True
 
     def handle_of(self, guid: str) -> int | None:
@@ -97,18 +97,18 @@ class Follows:
         """When the next refused user is to be asked for again."""
         return min((refusal.due_s for refusal in self._refused.values()), default=None)
 
-    def next_surplus(self) -> int | None:
+    def next_to_return(self) -> int | None:
         """A handle to give back."""
-        return self._surplus.pop() if self._surplus else None
+        return self._to_return.pop() if self._to_return else None
 
-    def followed(self, guid: str, handle: int) -> tuple[LegRecord, ...]:
+    def monitored(self, guid: str, handle: int) -> tuple[LegRecord, ...]:
         """The PBX follows a user now; returns its legs that were reported before we knew.
 
         Who was given up while the PBX was asked is another user when it is back: the handle goes back.
         """
         if guid == self._given_up:
             self._given_up = ""
-            self._surplus.append(handle)
+            self._to_return.append(handle)
             return ()
         self._refused.pop(guid, None)
         self._guids[handle] = guid

@@ -12,8 +12,8 @@ from bridge.core.backend import InTime, PbxEvents
 from bridge.core.commands.verbs import PlaceCall, SetPresence
 from bridge.core.records import Batch
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
-from bridge.pbx.client import Client, Following, Ticket
-from bridge.pbx.monitors import Follows
+from bridge.pbx.client import Client, MonitorOptions, SoapSession
+from bridge.pbx.monitors import Monitors
 from bridge.pbx.together import until_one_ends
 from bridge.pbx.wire import PollSlice, decode_poll
 
@@ -23,7 +23,7 @@ DOUBLINGS_AT_MOST = 10
 ECHO_S = 30.0
 CALL_GUARD_S = 1.0
 END_S = 0.3
-DEFAULT_FOLLOWING = Following()
+DEFAULT_OPTIONS = MonitorOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class SessionSettings:
     """What a session needs of the configuration. `settle_s`: how long running calls may take to be told."""
 
     session_user: str
-    following: Following = DEFAULT_FOLLOWING
-    follow_per_s: float = 100.0
+    options: MonitorOptions = DEFAULT_OPTIONS
+    monitor_per_s: float = 100.0
     settle_s: float = 2.0
 
 
@@ -52,11 +52,11 @@ class Session:
     def __init__(self, client: Client, settings: SessionSettings) -> None:
         self._client = client
         self._settings = settings
-        self._follows = Follows()
-        self._ticket = Ticket(0, 0)
+        self._monitors = Monitors()
+        self._soap_session = SoapSession(0, 0)
         self._work = asyncio.Event()
         self._asked: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
-        self._following = asyncio.Lock()
+        self._asking = asyncio.Lock()
         self._placing = asyncio.Lock()
         self._stop = asyncio.Event()
         self._last_call_s: float | None = None
@@ -65,8 +65,8 @@ class Session:
     async def serve(self, events: PbxEvents) -> None:
         """Open the session and report until it breaks."""
         about = await self._client.version()
-        self._ticket = await self._client.initialize(self._settings.session_user)
-        if self._ticket.session <= 0:
+        self._soap_session = await self._client.initialize(self._settings.session_user)
+        if self._soap_session.handle <= 0:
             user = self._settings.session_user
             raise Rejected(f"the PBX opens no session for '{user}': no such user, or no right to its view")
         self._events = events
@@ -74,7 +74,7 @@ class Session:
         try:
             await until_one_ends(
                 poll=self._poll(events),
-                follow=self._follow_wanted(events),
+                monitor=self._monitor_wanted(events),
                 settle=self._settle(events),
                 echo=self._echo(),
                 resync=self._await_resync(),
@@ -87,31 +87,31 @@ class Session:
 
     async def end(self) -> None:
         """Close the SOAP session, within a third of a second; the PBX does it by itself when this fails."""
-        if self._ticket.session <= 0:
+        if self._soap_session.handle <= 0:
             return
         try:
             async with asyncio.timeout(END_S):
-                await self._client.end(self._ticket)
+                await self._client.end(self._soap_session)
         except (LinkError, TimeoutError):
             return
 
-    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+    def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
         """Follow a user's calls, soon."""
-        if self._follows.want(guid, name, urgent=urgent):
+        if self._monitors.monitor(guid, name, urgent=urgent):
             self._work.set()
 
-    def unwant(self, guid: str) -> None:
+    def unmonitor(self, guid: str) -> None:
         """Stop following a user."""
-        if self._follows.unwant(guid):
+        if self._monitors.unmonitor(guid):
             self._work.set()
 
     async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
         """Place a call for a user, who is followed first if need be."""
         self._require_up()
         record = wanted.user.record
-        handle = self._follows.handle_of(record.guid)
+        handle = self._monitors.handle_of(record.guid)
         if handle is None:
-            handle = await self._ask_to_follow(record.guid, record.name)
+            handle = await self._ask_to_monitor(record.guid, record.name)
         if not handle:
             raise CommandError("refused", f"the PBX gives no control over '{record.name}'")
         async with self._placing:
@@ -141,7 +141,7 @@ class Session:
 
     async def ping(self) -> None:
         """Ask whether the session lives."""
-        if not await self._client.echo(self._ticket):
+        if not await self._client.echo(self._soap_session):
             raise SessionLost("the PBX does not know the session any more")
 
     def resync(self) -> None:
@@ -157,7 +157,7 @@ class Session:
         doubts = 0
         while True:
             started = _now()
-            body = await self._client.poll(self._ticket)
+            body = await self._client.poll(self._soap_session)
             seconds = _now() - started
             await self._let_commands_place()
             empty = True
@@ -166,15 +166,15 @@ class Session:
                 self._report(part, events)
                 await asyncio.sleep(0)
             await events.kept()
-            events.polled(seconds, events=not empty)
+            events.alive(seconds, events=not empty)
             doubts = doubts + 1 if empty and seconds < QUICK_S else 0
             if doubts:
                 await self._doubt(doubts)
 
     def _report(self, part: PollSlice, events: PbxEvents) -> None:
-        if self._following.locked():
-            self._follows.keep_early(part.legs)
-        legs = self._follows.resolved(part.legs)
+        if self._asking.locked():
+            self._monitors.keep_early(part.legs)
+        legs = self._monitors.resolved(part.legs)
         batch = Batch(part.users, legs, part.list_complete, part.unreadable)
         if batch:
             events.reported(batch)
@@ -192,49 +192,49 @@ class Session:
         except TimeoutError:
             return
 
-    async def _follow_wanted(self, events: PbxEvents) -> None:
+    async def _monitor_wanted(self, events: PbxEvents) -> None:
         while True:
             self._work.clear()
-            while (wanted := self._follows.next_wanted(_now())) is not None:
-                await self._follow(events, *wanted)
-                await asyncio.sleep(1 / self._settings.follow_per_s)
-            while (surplus := self._follows.next_surplus()) is not None:
-                await self._unfollow(surplus)
+            while (wanted := self._monitors.next_wanted(_now())) is not None:
+                await self._monitor(events, *wanted)
+                await asyncio.sleep(1 / self._settings.monitor_per_s)
+            while (to_return := self._monitors.next_to_return()) is not None:
+                await self._unmonitor(to_return)
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._follows.again_s()):
+                async with asyncio.timeout_at(self._monitors.again_s()):
                     await self._work.wait()
 
-    async def _follow(self, events: PbxEvents, guid: str, name: str) -> None:
+    async def _monitor(self, events: PbxEvents, guid: str, name: str) -> None:
         """Whatever becomes of one request, the session goes on, if there is one."""
         reason = "the PBX gives no control over it"
         try:
-            followed = await self._ask_to_follow(guid, name) > 0
+            monitored = await self._ask_to_monitor(guid, name) > 0
         except LinkError as error:
             await self.ping()
-            followed, reason = False, error.reason
-        if not followed and self._follows.refused(guid, name, _now()):
-            events.not_followed(guid, name, reason)
+            monitored, reason = False, error.reason
+        if not monitored and self._monitors.refused(guid, name, _now()):
+            events.not_monitored(guid, name, reason)
 
-    async def _unfollow(self, handle: int) -> None:
+    async def _unmonitor(self, handle: int) -> None:
         try:
-            await self._client.unfollow(handle)
+            await self._client.unmonitor(handle)
         except LinkError:
             await self.ping()
 
-    async def _ask_to_follow(self, guid: str, name: str) -> int:
+    async def _ask_to_monitor(self, guid: str, name: str) -> int:
         """The handle of a user, asked for once at a time; 0 when the PBX gives none."""
-        async with self._following:
-            known = self._follows.handle_of(guid)
+        async with self._asking:
+            known = self._monitors.handle_of(guid)
             if known is not None:
                 return known
             try:
-                handle = await self._client.follow(self._ticket, name, self._settings.following)
-                early = self._follows.followed(guid, handle) if handle > 0 else ()
+                handle = await self._client.monitor(self._soap_session, name, self._settings.options)
+                early = self._monitors.monitored(guid, handle) if handle > 0 else ()
             finally:
-                self._follows.forget_early()
-        if self._follows.handle_of(guid) is not None and self._events is not None:
+                self._monitors.forget_early()
+        if self._monitors.handle_of(guid) is not None and self._events is not None:
             self._asked.put_nowait((_now() + self._settings.settle_s, guid))
-            self._events.followed(guid)
+            self._events.monitored(guid)
             if early:
                 self._events.reported(Batch(legs=early))
         return max(0, handle)

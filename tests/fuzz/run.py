@@ -199,10 +199,10 @@ class Run:
         handle = exchange.follow(guid)
         if handle:
             self.pbx.by_handle[handle] = guid
-            self.mirror.followed(guid)
+            self.mirror.monitored(guid)
             self.pbx.settling.append((guid, self.pbx.session.queued))
         else:
-            self.mirror.not_followed(guid)
+            self.mirror.not_monitored(guid)
 
     def settle(self, number: int) -> str:
         """The time for a user's running calls to be told is over; returns the user."""

@@ -50,11 +50,11 @@ class RecordingPbx:
         """Nothing to serve."""
         self.asked.append("serve")
 
-    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+    def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
         """Follow nobody."""
         self.asked.append("want")
 
-    def unwant(self, guid: str) -> None:
+    def unmonitor(self, guid: str) -> None:
         """Follow nobody."""
         self.asked.append("unwant")
 

@@ -20,7 +20,7 @@ from bridge.core.topics import Topics
 from bridge.errors import ProtocolError
 from bridge.link.mirror import Mirror
 from bridge.mqtt.encode import encode
-from bridge.pbx.monitors import Follows
+from bridge.pbx.monitors import Monitors
 from bridge.pbx.wire import PollSlice, SoapFault, decode_poll
 from tests.fuzz import mutations
 from tests.fuzz.memory import GROWTH_AT_MOST, Memory
@@ -37,9 +37,9 @@ class Reader:
 
     def __init__(self) -> None:
         self._ms = 0
-        self._follows = Follows()
+        self._monitors = Monitors()
         for handle, guid in FOLLOWS.items():
-            self._follows.followed(guid, handle)
+            self._monitors.monitored(guid, handle)
         journal = MemoryJournal()
         self._outbox = Outbox(Limits(), journal.event_done)
         topics = Topics("innovaphone", "hq")
@@ -57,7 +57,7 @@ class Reader:
 
     def read(self, part: PollSlice) -> None:
         """Take a slice, with the users of its legs."""
-        legs = self._follows.resolved(part.legs)
+        legs = self._monitors.resolved(part.legs)
         self.take(Batch(part.users, legs, part.list_complete, part.unreadable))
 
     def take(self, batch: Batch) -> None:

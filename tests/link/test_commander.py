@@ -47,10 +47,10 @@ class FailingPbx:
     async def serve(self, events: PbxEvents) -> None:
         """Nothing to serve."""
 
-    def want(self, guid: str, name: str, *, urgent: bool) -> None:
+    def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
         """Nobody is followed."""
 
-    def unwant(self, guid: str) -> None:
+    def unmonitor(self, guid: str) -> None:
         """Nobody is followed."""
 
     async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:

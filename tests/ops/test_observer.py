@@ -81,9 +81,9 @@ def test_users_without_end_that_are_not_followed_are_few_lines(observed: Observe
     """A few are named; a thousand are remembered, and who is followed after all is said of those."""
     with structlog.testing.capture_logs() as lines:
         for number in range(NAMED_AT_MOST + 500):
-            observed.not_followed(f"g{number}", f"User {number}", "refused")
+            observed.not_monitored(f"g{number}", f"User {number}", "refused")
         for number in range(NAMED_AT_MOST + 500):
-            observed.followed(f"g{number}")
+            observed.monitored(f"g{number}")
     words = Counter(line["event"] for line in lines)
 
     assert words["user followed after all"] == NAMED_AT_MOST

@@ -53,16 +53,16 @@ class Witness:
     def settled(self, guid: str) -> None:
         """Nobody is followed here."""
 
-    def followed(self, guid: str) -> None:
+    def monitored(self, guid: str) -> None:
         """Nobody is followed here."""
 
-    def not_followed(self, guid: str, name: str, reason: str) -> None:
+    def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """Nobody is asked for."""
 
     async def kept(self) -> None:
         """Nothing is kept."""
 
-    def polled(self, seconds: float, *, events: bool) -> None:
+    def alive(self, seconds: float, *, events: bool) -> None:
         """Not of interest."""
 
 

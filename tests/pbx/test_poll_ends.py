@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, Unreachable
-from bridge.pbx.client import Client, Ticket
+from bridge.pbx.client import Client, SoapSession
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.poll_ends import LEAST_S, SAME_S, PollEnds, limit_of
 from bridge.pbx.soap import Soap
@@ -98,7 +98,7 @@ async def test_clients_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None
             endpoint = Endpoint(f"http://127.0.0.1:{port}", "admin", "secret")
             async with Client(Soap(), endpoint, poll_s=9, request_s=9, poll_ends=ends) as client:
                 with pytest.raises(Unreachable, match="HTTP 504") as error:
-                    await client.poll(Ticket(1, 1))
+                    await client.poll(SoapSession(1, 1))
                 said.append("a proxy ends Polls" in error.value.reason)
 
     assert said == [False, False, True]
