@@ -8,6 +8,7 @@ What is dropped is counted.
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bridge.core.caused import Caused
 from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, size_of
@@ -36,11 +37,28 @@ class Culprit:
     kind: Kind
 
 
-class Outbox:
-    """Pending and unacknowledged messages of one link.
+class Signal(Protocol):
+    """What an asyncio.Event does; the core runs on no event loop of its own."""
 
-    `event_done` hears the number of each event that need not be kept any more: acknowledged or dropped.
-    `held` says that something is not kept yet that must be before it is sent.
+    def set(self) -> None:
+        """Let everybody who waits go on."""
+        ...
+
+    def clear(self) -> None:
+        """Let those who wait from now on wait."""
+        ...
+
+    async def wait(self) -> object:
+        """Return once it is set."""
+        ...
+
+
+class Outbox:
+    """Pending and unacknowledged messages of one link; `changed` waits until there may be more to do.
+
+    `event_done` is called with the number of each event that need not be kept any longer: acknowledged or
+    dropped. `held`: something that must be on disk before it is sent is not there yet. Without a `signal`
+    nothing can wait.
     """
 
     def __init__(
@@ -48,10 +66,12 @@ class Outbox:
         limits: Limits,
         event_done: Callable[[int], None] = lambda _: None,
         held: Callable[[], bool] = lambda: False,
+        signal: Signal | None = None,
     ) -> None:
         self._limits = limits
         self._held = held
         self._event_done = event_done
+        self._signal = signal
         self._numbered = 0
         self._states: dict[str, QueuedMessage] = {}
         self._at_broker: set[str] = set()
@@ -94,6 +114,21 @@ class Outbox:
         """The broker has not answered something that a request caused."""
         return any(entry.kind in ANSWERS for entry in self._flying.values())
 
+    async def changed(self) -> None:
+        """Return when something was put, sent off or held back since the caller looked.
+
+        No news is lost between the look and the wait: there is no `await` between them, so nothing else runs.
+        """
+        if self._signal is None:
+            raise RuntimeError("this outbox was made without a signal")
+        self._signal.clear()
+        await self._signal.wait()
+
+    def recheck(self) -> None:
+        """What was held may be sent now."""
+        if self._signal is not None:
+            self._signal.set()
+
     def put_state(self, message: Message, now_s: float) -> bool:
         """Let a retained message wait; it takes the place of an older one of its topic, and its age.
 
@@ -104,10 +139,12 @@ class Outbox:
         if message.payload is None:
             if older is not None and message.topic not in self._at_broker:
                 del self._states[message.topic]
+                self.recheck()
                 return False
             self._at_broker.add(message.topic)
         since_s = now_s if older is None else older.since_s
         self._states[message.topic] = QueuedMessage(message, since_s, Kind.STATE)
+        self.recheck()
         return True
 
     def put_event(self, message: Message, now_s: float) -> int:
@@ -142,6 +179,7 @@ class Outbox:
         self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
         self._at_broker |= fresh.keys()
         self.connected, self._proven = True, False
+        self.recheck()
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
         """The next message to send, with a delivery_id to hand back; states go first.
@@ -188,6 +226,7 @@ class Outbox:
         if entry.kind in ANSWERS and answered:
             self._caused[entry.kind].taken(entry.message.topic)
         self._forget(entry)
+        self.recheck()
         return entry.since_s
 
     def _note_cleared(self, topic: str) -> None:
@@ -198,6 +237,7 @@ class Outbox:
         """The broker could not take it now: it waits again once everything on its way has been answered."""
         if delivery_id in self._flying:
             self._refused.add(delivery_id)
+            self.recheck()
 
     def disconnected(self, now_s: float, *, by_broker: bool = False) -> Culprit | None:
         """The broker session is gone: what it did not acknowledge waits again, in its old order.
@@ -257,10 +297,12 @@ class Outbox:
             self._drop(self._events.pop(), "age")
         for gone in self._events.push(entry):
             self._drop(gone, "overflow")
+        self.recheck()
 
     def _queue_answer(self, message: Message, kind: Kind, now_s: float) -> None:
         for gone in self._answers.push(QueuedMessage(message, now_s, kind, size=size_of(message))):
             self._drop(gone, "reply")
+        self.recheck()
 
     def _is_too_old(self, event: QueuedMessage, now_s: float) -> bool:
         return now_s - event.since_s > self._limits.event_age_s
@@ -272,6 +314,7 @@ class Outbox:
             if now_s >= self._aside.get(topic, 0.0):
                 return self._states[topic]
             del self._states[topic]
+            self.recheck()
         event, answer = self._next_event(now_s), self._next_answer(now_s)
         if event is None or answer is None:
             self._answer_is_next = False
@@ -307,6 +350,7 @@ class Outbox:
     def _drop(self, entry: QueuedMessage, reason: str) -> None:
         self._forget(entry)
         self.dropped[reason] += 1
+        self.recheck()
 
     def _forget(self, entry: QueuedMessage) -> None:
         self._suspects.clear(entry.key)

@@ -123,11 +123,6 @@ class BrokerSide:
                 self._mirror.say_again(again)
             self._tell(self._effect)
 
-    def wake(self) -> None:
-        """There is something to send."""
-        if self._session is not None:
-            self._session.wake()
-
     async def flush(self, within_s: float) -> None:
         """Wait until the broker has acknowledged the last word, but not longer than `within_s`."""
         with contextlib.suppress(TimeoutError):
@@ -193,7 +188,6 @@ class BrokerSide:
                     await recall.read(connection)
                     self._remember(retained)
                     self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
-                    self.wake()
             except LinkError:  # the session may go on all the same: ask it again
                 await asyncio.sleep(RECALL_AGAIN_S)
             finally:
@@ -376,7 +370,6 @@ class BrokerSide:
         if not effect.proven and self._connection is not None:
             if effect.problem:  # what was swallowed meanwhile is told again
                 self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
-                self.wake()
             self._observer.up("mqtt", protocol=self._connection.protocol)
         effect.heard()
 

@@ -72,20 +72,21 @@ class Link:
         self._stop = asyncio.Event()
         self._clear = self._crashed = False
         self._liveness = Liveness(settings.deadlines, clock().monotonic_s)
-        self.outbox = Outbox(settings.outbox, journal.event_done, held=lambda: journal.behind)
+        self.outbox = Outbox(
+            settings.outbox, journal.event_done, held=lambda: journal.behind, signal=asyncio.Event()
+        )
         self.mirror = Mirror(
             settings.topics,
             settings.scope,
             self.outbox,
             epoch=settings.epoch,
             clock=clock,
-            wake=self._wake,
             journal=journal,
         )
         self._pbx = self._new_pbx_side(open_pbx, later)
         self._commander = self._new_commander(settings.commands)
         self._broker = self._new_broker_side(dialer)
-        journal.on_kept(self._wake)
+        journal.on_kept(self.outbox.recheck)
 
     def _new_pbx_side(self, open_pbx: OpenPbx, later: Later) -> PbxSide:
         return PbxSide(
@@ -199,7 +200,7 @@ class Link:
         self._broker.look()
         self.mirror.tidy()
         self._journal.commit()
-        self._wake()  # what a disk that hangs has held back long enough
+        self.outbox.recheck()  # a disk that hangs holds nothing back for longer than its limit
         self._observer.measure(self._figures)
 
     @property
@@ -266,6 +267,3 @@ class Link:
         self._liveness.alive(POLL if side == "pbx" else MQTT, self._clock().monotonic_s)
         if side == "pbx":
             self.mirror.failed(down.cause)
-
-    def _wake(self) -> None:
-        self._broker.wake()

@@ -20,10 +20,7 @@ from bridge.errors import LinkError, ProtocolError
 
 
 class Mirror:
-    """Keeps the state of one PBX and puts every change of it into the outbox.
-
-    `wake` is called when there is something to send.
-    """
+    """Keeps the state of one PBX and puts every change of it into the outbox."""
 
     def __init__(
         self,
@@ -33,7 +30,6 @@ class Mirror:
         *,
         epoch: str,
         clock: Callable[[], Instant],
-        wake: Callable[[], None],
         journal: Journal | None = None,
     ) -> None:
         self.topics = topics
@@ -45,7 +41,6 @@ class Mirror:
         self.takeovers = 0
         self._epoch = epoch
         self._clock = clock
-        self._wake = wake
         self._journal = journal or MemoryJournal()
         self._journal.on_lost(self._keep_all)
         self._erased: set[str] = set()
@@ -87,14 +82,12 @@ class Mirror:
         tree = {message.topic: message for message in self.tree()}
         for topic in topics:
             self._put_state(tree.get(topic, Message(topic, None, retain=True)), now)
-        self._wake()
 
     def republish(self) -> None:
         """Send all that is retained again: somebody may have deleted it at the broker."""
         now = self._clock()
         for message in self.tree():
             self._put_state(message, now)
-        self._wake()
 
     def erase_tree(self) -> None:
         """Take all that is retained off the broker: this PBX is served no more."""
@@ -104,7 +97,6 @@ class Mirror:
         for topic in (self.topics.info, self.topics.state):
             self._put_state(Message(topic, None, retain=True), now)
         self._journal.commit()
-        self._wake()
 
     def failed(self, cause: LinkError) -> None:
         """Say that there is no PBX session."""
@@ -124,7 +116,6 @@ class Mirror:
             self.monitoring.forget_answers()
         self._put_state(self._state_message(), now)
         self._put_state(self._info_message(now), now)
-        self._wake()
 
     def began(self, about: About) -> None:
         """A new PBX session: everything is to be confirmed."""
@@ -175,7 +166,6 @@ class Mirror:
         now = self._clock()
         self._put_state(self._state_message(), now)
         self._put_state(self._info_message(now), now)
-        self._wake()
 
     def says(self, payload: bytes) -> bool:
         """Tell whether this is what our state topic must say now."""
@@ -185,12 +175,10 @@ class Mirror:
         """Send a reply."""
         chosen = message.topic not in self._own_replies
         self.outbox.put_reply(message, self._clock().monotonic_s, chosen=chosen)
-        self._wake()
 
     def erase_retained(self, topic: str) -> None:
         """Delete a retained message from a command topic."""
         self.outbox.put_erasure(topic, self._clock().monotonic_s)
-        self._wake()
 
     def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:
         self.state, changes = transition
@@ -206,7 +194,6 @@ class Mirror:
             self._put_event(event, now)
         self._journal.commit()
         self._tell_counts()
-        self._wake()
         return changes
 
     def _tell_counts(self) -> None:
@@ -214,7 +201,6 @@ class Mirror:
         if self._counts() != self._told:
             now = self._clock()
             self._put_state(self._info_message(now), now)
-            self._wake()
 
     @property
     def all_settled(self) -> bool:

@@ -53,8 +53,6 @@ class BrokerSession:
         self._outbox = outbox
         self._clock = clock
         self._events = events
-        self._work = asyncio.Event()
-        self._progress = asyncio.Event()
         self._sent_s: dict[int, float] = {}
         self._rest_until_s = 0.0
 
@@ -63,15 +61,10 @@ class BrokerSession:
         """When the broker last said anything, in monotonic seconds."""
         return self._connection.heard_s
 
-    def wake(self) -> None:
-        """There is something to send."""
-        self._work.set()
-
     async def drained(self) -> None:
         """Return when the broker has everything."""
         while not self._outbox.idle:
-            self._progress.clear()
-            await self._progress.wait()
+            await self._outbox.changed()
 
     async def serve(self, topics: Topics) -> None:
         """Route what comes in and send what waits. Raises the LinkError that ended the connection."""
@@ -99,14 +92,12 @@ class BrokerSession:
             if rest_s > 0:
                 await asyncio.sleep(rest_s)
                 continue
-            self._work.clear()
             while self._outbox.in_flight < window:
                 item = self._outbox.take(self._clock().monotonic_s)
                 if item is None:
-                    self._progress.set()
                     break
                 self._send(*item)
-            await self._work.wait()
+            await self._outbox.changed()
 
     async def _watch(self) -> None:
         """Some brokers go on answering pings while they acknowledge nothing any more: leave them."""
@@ -141,8 +132,6 @@ class BrokerSession:
                 self._events.acknowledged(message.topic, self._clock().monotonic_s - since)
         if isinstance(error, LinkError):
             self._events.refused(message, error)
-        self._work.set()
-        self._progress.set()
 
     async def _receive(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """State coalesces, events queue, nothing is lost between outbox and broker; the small memories too."""
 
+import asyncio
 from collections.abc import Callable
 from itertools import islice
 
@@ -413,3 +414,52 @@ def test_what_is_cleared_may_be_there_again(*, last: bool) -> None:
     outbox.put_state(state("a", "3"), 1)
 
     assert outbox.put_state(state("a", None), 1) == last
+
+
+def _erase_unsent(outbox: Outbox) -> None:
+    outbox.put_state(state("new"), 0)
+    outbox.put_state(state("new", None), 0)
+
+
+def _drop_set_aside(outbox: Outbox) -> None:
+    outbox.put_state(state("a"), 0)
+    outbox.set_aside("a", 0)
+    assert outbox.take(1) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outbox: outbox.put_state(state("a"), 0),
+        _erase_unsent,
+        _drop_set_aside,
+        lambda outbox: outbox.put_event(event(1), 0),
+        lambda outbox: outbox.put_reply(Message("r", "x"), 0),
+        lambda outbox: outbox.put_erasure("c", 0),
+        lambda outbox: outbox.refresh([], 0),
+        lambda outbox: outbox.done(1),
+        lambda outbox: outbox.again(1),
+        lambda outbox: outbox.recheck(),
+    ],
+)
+async def test_whoever_waits_is_woken(change: Callable[[Outbox], object]) -> None:
+    """Everybody who waits for a change, by each of them; not by a delivery that is known to nobody."""
+    outbox = Outbox(Limits(), signal=asyncio.Event())
+    outbox.put_event(event(0), 0)
+    assert outbox.take(0) is not None
+    waiting = [asyncio.ensure_future(outbox.changed()) for _ in range(2)]
+    outbox.done(99)
+    outbox.again(99)
+    done, _ = await asyncio.wait(waiting, timeout=0.01)
+    assert not done
+
+    change(outbox)
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+
+
+async def test_nobody_waits_without_a_signal() -> None:
+    """It would wait for ever."""
+    with pytest.raises(RuntimeError, match="without a signal"):
+        await Outbox(Limits()).changed()

@@ -103,7 +103,6 @@ class Run:
             self.outbox,
             epoch=epoch,
             clock=clock.now,
-            wake=lambda: None,
             journal=journal,
         )
         self._memory = self._take_over(journal.kept())

@@ -93,7 +93,7 @@ class Desk:
         self._seconds = 0
         self._outbox = Outbox(Limits())
         topics = Topics("innovaphone", "hq")
-        mirror = Mirror(topics, Scope(), self._outbox, epoch="e", clock=self._now, wake=lambda: None)
+        mirror = Mirror(topics, Scope(), self._outbox, epoch="e", clock=self._now)
         mirror.began(About())
         mirror.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
         self._commander = Commander(

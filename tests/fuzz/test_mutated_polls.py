@@ -43,9 +43,7 @@ class Reader:
         journal = MemoryJournal()
         self._outbox = Outbox(Limits(), journal.event_done)
         topics = Topics("innovaphone", "hq")
-        self._mirror = Mirror(
-            topics, Scope(), self._outbox, epoch="e", clock=self._now, wake=lambda: None, journal=journal
-        )
+        self._mirror = Mirror(topics, Scope(), self._outbox, epoch="e", clock=self._now, journal=journal)
         self._outbox.refresh([], 0.0)
 
     def begin(self) -> None:

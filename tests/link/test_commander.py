@@ -163,7 +163,7 @@ async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
 ) -> None:
     """A bug too: it is logged, its words do not go onto the bus, and the worker lives on."""
     outbox = Outbox(Limits())
-    mirror = Mirror(TOPICS, Scope(), outbox, epoch="e", clock=clock, wake=lambda: None)
+    mirror = Mirror(TOPICS, Scope(), outbox, epoch="e", clock=clock)
     mirror.began(About())
     mirror.reported(Batch(users=PEOPLE, list_complete=True))
     crashed: list[Exception] = []
@@ -232,7 +232,7 @@ async def slow() -> AsyncIterator[Bench]:
     now = [clock()]
     outbox, box, journal = Outbox(Limits()), SlowPbx(), HeldJournal()
     sessions = [box]
-    mirror = Mirror(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0], wake=lambda: None)
+    mirror = Mirror(TOPICS, Scope(), outbox, epoch="e", clock=lambda: now[0])
     mirror.began(About())
     mirror.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
     outbox.refresh([], 0.0)

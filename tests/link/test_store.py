@@ -257,8 +257,8 @@ async def test_events_are_held_until_they_are_kept(
 ) -> None:
     """Not for ever: a disk that hangs, or has failed, holds nothing back."""
     store, stage, told = staged
-    outbox, rung = Outbox(Limits(), store.event_done, held=lambda: store.behind), asyncio.Event()
-    store.on_kept(rung.set)
+    outbox = Outbox(Limits(), store.event_done, held=lambda: store.behind, signal=asyncio.Event())
+    store.on_kept(outbox.recheck)
     outbox.refresh([], 0.0)
 
     def say(number: int) -> None:
@@ -270,7 +270,7 @@ async def test_events_are_held_until_they_are_kept(
     assert outbox.take(0.0) is None
     stage.work()
     async with asyncio.timeout(5):
-        await rung.wait()
+        await outbox.changed()
     assert outbox.take(0.0) is not None
 
     say(2)
