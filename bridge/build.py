@@ -30,14 +30,13 @@ from bridge.net.executor import DaemonExecutor
 from bridge.net.tls import TlsSettings, context
 from bridge.ops.certificates import Address, Target
 from bridge.ops.observer import Observer
-from bridge.pbx.client import OPERATIONS as SOAP_OPERATIONS
-from bridge.pbx.client import Asked, Client, MonitorOptions, unheard
+from bridge.pbx.client import ASKED_FOR, Asked, Client, MonitorOptions, unheard
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
 
-OPERATIONS = SOAP_OPERATIONS
+OPERATIONS = ASKED_FOR
 """The requests that a PBX session can send, by name: each has its own series in the metrics."""
 _HTTPS = 443
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from bridge.core.commands.verbs import PlaceCall, SetPresence
+from bridge.core.commands.verb import Action
+from bridge.core.message import Json
 from bridge.core.records import Batch
 from bridge.core.status import About
 
@@ -21,6 +22,13 @@ class PbxEvents(Protocol):
 
     def reported(self, batch: Batch) -> None:
         """Users changed, or legs of users whose calls are monitored."""
+        ...
+
+    def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
+        """A command has started a call of this user; the id of the call.
+
+        It comes before any event of the leg is reported, so that the events carry the command's id.
+        """
         ...
 
     def settled(self, guid: str) -> None:
@@ -71,27 +79,11 @@ class PbxSession(Protocol):
         """Stop following a user."""
         ...
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
-        """Place a call; `placed` gets the leg's handle before any event of the leg is reported.
+    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
+        """Do what a command wants; what its reply says besides `ok`.
 
         Raises CommandError: refused where the PBX says no, pbx_offline once the session is to end.
         """
-        ...
-
-    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
-        """End a leg."""
-        ...
-
-    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
-        """Set presence. Raises CommandError(refused) where the PBX says no."""
-        ...
-
-    async def ping(self) -> None:
-        """Ask whether the session lives. Raises SessionLost if not."""
-        ...
-
-    def resync(self) -> None:
-        """Let `serve` end, so that a new session reads everything again."""
         ...
 
     async def rest(self) -> None:

@@ -10,13 +10,15 @@ from functools import partial
 
 from bridge.core.backend import InTime, PbxSession
 from bridge.core.commands import request as commands
-from bridge.core.commands import verbs
+from bridge.core.commands.checks import plan
 from bridge.core.commands.dedup import REMEMBERED_AT_MOST, REMEMBERED_S, Entry, SeenCommands, fingerprint
 from bridge.core.commands.naming import known_user
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.rates import ENDING, RateLimit, Rates
 from bridge.core.commands.request import Address, Refusal, Request
-from bridge.core.commands.verbs import Action, HangUp, Ping, PlaceCall, Resync, SetPresence
+from bridge.core.commands.verb import Action, CallAction, Context
+from bridge.core.commands.verbs.clear import HangUp
+from bridge.core.commands.verbs.resync import Resync
 from bridge.core.journal import Journal, KeptCommand, MemoryJournal, Snapshot
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
@@ -233,11 +235,11 @@ class Commander:
         request = accepted.request
         try:
             self._left_s(request, accepted.since)
-            state, pbx = self._mirror.state, self._mirror.topics.pbx
+            context = Context(self._mirror.state, self._mirror.topics.pbx, self._settings.clear_cause)
             rules = self._settings.permissions.dialling
-            action = verbs.plan(request.address.verb, state, pbx, request.fields, rules)
+            action = plan(request.address.verb, context, request.fields, rules)
             session = self._require_session()
-            _require_handle(action)
+            _require_confirmed(action)
             await self._note(accepted)
             self._require_same(session)
             async with asyncio.timeout(self._left_s(request, accepted.since)):
@@ -300,38 +302,17 @@ class Commander:
             raise CommandError("pbx_offline", "the PBX session has just ended", retryable=True)
 
     async def _perform(self, session: PbxSession, action: Action, request: Request, in_time: InTime) -> Json:
-        match action:
-            case PlaceCall():
-                return {"call": await self._place(session, action, request.id, in_time)}
-            case HangUp():
-                await self._clear(session, action, in_time)
-            case SetPresence():
-                await session.set_presence(action, in_time)
-            case Resync():
-                self._mirror.republish()
-                session.resync()
-            case Ping():
-                await session.ping()
-        return {}
-
-    async def _place(
-        self, session: PbxSession, action: PlaceCall, command_id: str | None, in_time: InTime
-    ) -> str:
-        ids: list[str] = []
-
-        def placed(leg: int) -> None:
-            ids.append(self._mirror.placed(action.user.guid, leg, command_id))
-
-        await session.call(action, placed, in_time)
-        return ids[0]
-
-    async def _clear(self, session: PbxSession, action: HangUp, in_time: InTime) -> None:
-        handle, cause = _require_handle(action), action.cause or self._settings.clear_cause
-        self._mirror.mark_hung_up(action.call, hung_up=True)
+        """Have the PBX do it. What two actions mean for what is published is said here."""
+        if isinstance(action, Resync):
+            self._mirror.republish()
+        if isinstance(action, HangUp):
+            # Noted first: the leg's last event may come before the answer.
+            self._mirror.mark_hung_up(action.call, hung_up=True)
         try:
-            await session.clear(handle, cause, in_time)
+            return await session.perform(action, command_id=request.id, in_time=in_time)
         except (LinkError, CommandError):
-            self._mirror.mark_hung_up(action.call, hung_up=False)
+            if isinstance(action, HangUp):
+                self._mirror.mark_hung_up(action.call, hung_up=False)
             raise
 
     def _remember(self, accepted: Accepted, payload: Json) -> None:
@@ -369,10 +350,7 @@ class Commander:
         self._told(address, request_id, code, reason, self._clock().monotonic_s - since.monotonic_s)
 
 
-def _require_handle(action: Action) -> int:
-    """The handle of the leg to clear; 0 for another action."""
-    if not isinstance(action, HangUp):
-        return 0
-    if action.call.leg_handle is None:
+def _require_confirmed(action: Action) -> None:
+    """A call whose leg the PBX has not named in this session cannot be acted on."""
+    if isinstance(action, CallAction) and action.call.leg_handle is None:
         raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)
-    return action.call.leg_handle

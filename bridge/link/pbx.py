@@ -98,6 +98,10 @@ class PbxSide:
             about = self._mirror.about
             self._observer.up("pbx", firmware=about.firmware, users=len(self._mirror.state.users))
 
+    def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
+        """A command has started a call (PbxEvents)."""
+        return self._mirror.placed(guid, leg_handle, command_id)
+
     def settled(self, guid: str) -> None:
         """The running calls of this user have been reported (PbxEvents)."""
         self._mirror.settled(guid)

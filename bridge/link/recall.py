@@ -40,6 +40,10 @@ class Listener:
         if batch.list_complete:
             self.complete.set()
 
+    def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
+        """No command runs in this session."""
+        raise NotImplementedError(guid, leg_handle, command_id)
+
     def settled(self, guid: str) -> None:
         """See PbxEvents."""
 

@@ -11,20 +11,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from bridge.core.backend import InTime, at_any_time
-from bridge.core.commands.verbs import PlaceCall, SetPresence
 from bridge.core.status import About
 from bridge.errors import LinkError
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
+from bridge.pbx.operations import OPERATIONS, Arguments
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.soap import Soap
 
 APPLICATION = "innovaphone-mqtt"
-OPERATIONS = (
-    *("Version", "Initialize", "Echo", "End"),
-    *("UserInitialize", "UserEnd", "UserCall", "UserClear", "SetPresence"),
+ASKED_FOR = (
+    *("Version", "Initialize", "Echo", "End", "UserInitialize", "UserEnd"),
+    *(operation.name for operation in OPERATIONS.values()),
 )
-"""What is asked for besides Poll."""
+"""Every operation but Poll."""
 Asked = Callable[[str, bool, float], None]
 
 
@@ -143,47 +143,9 @@ class Client:
         """Stop the reports of a user's calls."""
         await self._ask("UserEnd", user=handle)
 
-    async def call(self, handle: int, wanted: PlaceCall, in_time: InTime) -> int:
-        """Place a call and return its leg handle; 0 means refused. See docs/wire.md#call-control.
-
-        A leading r in the calling number withholds it.
-        """
-        return _whole(
-            await self._ask(
-                "UserCall",
-                in_time,
-                user=handle,
-                cn=wanted.name,
-                e164=wanted.number,
-                h323=wanted.short_name,
-                reg=0,
-                info=[],
-                rc=wanted.facility,
-                srce164=("r" if wanted.anonymous else "") + wanted.from_number,
-            )
-        )
-
-    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
-        """End a leg. Cause 26 frees the phone at once, others leave a tone (docs/wire.md#call-control)."""
-        await self._ask("UserClear", in_time, call=leg, cause=cause, info=[])
-
-    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> bool:
-        """Set the presence of one contact of a user; False for no."""
-        presence = {"activity": wanted.activity, "note": wanted.note}
-        if wanted.status is not None:
-            presence["status"] = wanted.status
-        record = wanted.user.record
-        guid = "*" if record.guid.startswith("name:") else record.guid
-        answer = await self._ask(
-            "SetPresence",
-            in_time,
-            presence=presence,
-            im=wanted.im,
-            contact=wanted.contact,
-            guid=guid,
-            h323=record.short_name,
-        )
-        return _whole(answer) != 0
+    async def perform(self, operation: str, arguments: Arguments, in_time: InTime) -> int:
+        """Ask for one of the operations in operations.py; a handle, or 0 for a refusal or an empty answer."""
+        return _whole(await self._ask(operation, in_time, **arguments))
 
     async def _ask(self, operation: str, in_time: InTime = at_any_time, /, **parts: object) -> Any:
         body, headers = self._soap.request(operation, **parts)

@@ -4,16 +4,21 @@ A failed Poll ends the session: replies come once and carry no number, so only a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from bridge.core.backend import InTime, PbxEvents
-from bridge.core.commands.verbs import PlaceCall, SetPresence
+from bridge.core.commands.verb import Action
+from bridge.core.commands.verbs.ping import Ping
+from bridge.core.commands.verbs.resync import Resync
+from bridge.core.message import Json
+from bridge.core.model import User
 from bridge.core.records import Batch
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
 from bridge.pbx.client import Client, MonitorOptions, SoapSession
 from bridge.pbx.monitors import Monitors
+from bridge.pbx.operations import OPERATIONS, Arguments, Operation
 from bridge.pbx.together import until_one_ends
 from bridge.pbx.wire import PollSlice, decode_poll
 
@@ -105,39 +110,53 @@ class Session:
         if self._monitors.unmonitor(guid):
             self._work.set()
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
-        """Place a call for a user, who is followed first if need be."""
+    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
+        """Do what a command wants, as operations.py says; a ping and a resync are for the session itself."""
+        if isinstance(action, Ping):
+            await self.ping()
+            return {}
+        if isinstance(action, Resync):
+            self.resync()
+            return {}
+        operation = OPERATIONS[type(action)]
+        arguments = operation.arguments(action)
+        if operation.caller is not None:
+            caller = operation.caller(action)
+            return {"call": await self._start_call(caller, operation, arguments, command_id, in_time)}
+        answer = await self._client.perform(operation.name, arguments, in_time)
+        if operation.refusal and not answer:
+            raise CommandError("refused", operation.refusal)
+        return {}
+
+    async def _start_call(
+        self,
+        caller: User,
+        operation: Operation,
+        arguments: Arguments,
+        command_id: str | None,
+        in_time: InTime,
+    ) -> str:
+        """Start a call of a user, who is monitored first if need be; the id of the call."""
         self._require_up()
-        record = wanted.user.record
+        record = caller.record
         handle = self._monitors.handle_of(record.guid)
         if handle is None:
             handle = await self._ask_to_monitor(record.guid, record.name)
-        if not handle:
+        if not handle or self._events is None:
             raise CommandError("refused", f"the PBX gives no control over '{record.name}'")
+        # `_poll` waits for this lock: the answer names the leg, and must be known before the leg's events.
         async with self._placing:
-            if self._stop.is_set():
-                raise CommandError(
-                    "pbx_offline", "a new session with the PBX is being opened", retryable=True
-                )
-            leg = await self._client.call(handle, wanted, in_time)
+            self._require_up()
+            leg = await self._client.perform(operation.name, {"user": handle, **arguments}, in_time)
             if leg <= 0:
-                raise CommandError("refused", "the PBX placed no call")
+                raise CommandError("refused", operation.refusal)
             self._last_call_s = _now()
-            placed(leg)
+            return self._events.placed(record.guid, leg, command_id)
 
     def _require_up(self) -> None:
         """A session that ends takes the calls of its last second with it (docs/wire.md#call-control)."""
         if self._stop.is_set():
             raise CommandError("pbx_offline", "a new session with the PBX is being opened", retryable=True)
-
-    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
-        """End a leg."""
-        await self._client.clear(leg, cause, in_time)
-
-    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
-        """Set presence."""
-        if not await self._client.set_presence(wanted, in_time):
-            raise CommandError("refused", "the PBX did not accept the presence")
 
     async def ping(self) -> None:
         """Ask whether the session lives."""

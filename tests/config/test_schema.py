@@ -14,7 +14,7 @@ from bridge.config.schema import Config
 from bridge.config.tls import UNVERIFIED
 from bridge.core.commands.dialling import EMERGENCY, DialRules
 from bridge.core.commands.permissions import Form, Grant, Permissions
-from bridge.core.commands.verbs import SETS
+from bridge.core.commands.verbs import SETS, VERBS
 from bridge.core.rules import Rule
 from bridge.errors import ConfigError
 
@@ -195,7 +195,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
 
 COLON = "a ': ' inside a value, or a wrong indentation: put the value in quotes, or align keys"
 DASH = "a value that begins with '- ' must be in quotes; a list begins in a line of its own"
-NO_VERB = "this version has no such verb; known: basic, call, clear, presence, resync, ping"
+NO_VERB = f"this version has no such verb; known: {', '.join((*SETS, *VERBS))}"
 PATTERN = "expected digits, * and ? for digits (three * at most), [*] for the star key, #"
 LEVEL = "a level of the topic is empty: no slash in front, no two slashes in a row"
 TAGS = "a value that begins with &, * or ! must be in quotes"
@@ -312,7 +312,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["b.yaml:8: homeassistant.discovery: discovery comes with a later version: leave it off"],
     ),
     "no such verb": (
-        GOOD + "commands:\n  allow: [call,\n    clera, hold]\n",
+        GOOD + "commands:\n  allow: [call,\n    clera, teleport]\n",
         [
             "b.yaml:9: commands.allow[1]: this version has no such verb (did you mean 'clear'?)",
             f"b.yaml:9: commands.allow[2]: {NO_VERB}",
@@ -556,8 +556,8 @@ def test_slashes_at_the_end_of_a_topic_go(given: str, topic: str | None) -> None
 @pytest.mark.parametrize(
     ("allow", "verbs"),
     [
-        (None, ("call", "clear", "presence", "resync", "ping")),
-        (["basic"], ("call", "clear", "presence", "resync", "ping")),
+        (None, ("call", "clear", "ping", "presence", "resync")),
+        (["basic"], ("call", "clear", "ping", "presence", "resync")),
         (["ping", "basic"], ("ping", "call", "clear", "presence", "resync")),
         (["clear"], ("clear",)),
         ([], ()),

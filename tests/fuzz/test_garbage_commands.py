@@ -5,14 +5,13 @@ FUZZ=long offers a hundred thousand messages.
 
 import asyncio
 import os
-from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from bridge.core.backend import InTime, PbxEvents
-from bridge.core.commands.verbs import PlaceCall, SetPresence
-from bridge.core.message import Incoming, Message
+from bridge.core.commands.verb import Action
+from bridge.core.message import Incoming, Json, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
@@ -58,26 +57,10 @@ class RecordingPbx:
         """Follow nobody."""
         self.asked.append("unwant")
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
-        """Place a call."""
-        self.asked.append("call")
-        placed(99)
-
-    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
-        """End a leg."""
-        self.asked.append("clear")
-
-    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
-        """Set presence."""
-        self.asked.append("presence")
-
-    async def ping(self) -> None:
-        """The session lives."""
-        self.asked.append("ping")
-
-    def resync(self) -> None:
-        """A new session is wanted."""
-        self.asked.append("resync")
+    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
+        """Do it."""
+        self.asked.append(type(action).__module__.rpartition(".")[2])
+        return {}
 
     async def rest(self) -> None:
         """At once."""

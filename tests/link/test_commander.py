@@ -17,9 +17,13 @@ from bridge.core.commands.dedup import WAITING_PER_ID
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.request import Address
-from bridge.core.commands.verbs import PlaceCall, SetPresence
+from bridge.core.commands.verb import Action
+from bridge.core.commands.verbs.clear import HangUp
+from bridge.core.commands.verbs.ping import Ping
+from bridge.core.commands.verbs.presence import SetPresence
+from bridge.core.commands.verbs.resync import Resync
 from bridge.core.journal import KeptCommand, MemoryJournal, Snapshot
-from bridge.core.message import Incoming, Message
+from bridge.core.message import Incoming, Json, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
@@ -53,24 +57,9 @@ class FailingPbx:
     def unmonitor(self, guid: str) -> None:
         """Nobody is followed."""
 
-    async def call(self, wanted: PlaceCall, placed: Callable[[int], None], in_time: InTime) -> None:
+    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
         """Fail."""
         raise self._error
-
-    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
-        """Fail."""
-        raise self._error
-
-    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
-        """Fail."""
-        raise self._error
-
-    async def ping(self) -> None:
-        """Fail."""
-        raise self._error
-
-    def resync(self) -> None:
-        """Nothing happens."""
 
     async def rest(self) -> None:
         """At once."""
@@ -208,22 +197,25 @@ class SlowPbx(FailingPbx):
         self.done: list[str] = []
         self.let = asyncio.Event()
 
-    async def set_presence(self, wanted: SetPresence, in_time: InTime) -> None:
-        """Wait, then do it."""
-        await self.let.wait()
+    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
+        """Do it: at once what ends a call, what else there is when it is let to."""
+        match action:
+            case HangUp():
+                done = f"clear {action.call.leg_handle}"
+            case SetPresence():
+                await self.let.wait()
+                done = action.activity
+            case Ping():
+                await self.let.wait()
+                done = "ping"
+            case Resync():
+                return {}
+            case _:
+                return await super().perform(action, command_id=command_id, in_time=in_time)
         self.stands()
         in_time()
-        self.done.append(wanted.activity)
-
-    async def clear(self, leg: int, cause: int, in_time: InTime) -> None:
-        """End a leg at once."""
-        in_time()
-        self.done.append(f"clear {leg}")
-
-    async def ping(self) -> None:
-        """Answer when it is let to."""
-        await self.let.wait()
-        self.done.append("ping")
+        self.done.append(done)
+        return {}
 
 
 @pytest.fixture

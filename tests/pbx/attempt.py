@@ -50,6 +50,10 @@ class Witness:
         if batch.list_complete:
             self._session.resync()
 
+    def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
+        """No command runs here."""
+        raise NotImplementedError(guid, leg_handle, command_id)
+
     def settled(self, guid: str) -> None:
         """Nobody is followed here."""
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bridge.core.backend import at_any_time
-from bridge.core.commands.verbs import PlaceCall
+from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.model import User
 from bridge.core.records import Batch, UserRecord
 from bridge.errors import CommandError, SessionLost
@@ -36,7 +36,7 @@ async def test_a_session_that_broke_places_no_call(pbx: SimPbx) -> None:
         with pytest.raises(SessionLost):
             await opened.serve(Witness(opened))
         with pytest.raises(CommandError) as refusal:
-            await opened.call(wanted, lambda _: None, at_any_time)
+            await opened.perform(wanted, command_id=None, in_time=at_any_time)
 
     assert (refusal.value.code, refusal.value.retryable) == ("pbx_offline", True)
     assert not pbx.requests("UserCall")

@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import NoReturn
 
 from bridge.core import render
-from bridge.core.commands import verbs
+from bridge.core.commands.checks import denied
 from bridge.core.commands.naming import closest
 from bridge.core.commands.permissions import Permissions, permits
 from bridge.core.commands.reply_topics import may_reply_to
-from bridge.core.commands.verbs import VERBS, Fields
+from bridge.core.commands.verb import Fields
+from bridge.core.commands.verbs import VERBS
 from bridge.core.message import Incoming, Json, Message
 from bridge.core.model import PbxState
 from bridge.core.topics import TopicId, Topics, decode
@@ -121,7 +122,7 @@ def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Re
     if not permits(permissions, verb, request.fields, state):
         sentence = f"commands.allow of the bridge does not have '{verb}', or not here"
         return Refusal(request.address, request.id, "not_permitted", sentence)
-    denial = verbs.denied(verb, state, request.fields, permissions.dialling)
+    denial = denied(verb, state, request.fields, permissions.dialling)
     if denial is None or denial.code == "unknown_user":
         return None
     return Refusal(request.address, request.id, denial.code, denial.message)

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.commands import dialling, verbs
+from bridge.core.commands import checks, dialling
 from bridge.core.commands import request as commands
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.fields import Dials, FieldKind, Number, Text
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.request import Address, Request
-from bridge.core.commands.verbs import VERBS, Fields, PlaceCall
+from bridge.core.commands.verb import Context, Fields
+from bridge.core.commands.verbs import VERBS
+from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.model import PbxState
 from bridge.core.numbers import normal, pattern
 from bridge.core.rules import Rule
@@ -52,7 +54,7 @@ def denial(rules: DialRules, verb: str = "call", state: PbxState = STATE, **fiel
     request = Request(Address("t", verb), None, given)
     refusal = commands.forbidden(request, Permissions(frozenset({verb}), rules), state)
     try:
-        verbs.plan(verb, state, "hq", given, rules)
+        checks.plan(verb, Context(state, "hq"), given, rules)
     except CommandError as error:
         late = error.code
     else:
@@ -192,7 +194,7 @@ def test_who_is_called_is_judged_by_the_number_of_the_moment() -> None:
 
     assert denial(ONLY_INSIDE, to_user="bert") == "ok"
     with pytest.raises(CommandError, match="does not have this number"):
-        verbs.plan("call", moved, "hq", {"user": "anna", "to_user": "bert"}, ONLY_INSIDE)
+        checks.plan("call", Context(moved, "hq"), {"user": "anna", "to_user": "bert"}, ONLY_INSIDE)
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 8, 14, 19, 21, 22, 36, 999])
@@ -216,7 +218,7 @@ def test_a_caller_number_is_refused_unless_it_is_listed() -> None:
     assert denial(rules, number="22", from_number="+49703173" + "0" * 20) == "number_not_allowed"
     assert denial(rules, number="22", from_number="") == "ok"
     wanted = {"user": "anna", "number": "22", "from_number": "+49 (0) 7031/73-009"}
-    action = verbs.plan("call", STATE, "hq", wanted, rules)
+    action = checks.plan("call", Context(STATE, "hq"), wanted, rules)
     assert isinstance(action, PlaceCall)
     assert action.from_number == "0049703173009"
 

@@ -14,7 +14,13 @@ from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.naming import find_user
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.request import Refusal, Request
-from bridge.core.commands.verbs import VERBS, HangUp, Ping, PlaceCall, Resync, SetPresence
+from bridge.core.commands.verb import Context
+from bridge.core.commands.verbs import VERBS
+from bridge.core.commands.verbs.call import PlaceCall
+from bridge.core.commands.verbs.clear import HangUp
+from bridge.core.commands.verbs.ping import Ping
+from bridge.core.commands.verbs.presence import SetPresence
+from bridge.core.commands.verbs.resync import Resync
 from bridge.core.message import Incoming
 from bridge.core.numbers import dialable
 from bridge.core.rules import Scope
@@ -252,7 +258,7 @@ def test_plans() -> None:
     state, call = history.state, history.state.calls[ANNA][0]
 
     def plan(verb: str, **given: object) -> object:
-        return VERBS[verb].plan(state, "hq", given)
+        return VERBS[verb].plan(Context(state, "hq"), given)
 
     place = plan("call", user="anna", number="+49 (0)1", anonymous=True, from_number="5", facility=3)
     assert isinstance(place, PlaceCall)
@@ -261,9 +267,9 @@ def test_plans() -> None:
     by_name = plan("call", user="anna", to_user="g-x")
     assert isinstance(by_name, PlaceCall)
     assert (by_name.short_name, by_name.name) == ("", "Nobody")
-    assert plan("clear", call=call.id) == HangUp(call, None)
+    assert plan("clear", call=call.id) == HangUp(call, 26)
     assert plan("clear", user="anna", cause=17) == HangUp(call, 17)
-    assert plan("clear", user="anna", call=call.id) == HangUp(call, None)
+    assert plan("clear", user="anna", call=call.id) == HangUp(call, 26)
     presence = plan("presence", user="anna", activity="available", status="open")
     assert isinstance(presence, SetPresence)
     assert (presence.activity, presence.status, presence.contact) == ("", "open", "tel:")
@@ -286,7 +292,7 @@ def test_users_and_calls_that_are_not_there(verb: str, given_fields: Any, wanted
     state = History().start().see(leg(), leg(8, conference="c2")).state
 
     with pytest.raises(CommandError) as refusal:
-        VERBS[verb].plan(state, "hq", given_fields)
+        VERBS[verb].plan(Context(state, "hq"), given_fields)
 
     assert refusal.value.code == wanted
 
@@ -307,7 +313,7 @@ def test_on_the_topic_of_a_user_the_topic_decides(verb: str, dots: bool) -> None
             if isinstance(parsed, Request):
                 assert find_user(everybody, "hq", fields(parsed)["user"]).guid == guid
                 with pytest.raises(CommandError, match="no user"):
-                    VERBS[verb].plan(others, "hq", parsed.fields)
+                    VERBS[verb].plan(Context(others, "hq"), parsed.fields)
             else:
                 assert (parsed.code, parsed.message) == ("invalid", "'user' contradicts the topic")
 

@@ -9,7 +9,9 @@ from lxml import etree
 
 from bridge.core.commands.fields import Flag, Number, Text
 from bridge.core.commands.naming import GUESSED_AMONG, LONGEST_GUESS, closest, find_user
-from bridge.core.commands.verbs import VERBS, SetPresence
+from bridge.core.commands.verb import Context
+from bridge.core.commands.verbs import VERBS
+from bridge.core.commands.verbs.presence import SetPresence
 from bridge.core.model import PbxState
 from bridge.core.numbers import dialable
 from bridge.errors import CommandError
@@ -25,7 +27,7 @@ def state() -> PbxState:
 def refusal(verb: str, **fields: object) -> tuple[str, str]:
     """The code and the sentence with which a plan is refused."""
     with pytest.raises(CommandError) as refused:
-        VERBS[verb].plan(state(), "hq", fields)
+        VERBS[verb].plan(Context(state(), "hq"), fields)
     return refused.value.code, refused.value.message
 
 
@@ -159,11 +161,10 @@ def test_a_presence_is_taken_over_as_it_is() -> None:
     """Nothing that was not asked for is set; available is the empty activity."""
     here = state()
 
-    assert VERBS["presence"].plan(here, "hq", {"user": "anna"}) == SetPresence(
+    assert VERBS["presence"].plan(Context(here, "hq"), {"user": "anna"}) == SetPresence(
         here.users[ANNA], "", "", None, "tel:", im=False
     )
     assert VERBS["presence"].plan(
-        here,
-        "hq",
+        Context(here, "hq"),
         {"user": "anna", "activity": "dnd", "note": "n", "status": "", "contact": "im:", "im": True},
     ) == SetPresence(here.users[ANNA], "dnd", "n", "", "im:", im=True)

@@ -1,0 +1,66 @@
+"""`call`: a user calls a number or another user."""
+
+from dataclasses import dataclass
+
+from bridge.core.commands.fields import Dials, Flag, Number, Text
+from bridge.core.commands.naming import find_user
+from bridge.core.commands.verb import Action, Context, Fields, Verb, text, whole
+from bridge.core.model import User
+from bridge.core.numbers import dialable, normal
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCall(Action):
+    """Place a call for a user: to a number, or to an object by its short or long name."""
+
+    user: User
+    number: str = ""
+    short_name: str = ""
+    name: str = ""
+    from_number: str = ""
+    anonymous: bool = False
+    facility: int = 0
+
+
+def _check(fields: Fields) -> str | None:
+    if "user" not in fields:
+        return "'user' is missing"
+    targets = [name for name in ("number", "to_user", "name") if fields.get(name)]
+    if len(targets) != 1:
+        return "give exactly one of 'number', 'to_user', 'name'"
+    for name in ("number", "from_number"):
+        if fields.get(name) and dialable(str(fields[name])) is None:
+            return f"'{name}' must be digits, * and #, with a + in front at most"
+    return None
+
+
+def _plan(context: Context, fields: Fields) -> PlaceCall:
+    state, pbx = context.state, context.pbx
+    to_user = text(fields, "to_user")
+    callee = find_user(state, pbx, to_user).record if to_user else None
+    return PlaceCall(
+        user=find_user(state, pbx, text(fields, "user")),
+        number=dialable(text(fields, "number")) or "",
+        short_name=callee.short_name if callee else "",
+        name=text(fields, "name") or (callee.name if callee and not callee.short_name else ""),
+        from_number=normal(text(fields, "from_number")),
+        anonymous=fields.get("anonymous") is True,
+        facility=whole(fields, "facility") or 0,
+    )
+
+
+VERB = Verb(
+    group="basic",
+    plan=_plan,
+    fields={
+        "user": Text(dials=Dials.CALLER),
+        "number": Text(64, dials=Dials.NUMBER),
+        "to_user": Text(dials=Dials.USER),
+        "name": Text(dials=Dials.NAME),
+        "from_number": Text(64, dials=Dials.FROM_NUMBER),
+        "anonymous": Flag(),
+        "facility": Number(0, 999, dials=Dials.FACILITY),
+    },
+    bare="number",
+    check=_check,
+)

@@ -1,0 +1,13 @@
+"""`ping`: ask the PBX whether it still knows the session."""
+
+from dataclasses import dataclass
+
+from bridge.core.commands.verb import Action, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Action):
+    """Ask the PBX whether it still knows the session."""
+
+
+VERB = Verb("basic", plan=lambda _context, _fields: Ping())

@@ -1,0 +1,13 @@
+"""`resync`: open a new PBX session and read everything again."""
+
+from dataclasses import dataclass
+
+from bridge.core.commands.verb import Action, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Resync(Action):
+    """End the PBX session, so that a new one reads everything again."""
+
+
+VERB = Verb("basic", plan=lambda _context, _fields: Resync())

@@ -1,0 +1,83 @@
+"""How each action is asked of the PBX: a table from actions to SOAP operations and arguments. Pure.
+
+A verb whose action is one operation needs one row here, and nothing else in this room.
+The vendor's argument names end here. Sessions, handles of users and the network are session.py's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bridge.core.commands.verb import Action
+from bridge.core.commands.verbs.call import PlaceCall
+from bridge.core.commands.verbs.clear import HangUp
+from bridge.core.commands.verbs.presence import SetPresence
+from bridge.core.model import User
+
+Arguments = Mapping[str, object]
+Kind = TypeVar("Kind", bound=Action)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One SOAP operation that performs an action.
+
+    `refusal`: what an answer of 0 means; empty for an operation that answers nothing.
+    `caller`: whose call it starts. The PBX wants the handle of this user and answers with the call's leg.
+    """
+
+    name: str
+    arguments: Callable[[Any], Arguments]
+    refusal: str = ""
+    caller: Callable[[Any], User] | None = None
+
+
+def _row(
+    kind: type[Kind],
+    name: str,
+    arguments: Callable[[Kind], Arguments],
+    *,
+    refusal: str = "",
+    caller: Callable[[Kind], User] | None = None,
+) -> tuple[type[Action], Operation]:
+    """A row of the table; here the types of an action and of its functions are held together."""
+    return kind, Operation(name, arguments, refusal, caller)
+
+
+def _user_call(action: PlaceCall) -> Arguments:
+    """A leading r withholds the caller's number (docs/wire.md#call-control)."""
+    return {
+        "cn": action.name,
+        "e164": action.number,
+        "h323": action.short_name,
+        "reg": 0,
+        "info": [],
+        "rc": action.facility,
+        "srce164": ("r" if action.anonymous else "") + action.from_number,
+    }
+
+
+def _set_presence(action: SetPresence) -> Arguments:
+    record = action.user.record
+    presence = {"activity": action.activity, "note": action.note}
+    if action.status is not None:
+        presence["status"] = action.status
+    return {
+        "presence": presence,
+        "im": action.im,
+        "contact": action.contact,
+        # decode.py makes up a guid for a user that has none; * lets the short name decide.
+        "guid": "*" if record.guid.startswith("name:") else record.guid,
+        "h323": record.short_name,
+    }
+
+
+OPERATIONS: Mapping[type[Action], Operation] = dict(
+    (
+        _row(PlaceCall, "UserCall", _user_call, refusal="the PBX placed no call", caller=lambda do: do.user),
+        # Cause 26 frees the phone at once, others leave it with a tone (docs/wire.md#call-control).
+        _row(HangUp, "UserClear", lambda do: {"call": do.call.leg_handle, "cause": do.cause, "info": []}),
+        _row(SetPresence, "SetPresence", _set_presence, refusal="the PBX did not accept the presence"),
+    )
+)
+"""Ping and Resync are missing: they are questions to the session itself."""

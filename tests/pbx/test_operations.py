@@ -1,0 +1,49 @@
+"""The table from actions to SOAP operations: complete, and each request fits the PBX's description."""
+
+import pytest
+
+from bridge.core.commands.verb import Action, Context, Fields
+from bridge.core.commands.verbs import VERBS
+from bridge.core.commands.verbs.ping import Ping
+from bridge.core.commands.verbs.resync import Resync
+from bridge.pbx.operations import OPERATIONS
+from tests.core.builders import History, leg
+from tests.pbx.attempt import SOAP
+
+FOR_THE_SESSION = {Ping, Resync}
+REQUESTS: list[tuple[str, Fields, str]] = [
+    ("call", {"user": "anna", "number": "0123"}, "<e164"),
+    ("call", {"user": "anna", "to_user": "bert"}, "bert"),
+    ("call", {"user": "anna", "number": "0123", "anonymous": True, "from_number": "5"}, ">r5<"),
+    ("clear", {"user": "anna", "cause": 17}, ">17<"),
+    ("clear", {"user": "anna"}, ">26<"),
+    ("presence", {"user": "anna", "activity": "away", "note": "n"}, ">away<"),
+    ("presence", {"user": "anna", "status": "open"}, ">open<"),
+]
+
+
+def planned(verb: str, fields: Fields) -> Action:
+    """What a verb wants done for Anna, who has one call."""
+    return VERBS[verb].plan(Context(History().start().see(leg()).state, "hq"), fields)
+
+
+def test_every_action_has_a_row() -> None:
+    """Or a verb would be accepted and then fail as a bug."""
+    actions = {type(planned(verb, fields)) for verb, fields, _ in REQUESTS}
+
+    assert actions == set(OPERATIONS), "each row has a case here"
+    for verb, its in VERBS.items():
+        module = f"bridge.core.commands.verbs.{verb}"
+        rows = {action for action in {*OPERATIONS, *FOR_THE_SESSION} if action.__module__ == module}
+        assert len(rows) == 1, f"the action of '{verb}' has no row in pbx/operations.py"
+        assert its.plan is not None
+
+
+@pytest.mark.parametrize(("verb", "fields", "part"), REQUESTS)
+def test_a_request_fits_the_description_of_the_pbx(verb: str, fields: Fields, part: str) -> None:
+    """Zeep refuses a name or a value that the WSDL does not have."""
+    action = planned(verb, fields)
+    operation = OPERATIONS[type(action)]
+    handle = {"user": 3} if operation.caller else {}
+
+    assert part in SOAP.request(operation.name, **handle, **operation.arguments(action))[0].decode()
