@@ -42,7 +42,7 @@ async def said(bus: Observer, link: str, reason: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "section", "words"),
     [
-        ("digest", {"password": "wrong"}, "refuses user name or password of 'canary-account'"),
+        ("digest", {"password": "wrong"}, "rejected the credentials of 'canary-account'"),
         ("digest", {"session_user": "canary-nobody"}, "opens no session for 'canary-nobody'"),
         ("basic", {}, "set auth: basic"),
     ],

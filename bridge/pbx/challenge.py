@@ -1,7 +1,7 @@
-"""WWW-Authenticate and Authentication-Info in, values out: a total parser. Computes nothing, see digest.py.
+"""Parses WWW-Authenticate and Authentication-Info; never fails. Computes no digest, see digest.py.
 
-Several challenges may share a header, with the comma that also separates their parameters (RFC 9110 11.6.1);
-what cannot be read is skipped up to the next comma.
+One header may hold several challenges, separated by the comma that also separates their parameters
+(RFC 9110 11.6.1). Anything unreadable is skipped up to the next comma.
 """
 
 import re
@@ -20,19 +20,19 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One way to log in that a server offers. Names in lower case, values as Latin-1, escapes removed."""
+    """One authentication scheme that a server offers. Names in lower case, values Latin-1 without escapes."""
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
-    """The challenges of all WWW-Authenticate headers, in their order. Never raises."""
+    """The challenges of all WWW-Authenticate headers, in order. Never raises."""
     return tuple(challenge for header in headers for challenge in _challenges(header[:_LONGEST]))
 
 
 def parameters(header: str) -> Mapping[str, str]:
-    """The parameters of a header without schemes, such as Authentication-Info. Never raises."""
+    """The parameters of a header that has no schemes, such as Authentication-Info. Never raises."""
     found: dict[str, str] = {}
     at = 0
     while at < len(header):
@@ -42,7 +42,7 @@ def parameters(header: str) -> Mapping[str, str]:
 
 
 def _challenges(header: str) -> list[Challenge]:
-    """A word that stands alone is a scheme without parameters; those that follow belong to the one before."""
+    """The challenges of one header. Parameters after a bare scheme belong to the challenge before it."""
     found: list[Challenge] = []
     current: dict[str, str] = {}
     at = _skip(_SEPARATORS, header, 0)
@@ -59,7 +59,7 @@ def _challenges(header: str) -> list[Challenge]:
 
 
 def _read_parameter(header: str, at: int, into: dict[str, str]) -> int | None:
-    """Read name=value, where there is one; the first of a name counts. Returns where it ends."""
+    """Read `name=value` and return its end, or None. The first value of a name wins."""
     match = _PARAMETER.match(header, at)
     if match is None:
         return None
@@ -69,7 +69,7 @@ def _read_parameter(header: str, at: int, into: dict[str, str]) -> int | None:
 
 
 def _read_scheme(header: str, at: int) -> tuple[int, str, bool]:
-    """Where a scheme ends, its name, and whether it has no parameters; no name where there is no scheme."""
+    """Return the end of a scheme, its name (empty if there is none), and whether it has no parameters."""
     match = _SCHEME.match(header, at)
     if match is None:
         return _skip(_JUNK, header, at), "", True

@@ -1,6 +1,6 @@
-"""One TCP or TLS connection to a PBX that carries one request at a time. Retries nothing, knows no login.
+"""One TCP or TLS connection to a PBX, one request at a time. Never retries, never logs in.
 
-Everything that goes wrong comes out as a LinkError whose reason is a sentence.
+Every failure is raised as a LinkError whose reason is a sentence for the log.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 )
-"""What OpenSSL says of an answer that is plain text; which of them depends on its version."""
-_MAYBE_HTTP = "is it http://, which anybody on the way can read and change?"
+"""OpenSSL's reasons when the other side answers in plain text; the version of OpenSSL decides which."""
+_MAYBE_HTTP = "is it http://, which anyone on the path can read and change?"
 _ALERT = b"\x15\x03"
-"""The first bytes of a TLS alert: what a TLS server says to plain HTTP."""
+"""The first bytes of a TLS alert, the answer of a TLS server to plain HTTP."""
 
 
 async def connect(target: Target, place: str) -> "Connection":
-    """Open a connection; the certificate is checked before a byte of ours is sent. Raises LinkError."""
+    """Open a connection; the certificate is checked before any data is sent. Raises LinkError."""
     loop = asyncio.get_running_loop()
     sock = await _tcp(target, place)
     try:
@@ -64,20 +64,20 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Nothing has arrived that nobody asked for, not even the end of the connection.
+        """Whether the connection is open and has received nothing unexpected since the last response.
 
-        The socket is asked, too: its end may be there before the event loop has seen it. A request that is
-        sent all the same could not be repeated, as nobody knows whether it was carried out.
+        A request that is sent into a closing connection cannot be repeated: the PBX may have executed it.
         """
         transport = self._transport
         if transport is None or transport.is_closing() or self._gone.done():
             return False
+        # Ask the kernel as well: it may know of the end of the connection before the event loop does.
         waiting = select.poll()
         waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not waiting.poll(0)
 
     async def exchange(self, request: bytes) -> Response:
-        """Send one request and wait for its answer. Raises SessionLost or ProtocolError."""
+        """Send one request and wait for its response. Raises SessionLost or ProtocolError."""
         transport = self._transport
         if transport is None or self._gone.done():
             raise SessionLost(f"the connection to {self._place} broke: closed")
@@ -92,19 +92,21 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             if answer.done() and not answer.cancelled():
-                answer.exception()  # seen, also by a task that was cancelled in the same turn of the loop
+                # Mark the error as retrieved: if this task was cancelled in the same turn of the loop,
+                # nothing else does, and asyncio would report the error as a bug.
+                answer.exception()
             self._reader = self._answer = None
 
     def _revoke(self, transport: asyncio.Transport) -> None:
-        """Let a RST end the connection: what did not arrive yet of a request is not to be sent again.
+        """Make `abort` send a RST, so that the kernel discards the unsent rest of a request.
 
-        Else TCP would go on with it after `abort`, and a command be carried out long after its time.
+        Otherwise TCP keeps retransmitting after `abort`, and the PBX may execute a command that has expired.
         """
         with contextlib.suppress(OSError):
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
     def abort(self) -> None:
-        """Close at once, without a word; see `closed`."""
+        """Close without a TLS goodbye and without waiting; see `closed`."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -113,13 +115,13 @@ class Connection(asyncio.Protocol):
         await asyncio.shield(self._gone)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TCP, and TLS if any, are set up (asyncio.Protocol)."""
+        """The connection is established, with TLS if configured (asyncio.Protocol)."""
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
         self._maybe_tls = transport.get_extra_info("ssl_object") is None
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have arrived (asyncio.Protocol); what nobody asked for ends the connection."""
+        """Take received bytes (asyncio.Protocol); unsolicited ones end the connection."""
         if self._reader is None or self._answer is None or self._answer.done():
             self.abort()
             return
@@ -136,7 +138,7 @@ class Connection(asyncio.Protocol):
                 self._answer.set_result(self._reader.response)
 
     def eof_received(self) -> None:
-        """The other side has closed (asyncio.Protocol); the transport closes itself."""
+        """The PBX has closed its side (asyncio.Protocol); the transport then closes ours."""
         self._ended("closed")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -163,14 +165,17 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(error)
 
     def _broke(self, reason: str) -> SessionLost:
-        """TLS servers answer plain HTTP by an alert, or by closing without a word, but soon."""
+        """The error of a broken connection, with a hint at https where a TLS server may be behind it.
+
+        A TLS server answers plain HTTP with an alert or closes the connection, within moments.
+        """
         soon = asyncio.get_running_loop().time() < self._opened_s + SOON_S
         hint = "; is it https://?" if self._maybe_tls and soon else ""
         return SessionLost(f"the connection to {self._place} broke: {reason}{hint}")
 
 
 async def _tcp(target: Target, place: str) -> socket.socket:
-    """A connected socket. The addresses of a name share the time, so that a dead one does not use it up."""
+    """A connected socket. All addresses of a name share the timeout, so that a dead one cannot use it up."""
     problem = f"no connection within {CONNECT_S:g} s"
     try:
         async with asyncio.timeout(CONNECT_S):
@@ -191,7 +196,7 @@ async def _tcp(target: Target, place: str) -> socket.socket:
 
 
 async def _addresses(target: Target) -> list[Any]:
-    """Look a name up. An address needs no thread: they may all be waiting for a silent name server."""
+    """Resolve a host name. A literal address must not wait for a thread: all may hang in a name server."""
     try:
         return socket.getaddrinfo(
             target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
@@ -217,11 +222,11 @@ async def _tcp_to(
 
 
 def _no_tls(error: OSError | ValueError, place: str) -> LinkError:
-    """Why TLS did not come about. A refusal is for a human; a connection that just ended may heal."""
+    """The error of a failed TLS handshake. A mismatch needs a human; a closed connection may heal."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         if error.reason in _NOT_TLS:
-            return Rejected(f"{place} speaks no TLS there; {_MAYBE_HTTP}")
-        return Rejected(f"{place} offers no TLS that we take: {error.reason or error}")
+            return Rejected(f"{place} does not speak TLS on this port; {_MAYBE_HTTP}")
+        return Rejected(f"{place} offers no acceptable TLS: {error.reason or error}")
     if isinstance(error, ConnectionAbortedError | TimeoutError):
         return Unreachable(
             f"{place} did not answer the TLS handshake within {HANDSHAKE_S:g} s; {_MAYBE_HTTP}"
@@ -232,9 +237,9 @@ def _no_tls(error: OSError | ValueError, place: str) -> LinkError:
 
 
 async def _untrusted(error: ssl.SSLCertVerificationError, target: Target, place: str) -> Rejected:
-    """The refusal of a certificate, with the SHA-256 of the certificate that is there, to compare and pin."""
+    """The error of an untrusted certificate, with its SHA-256 for a human to compare and pin."""
     reason = getattr(error, "verify_message", "") or str(error.args[-1])
-    if getattr(error, "verify_code", 0) == 0:  # our pin refused it, and has named the digest
+    if getattr(error, "verify_code", 0) == 0:  # the pin check failed, and its reason names the digest
         return Rejected(f"{place} is not trusted: {reason}")
     sha256 = await _sha256_of(target, place)
     advice = f". Its SHA-256 is {sha256}: compare it at the PBX, then set tls.sha256" if sha256 else ""
@@ -242,7 +247,7 @@ async def _untrusted(error: ssl.SSLCertVerificationError, target: Target, place:
 
 
 async def _sha256_of(target: Target, place: str) -> str:
-    """The digest of the certificate there, by another handshake that sends nothing; empty if that fails."""
+    """The SHA-256 of the PBX's certificate, read in a second handshake that sends no data; "" on failure."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(LinkError, OSError, ValueError):
         sock = await _tcp(target, place)
@@ -261,9 +266,9 @@ async def _sha256_of(target: Target, place: str) -> str:
 
 
 def why(error: BaseException) -> str:
-    """The reason of an error, in the operating system's words where there are any."""
+    """The reason of an error, in the operating system's words where it has some."""
     if isinstance(error, ssl.SSLError):
-        return str(error.reason or error)[:120]  # its number is OpenSSL's, not the operating system's
+        return str(error.reason or error)[:120]  # its errno is OpenSSL's: strerror would mislead
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:

@@ -1,7 +1,7 @@
-"""One UserInfo or CallInfo element → one record. Total: whatever is missing or odd reads as empty.
+"""Decodes one UserInfo or CallInfo element into a record. Never fails: missing or odd values read as empty.
 
-Here the vendor's words end: cn is name, dn display name, h323 short name, e164 number. Texts stay as they
-came, blanks at their ends too: the PBX knows its objects by them.
+The vendor's words end here: cn is the name, dn the display name, h323 the short name, e164 the number. Texts
+keep even their outer blanks, because the PBX identifies its objects by the exact text.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,20 +27,20 @@ _SWITCH_TYPES = frozenset({"bool", "boolean"})
 _NO_PARTY = Party()
 LONGEST_TEXT = 1024
 LONGEST_LIST, ITEM_COSTS = 32_768, 16
-"""All groups or addresses of a user, in characters, with what each costs besides: some 1,000."""
+"""Characters of all groups, or of all addresses, of a user; each item counts ITEM_COSTS more. About 1,000."""
 LONGEST_NUMBER, LARGEST = 20, 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class HeardLeg:
-    """A leg as a Poll reply has it: its user is a handle of the session, and the record has no guid yet."""
+    """A leg as a Poll reply has it: with the session's handle of its user, not yet with the user's guid."""
 
     user_handle: int
     record: LegRecord
 
 
 def user_record(element: etree._Element) -> UserRecord | None:
-    """A user; None for the record with an empty long name, which ends the first list (docs/wire.md#poll)."""
+    """A user, or None for the record with an empty long name that ends the first list (docs/wire.md#poll)."""
     fields = _children(element)
     name, guid = _text(fields, "cn"), _text(fields, "guid")
     if not name or not (name.strip() or guid):
@@ -68,7 +68,7 @@ def user_record(element: etree._Element) -> UserRecord | None:
 
 
 def heard_leg(element: etree._Element) -> HeardLeg:
-    """A leg. State bits: docs/wire.md#leg-state, unknown ones masked away; parties: docs/wire.md#parties."""
+    """A leg. Bits: docs/wire.md#leg-state, unknown ones are ignored; parties: docs/wire.md#parties."""
     fields = _children(element)
     bits = _number(fields, "state")
     parties = _parties(fields)
@@ -101,7 +101,7 @@ def heard_leg(element: etree._Element) -> HeardLeg:
 
 
 def _released_by(state: int, message: str) -> ReleasedBy | None:
-    """Who hung up first: a disconnect has a direction, else the message says it (docs/wire.md#messages)."""
+    """The side that hung up: from the disconnect's direction, else the message (docs/wire.md#messages)."""
     if state == _DISC_RECEIVED or message in {"x-rel", "x-disc"}:
         return ReleasedBy.USER
     if state == _DISC_SENT or message in {"r-rel", "r-disc"}:
@@ -124,7 +124,7 @@ def _info(fields: dict[str, etree._Element]) -> dict[str, tuple[int, str]]:
 
 
 def _within(items: Iterable[Item], text_of: Callable[[Item], str]) -> tuple[Item, ...]:
-    """The first of a list, as far as a user's list may go."""
+    """The first items of a list, up to LONGEST_LIST."""
     taken: list[Item] = []
     left = LONGEST_LIST
     for item in items:
@@ -145,7 +145,7 @@ def _group(item: etree._Element) -> Group:
 
 
 def _children(element: etree._Element) -> dict[str, etree._Element]:
-    """Child elements by local name; the first of several wins (a second presence is ignored)."""
+    """Child elements by local name; the first of several wins, such as of two presences."""
     fields: dict[str, etree._Element] = {}
     for child in element:
         fields.setdefault(child.tag.rpartition("}")[2], child)
@@ -163,12 +163,12 @@ def _text(fields: dict[str, etree._Element], name: str) -> str:
 
 
 def _word(fields: dict[str, etree._Element], name: str) -> str:
-    """A text of a list of words, like a type or a truth value, around which blanks mean nothing."""
+    """A keyword, such as a type or a boolean; blanks around it mean nothing."""
     return _text(fields, name).strip()
 
 
 def _number(fields: dict[str, etree._Element], name: str) -> int:
-    """A whole number of xsd:int, which is all that the interface has; anything else reads as 0."""
+    """An xsd:int, the only number type of the interface; anything else reads as 0."""
     try:
         value = int(_word(fields, name)[:LONGEST_NUMBER] or 0)
     except ValueError:

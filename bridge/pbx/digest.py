@@ -1,9 +1,9 @@
-"""Digest authentication as in RFC 7616, and RFC 2069 where a server offers no qop. Pure: no clock, no random.
+"""Digest authentication of RFC 7616, and of RFC 2069 where a server offers no qop. Pure: no clock, no random.
 
-No kept library does this whole: httpx, aiohttp and requests know no userhash, read one challenge of a header,
-and fail on what they do not know; the packages on PyPI that are named for it are from 2011 to 2022.
-The server's proof in Authentication-Info (rspauth) is not checked: embedded servers often get it wrong,
-and TLS is what identifies a PBX.
+It is written here because no maintained library covers it: httpx, aiohttp and requests lack userhash, read
+one challenge per header and fail on unknown ones; the dedicated packages on PyPI date from 2011 to 2022.
+The server's proof in Authentication-Info (rspauth) is not verified: embedded servers often get it wrong,
+and TLS identifies the PBX.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from urllib.parse import quote
 from bridge.pbx.challenge import Challenge
 
 _ALGORITHMS = {"sha-512-256": "sha512_256", "sha-256": "sha256", "md5": "md5"}
-"""Best first; each also with -sess. The second name is hashlib's."""
+"""Strongest first, each also with -sess; the values are the names in hashlib."""
 _QOPS = ("auth", "auth-int", "")
 _SESS = "-sess"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who logs in."""
+    """The credentials."""
 
     username: str
     password: str
@@ -29,7 +29,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A challenge that can be answered. Texts are Latin-1 with the bytes of the header.
+    """A challenge that can be answered. Texts are Latin-1, so they hold the bytes of the header.
 
     `algorithm`: as the server wrote it, empty where it wrote none. `qop`: auth, auth-int or empty (RFC 2069).
     """
@@ -46,7 +46,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One use of a challenge. `nonce`: the last one given, by the challenge or by nextnonce."""
+    """One use of a challenge. `nonce`: the latest, from the challenge or from nextnonce."""
 
     nonce: str
     count: int
@@ -55,7 +55,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What of a request goes into the proof."""
+    """The parts of an HTTP request that its digest covers."""
 
     method: str
     uri: str
@@ -63,13 +63,13 @@ class Request:
 
 
 def best(offers: Iterable[Challenge]) -> Digest | None:
-    """The strongest digest challenge that we can answer; of equals the first. None: there is none."""
+    """The strongest digest challenge that is supported, the first of equals; None if there is none."""
     known = [digest for offer in offers if (digest := _understood(offer)) is not None]
     return min(known, key=lambda digest: (_strength(digest), _QOPS.index(digest.qop)), default=None)
 
 
 def unknown(offers: Iterable[Challenge]) -> str:
-    """What a server asks for with the digest challenges that we cannot answer, for a sentence."""
+    """The algorithms and qops of unsupported digest challenges, for an error message."""
     asked = [
         f"{name} {value}"
         for offer in offers
@@ -81,7 +81,7 @@ def unknown(offers: Iterable[Challenge]) -> str:
 
 
 def authorization(digest: Digest, account: Account, request: Request, use: Use) -> str | None:
-    """The value of the Authorization header, as Latin-1. None for a user name that it cannot carry."""
+    """The value of the Authorization header, as Latin-1; None if it cannot carry the user name."""
     username = _username(digest, account)
     if username is None:
         return None
@@ -136,7 +136,7 @@ def _is_sess(digest: Digest) -> bool:
 
 
 def _username(digest: Digest, account: Account) -> str | None:
-    """The user name as its hash, percent-encoded where the server knows that (RFC 7616 3.4), or as it is."""
+    """The user name as its hash, percent-encoded, or plain: whichever the server supports (RFC 7616 3.4)."""
     raw = account.username.encode()
     if digest.userhash:
         return f'username="{_hash_of(digest)(raw + b":" + digest.realm.encode("latin-1"))}"'
@@ -152,7 +152,7 @@ def _response(digest: Digest, account: Account, request: Request, use: Use) -> s
     realm, nonce = digest.realm.encode("latin-1"), use.nonce.encode("latin-1")
     secret = hashed(b":".join((account.username.encode(), realm, account.password.encode())))
     if _is_sess(digest):
-        # The first nonce, whatever nextnonce says: the key of the session is made once (RFC 7616 3.4.2).
+        # Always the first nonce, even after nextnonce: the session key is computed once (RFC 7616 3.4.2).
         secret = hashed(f"{secret}:{digest.nonce}:{use.cnonce}".encode("latin-1"))
     done = f"{request.method}:{request.uri}"
     if digest.qop == "auth-int":

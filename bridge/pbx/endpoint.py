@@ -1,4 +1,4 @@
-"""Where a PBX is, and whether the way there is encrypted: decided here, once, from the parsed address."""
+"""The address of a PBX, parsed once; here alone is decided whether the connection is encrypted."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _PATH_SAFE = "/:@!$&'()*+,;=-._~%?"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The address of a PBX and our account there. `auth`: digest or basic. `tls`: what https checks by."""
+    """The URL of a PBX and the account. `auth`: digest or basic. `tls`: verifies https certificates."""
 
     url: str
     username: str
@@ -24,7 +24,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address that was understood. `authority` is the Host header. Only http has no `tls`."""
+    """A parsed address. `authority` is the value of the Host header. `tls` is None for http only."""
 
     host: str
     port: int
@@ -34,14 +34,14 @@ class Target:
 
 
 def target(endpoint: Endpoint) -> Target:
-    """Read the address. Raises Rejected, above all for https without settings to check the certificate by."""
+    """Parse the URL. Raises Rejected if it is invalid, or https without a TLS context."""
     try:
         parts = split(endpoint.url, tuple(_PORTS), "https://pbx.example")
     except ValueError as error:
         raise Rejected(f"the address of the PBX cannot be used: {error}") from None
     encrypted = parts.scheme == "https"
     if encrypted and endpoint.tls is None:
-        raise Rejected(f"{endpoint.url} needs TLS, and there is nothing to check its certificate by")
+        raise Rejected(f"{endpoint.url} needs TLS, and no TLS settings are given")
     return Target(
         host=parts.hostname or "",
         port=parts.port or _PORTS[parts.scheme],

@@ -1,7 +1,7 @@
 """HTTP to one PBX: one request at a time over one connection that is kept open. No SOAP here.
 
-No redirect is followed, no proxy or netrc of the environment is used, no cookie is kept. A request that was
-sent is never sent again but after a 401, which says that it was not carried out.
+It follows no redirect, uses no proxy or netrc of the environment, and keeps no cookie. It repeats a request
+only after a 401, which means that the PBX did not execute it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from bridge.pbx.response import Response
 _OK, _FORBIDDEN, _NOT_FOUND, _SERVER_ERROR = 200, 403, 404, 500
 _REDIRECTS = range(300, 400)
 _ANSWERS_TO_401 = 3
-"""How often a request is sent: with no nonce or an old one, with a new one, and when that is stale."""
+"""Attempts per request: with no nonce or an old one, with a new one, and once more if that is stale."""
 
 
 class Http:
@@ -48,11 +48,11 @@ class Http:
     async def post(
         self, body: bytes, headers: Mapping[str, str], within_s: float, in_time: InTime = at_any_time
     ) -> bytes:
-        """Send one request and return the answer's body: of a 200, or of a 500 (a SOAP fault is one).
+        """Send one request and return the body of a 200, or of a 500, which carries a SOAP fault.
 
-        Waiting for other requests counts. A request that is cancelled, or late, costs its connection.
-        Nothing is sent once this context has ended.
-        Raises Unreachable, SessionLost, ProtocolError or Rejected, by what happens next.
+        `within_s` includes the wait for other requests. `in_time` raises if the request has expired.
+        A cancelled or late request closes the connection. Nothing is sent once this context has ended.
+        Raises Unreachable, SessionLost, ProtocolError or Rejected.
         """
         try:
             async with asyncio.timeout(within_s), self._turn:
@@ -67,7 +67,7 @@ class Http:
     async def _logged_in(
         self, to: Target, body: bytes, headers: Mapping[str, str], in_time: InTime
     ) -> Response:
-        """The answer to a request, which is sent once more for each 401 whose challenge can be answered."""
+        """The response to a request, which is repeated for each 401 whose challenge can be answered."""
         login = self._login = self._login or Login(self._endpoint, to)
         fresh = self._endpoint.auth == "basic"
         for _ in range(_ANSWERS_TO_401):
@@ -78,7 +78,7 @@ class Http:
                 return response
             login.challenged(response, fresh=fresh)
             fresh = True
-        raise Rejected(f"{to.authority} asks for a new login again and again")
+        raise Rejected(f"{to.authority} keeps asking for authentication")
 
     async def _exchange(self, to: Target, request: bytes, in_time: InTime) -> Response:
         self._require_open()
@@ -87,7 +87,9 @@ class Http:
             self._drop()
             connection = self._connection = await connect(to, self._endpoint.url)
             self._require_open()
-        in_time()  # nothing may come between this and the sending: the process may be stopped at any moment
+        # The last check before sending, with no await in between: the process may have been suspended
+        # since the command was accepted, and an expired command must not run.
+        in_time()
         try:
             response = await connection.exchange(request)
         except BaseException:
@@ -98,7 +100,7 @@ class Http:
         return response
 
     def _require_open(self) -> None:
-        """After the end the handles in a request mean nothing, or another user in another session."""
+        """Send nothing after the end: the handles in a request would belong to nobody, or to another user."""
         if self._over:
             self._drop()
             raise SessionLost(f"the connection to {self._endpoint.url} was closed")
@@ -126,11 +128,11 @@ def _request(to: Target, authorization: str | None, body: bytes, headers: Mappin
 def _refusal(response: Response, endpoint: Endpoint) -> LinkError:
     status, place = response.status, endpoint.url
     if status == _FORBIDDEN:
-        return Rejected(f"{place} forbids the access to '{endpoint.username}'", answered=True)
+        return Rejected(f"{place} denies access to '{endpoint.username}'", answered=True)
     if status == _NOT_FOUND:
         return Rejected(f"there is no PBX at {place}: check url and dynamic_pbx", answered=True)
     if status in _REDIRECTS:
-        return ProtocolError(f"{place} redirects elsewhere, which is not followed")
+        return ProtocolError(f"{place} answered with a redirect, and redirects are not followed")
     if status == _OK:
         return ProtocolError(f"{place} sent an empty answer")
     return Unreachable(f"{place} answers HTTP {status}", answered=True)

@@ -1,6 +1,6 @@
-"""Logging in to a PBX: what the next request says of us, and what an answer changes about that. No I/O.
+"""HTTP authentication at one PBX: the header of the next request, updated by each response. No I/O.
 
-A connection has one of these: the count of requests per nonce must not jump between two connections.
+Each connection has its own: the count of requests per nonce must rise by one, across all its requests.
 """
 
 import base64
@@ -15,12 +15,12 @@ from bridge.pbx.endpoint import Endpoint, Target
 from bridge.pbx.response import Response
 
 UNAUTHORISED = 401
-_BASIC_ONLY = "it offers basic only, or somebody on the way does"
-_READS = "they get the password then"
+_BASIC_ONLY = "it offers basic authentication only, or an attacker on the path does"
+_READS = "the attacker would read the password"
 
 
 class Login:
-    """The account at one address, and the challenge that was answered last."""
+    """One account at one PBX, with the last challenge that was answered."""
 
     def __init__(self, endpoint: Endpoint, target: Target) -> None:
         self._place = endpoint.url
@@ -31,23 +31,23 @@ class Login:
         self._use = Use("", 0, "")
 
     def authorization(self, body: bytes) -> str | None:
-        """The Authorization header of the next request; None before there is a challenge. Raises Rejected."""
+        """The Authorization header of the next request; None before the first challenge. Raises Rejected."""
         try:
             return self._basic_header() if self._basic else self._digest_header(body)
         except UnicodeEncodeError:
-            raise Rejected(f"user name or password for {self._place} cannot be written in UTF-8") from None
+            raise Rejected(f"user name or password for {self._place} cannot be encoded as UTF-8") from None
 
     def answered(self, response: Response) -> None:
-        """Take the nonce of the next request, where the server has sent one."""
+        """Use the next nonce, if the response carries one."""
         for header in response.all("authentication-info"):
             nonce = parameters(header).get("nextnonce")
             if nonce and self._digest is not None:
                 self._use = Use(nonce, 0, self._use.cnonce)
 
     def challenged(self, response: Response, *, fresh: bool) -> None:
-        """Take the challenge of a 401. `fresh`: the refused request answered one that had just come.
+        """Take the challenge of a 401. `fresh`: the rejected request had answered a new challenge.
 
-        Raises Rejected where there is nothing to answer, or the account was refused.
+        Raises Rejected if no challenge can be answered or the credentials were rejected.
         """
         offers = challenges(response.all("www-authenticate"))
         found = None if self._basic else digest.best(offers)
@@ -74,22 +74,24 @@ class Login:
 
     def _refusal(self, offers: tuple[Challenge, ...], answered: Digest | None) -> str:
         schemes = {offer.scheme for offer in offers}
-        refused = f"refuses user name or password of '{self._account.username}'"
+        refused = f"rejected the credentials of '{self._account.username}'"
         if answered is not None:
             return refused
         if self._basic:
-            return refused + (" (it offers digest only: set auth: digest)" if schemes == {"digest"} else "")
+            return refused + (
+                " (it offers digest authentication only: set auth: digest)" if schemes == {"digest"} else ""
+            )
         if "digest" in schemes:
-            return f"asks for a digest that the bridge cannot give: {digest.unknown(offers)}"
+            return f"requires a digest that is not supported: {digest.unknown(offers)}"
         if schemes == {"basic"}:
             return f"{refused} ({self._only_basic()})"
-        return f"{refused} (it offers neither digest nor basic)"
+        return f"{refused} (it offers neither digest nor basic authentication)"
 
     def _only_basic(self) -> str:
-        """Somebody on the way may have written the offer, to be sent the password: say where that can be."""
+        """Advice where only basic is offered: an attacker on the path may forge that to get the password."""
         tls = self._target.tls
         if tls is None:
             return f"{_BASIC_ONLY}; over http {_READS}: use https, then set auth: basic"
         if not checks(tls):
             return f"{_BASIC_ONLY}; with verify: false {_READS}: set tls.sha256 first"
-        return "it offers basic only: set auth: basic"
+        return "it offers basic authentication only: set auth: basic"

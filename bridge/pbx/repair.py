@@ -1,7 +1,6 @@
-"""Text that is almost XML → text that is: mends defects, else leaves out the records that have them.
+"""Repairs XML that a strict parser has refused; records that cannot be repaired are left out.
 
-For answers that a plain parser has refused; nothing else comes here. Linear in the size of the text. What
-is cut off is not completed, and a DTD is not touched: both stay refused.
+The time is linear in the size of the text. A truncated answer is never completed and a DTD never accepted.
 """
 
 import re
@@ -12,7 +11,7 @@ from html.entities import html5
 from lxml import etree
 
 MOST_DEFECTS = 20_000
-"""More, and the answer is noise rather than names with odd characters."""
+"""An answer with more defects is noise, not names with odd characters."""
 NAME_SHOWN = 40
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DEFECT = re.compile(r"&(?:(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);)?|<(?![A-Za-z_/!?])|\]\]>")
@@ -22,7 +21,7 @@ _KNOWN = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 _QUOTED = r"""(?:[^<>"']|"[^<"]*"|'[^<']*')*?"""
 _ATTRIBUTES = re.compile(rf"<([A-Za-z_][\w:.-]*)\s(?![^<>]*xmlns)(?:{_QUOTED}|[^<>]*?)(/?)>")
-"""Attributes as XML has them, with a > in quotes; else up to the next >, as quotes may be the defect."""
+"""Attributes as in valid XML, with a > in quotes; else up to the next >, as quotes may be the defect."""
 _RECORD = re.compile(
     r"<(?P<tag>(?:[\w.-]+:)?(?P<name>user|call|item))>(?=\s*<(?:[\w.-]+:)?(?P<first>[A-Za-z_][\w.-]*))"
 )
@@ -34,14 +33,11 @@ _LONG_NAME = re.compile(r"<(?:[\w.-]+:)?cn>([^<]*)")
 
 
 class NoiseError(Exception):
-    """There are too many defects to be worth mending."""
+    """The text has too many defects to repair."""
 
 
 def mended(text: str) -> str:
-    """The text without characters, references and signs that XML forbids. Raises NoiseError.
-
-    A character that XML cannot carry becomes U+FFFD; what looks like markup but is none is escaped.
-    """
+    """Replace what XML forbids by U+FFFD, and escape stray markup. Raises NoiseError."""
     first, *rest = _FORBIDDEN.sub(_UNKNOWN, text).split(_CDATA)
     mend = _Mender()
     parts = [mend(first)]
@@ -52,9 +48,9 @@ def mended(text: str) -> str:
 
 
 def without_bad_records(text: str) -> tuple[str, tuple[str, ...]]:
-    """The text without the records that are no XML, and for each its kind and its name or position.
+    """The text without the records that are not XML, and a description of each such record.
 
-    Attributes are dropped: none of a record means anything to us, and one may be the defect.
+    Attributes are removed: records need none, and one of them may be the defect.
     """
     plain = _ATTRIBUTES.sub(r"<\1\2>", text)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
@@ -71,7 +67,7 @@ def without_bad_records(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 class _Mender:
-    """Mends one text after another, up to so many defects in all."""
+    """Repairs several texts that share one limit of defects."""
 
     def __init__(self) -> None:
         self._left = MOST_DEFECTS
@@ -95,7 +91,7 @@ class _Mender:
 
 
 def _character(number: str) -> str:
-    """What a numeric reference stands for, where XML allows it."""
+    """A numeric character reference, replaced where XML forbids its character."""
     base, digits = (16, number[1:]) if number[:1] in "xX" else (10, number)
     digits = digits.lstrip("0") or "0"
     value = int(digits, base) if len(digits) <= len("1114111") else 0
@@ -105,7 +101,7 @@ def _character(number: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """Where a record begins and ends in the text, and what it is."""
+    """The place of a record in the text. `kind`: user or call."""
 
     kind: str
     start: int
@@ -113,7 +109,7 @@ class _Record:
 
 
 def _records(text: str) -> Iterator[_Record]:
-    """The records of the arrays. Only their beginnings are looked for: an end may be the defect."""
+    """Find the records of the arrays by their start tags only, because an end tag may be the defect."""
     starts = [found for found in _RECORD.finditer(text) if _begins(found)]
     wrappers = [_WRAPPER.search(text, max(0, found.start() - _NEAR), found.start()) for found in starts]
     limits = [*(found.start() for found in starts[1:]), len(text)]
@@ -126,7 +122,7 @@ def _records(text: str) -> Iterator[_Record]:
 
 
 def _begins(found: re.Match[str]) -> bool:
-    """The tag begins a record: it is no wrapper, no field, and no entry of an array within a record."""
+    """Whether a tag starts a record, and not a wrapper, a field, or an item of an inner array."""
     if found["first"] in _FIRST_OF_USER:
         return found["name"] != "call"
     return found["first"] in _FIRST_OF_CALL and found["name"] not in {"user", found["first"]}

@@ -1,7 +1,7 @@
-"""Bytes of one HTTP/1.1 response in, a value out, everything capped. No I/O: connection.py reads the bytes.
+"""One HTTP/1.1 response: bytes in, a value out, every size limited. No I/O: connection.py reads the bytes.
 
-httptools (llhttp, the parser of Node.js) does the parsing. It is lenient twice, as in RFC 9112: a header
-may be folded over two lines (5.2; old devices fold WWW-Authenticate), a line may end in LF alone (2.2).
+httptools (llhttp, the parser of Node.js) does the parsing. RFC 9112 allows two leniencies, which it is given
+here: a header folded over two lines (5.2; old devices fold WWW-Authenticate) and LF line ends (2.2).
 """
 
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ HEAD_CAP = 64 * 1024
 HEADERS_CAP = 256
 BODY_CAP = 8 * 1024 * 1024
 _FRAMING = 8
-"""Bytes of framing that a byte of the body may cost: a chunk of one byte costs five."""
+"""Bytes of framing allowed per byte of the body: a chunk of one byte needs five."""
 _CONTINUE, _SWITCHING, _OK, _NO_CONTENT, _NOT_MODIFIED = 100, 101, 200, 204, 304
 
 
 class BrokenResponseError(Exception):
-    """The bytes are not an HTTP response, or one that ends too early."""
+    """The bytes are not an HTTP response, or the response is cut off."""
 
 
 class RefusedResponseError(Exception):
-    """A response that must not be read: too long, or compressed, which was never asked for."""
+    """The response is too long, or compressed although the request did not allow it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response; header names in lower case, values as Latin-1, which keeps every byte.
+    """A complete response. Header names are in lower case, values are Latin-1, which keeps every byte.
 
     `reusable`: the connection may carry another request.
     """
@@ -37,12 +37,12 @@ class Response:
     reusable: bool = False
 
     def all(self, name: str) -> tuple[str, ...]:
-        """The values of a header, in the order of the response."""
+        """All values of a header, in the order of the response."""
         return tuple(value for key, value in self.headers if key == name)
 
 
 class ResponseReader:
-    """Reads the response to one request. `response` is None until it is complete."""
+    """Parses the response to one request. `response` is None until it is complete."""
 
     def __init__(self) -> None:
         self.response: Response | None = None
@@ -57,7 +57,7 @@ class ResponseReader:
         self._keep_alive = self._surplus = self._compressed = False
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived. Raises BrokenResponseError or RefusedResponseError."""
+        """Parse received bytes. Raises BrokenResponseError or RefusedResponseError."""
         self._raw_size += len(data)
         try:
             self._parser.feed_data(data)
@@ -70,7 +70,7 @@ class ResponseReader:
             self._finish()
 
     def end(self) -> None:
-        """The connection ended, which completes a body of unknown length. Raises BrokenResponseError."""
+        """Note the end of the connection: it completes a body without length. Raises BrokenResponseError."""
         if not self._in_body or self._framed:
             raise BrokenResponseError(
                 "it was closed in the middle of an answer" if self._raw_size else "closed"
@@ -79,11 +79,11 @@ class ResponseReader:
         self._finish()
 
     def on_message_begin(self) -> None:
-        """A second response to one request: bytes that nobody asked for."""
+        """Note a second response to one request as unsolicited (httptools)."""
         self._surplus = self._complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header; those behind the body (trailers) are not used."""
+        """Note a header (httptools); trailers after the body are ignored."""
         if self._in_body:
             return
         self._head_size += len(name) + len(value)
@@ -92,7 +92,7 @@ class ResponseReader:
             self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """Read what the headers say of the body. Informational responses (1xx) have none."""
+        """Read the body's framing from the headers (httptools). Informational responses (1xx) have none."""
         status = self._parser.get_status_code()
         if self._complete or (_CONTINUE <= status < _OK and status != _SWITCHING):
             return
@@ -105,7 +105,7 @@ class ResponseReader:
         self._announced = int(lengths[0]) if lengths else 0
 
     def on_body(self, data: bytes) -> None:
-        """Keep a piece of the body, as long as it is not longer than allowed."""
+        """Keep a piece of the body unless the body is over its limit (httptools)."""
         if self._complete:
             return
         self._body_size += len(data)
@@ -113,13 +113,13 @@ class ResponseReader:
             self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """The response is complete, or another one follows an informational one."""
+        """Note the end of the response; after an informational one the real one follows (httptools)."""
         self._complete = self._in_body
         if not self._in_body:
             self._headers.clear()
 
     def _words(self, name: str) -> list[str]:
-        """The words of a header that is a list, in lower case."""
+        """The items of a header that is a list, in lower case."""
         values = ",".join(value for key, value in self._headers if key == name)
         return [word.lower() for part in values.split(",") if (word := part.strip())]
 

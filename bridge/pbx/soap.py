@@ -1,7 +1,7 @@
-"""SOAP requests and answers by zeep, from the WSDL in this package. No I/O: bytes out, bytes in.
+"""Encodes SOAP requests and decodes SOAP answers with zeep and the WSDL of this package. No I/O.
 
-Before zeep sees an answer, everything that varies with the firmware is removed (docs/wire.md#zeep), so that
-it neither fetches a schema nor loses records, and never sees bytes that `wire` would refuse.
+Before zeep sees an answer, everything that varies with the firmware is removed (docs/wire.md#zeep): zeep
+would fetch a schema from the network, or lose records. It never sees bytes that `wire` refuses.
 """
 
 from importlib.resources import as_file, files
@@ -25,7 +25,7 @@ _ARRAYS = frozenset({"user", "call", "No", "info", "groups", "email"})
 
 
 class _LocalOnly(Transport):
-    """Reads the WSDL from disk and nothing from anywhere else."""
+    """Loads files from disk and refuses every URL."""
 
     def load(self, url: str) -> bytes:
         if "://" in url:
@@ -35,7 +35,7 @@ class _LocalOnly(Transport):
 
 
 class Soap:
-    """The operations of the PBX. One object serves all PBXs of a process: it keeps no state."""
+    """The SOAP operations. One object serves all PBXs of a process, because it has no state."""
 
     def __init__(self) -> None:
         settings = Settings(
@@ -52,16 +52,16 @@ class Soap:
         self._binding = client.wsdl.bindings[_BINDING]
 
     def request(self, operation: str, **parts: object) -> tuple[bytes, dict[str, str]]:
-        """The body and the headers that ask the PBX for an operation."""
+        """Body and headers of the request for an operation."""
         spec = self._binding.get(operation)
         envelope = spec.create(**parts).content
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{spec.soapaction}"'}
         return etree.tostring(envelope, xml_declaration=True, encoding="utf-8"), headers
 
     def answer(self, operation: str, body: bytes) -> Any:
-        """What the PBX answered: a value, a list, or an object with one attribute for each part.
+        """Decode an answer: a value, a list, or an object with one attribute per part.
 
-        Raises ProtocolError, and SoapFault where the PBX said no.
+        Raises ProtocolError, or SoapFault if the answer is a fault.
         """
         answer, _ = wire.parse_answer(body)
         _undecorate(answer)
@@ -73,7 +73,7 @@ class Soap:
 
 
 def _undecorate(answer: etree._Element) -> None:
-    """Drop type attributes and call every array item "item", as the WSDL does."""
+    """Remove type attributes and rename array items to "item", as in the WSDL (docs/wire.md#arrays)."""
     for element in answer.iter():
         for attribute in _DECORATION:
             element.attrib.pop(attribute, "")

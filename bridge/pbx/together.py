@@ -1,4 +1,4 @@
-"""Several coroutines at once, until the first of them ends. Starts nothing else, swallows nothing."""
+"""Runs several coroutines until the first of them ends. Swallows no error."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,12 +9,12 @@ Work = Coroutine[None, None, None]
 
 
 async def until_one_ends(**works: Work) -> None:
-    """Run the works, each as a task of its name, until one ends; cancel the others; raise what went wrong.
+    """Run each coroutine as a named task until one ends, cancel the others, and raise the first error.
 
-    A bug goes before a LinkError, and what ended first before what the cancellation brought about.
-    This is no TaskGroup, because of Python before 3.11.4: an error raised inside `except*` comes out
-    wrapped there, and the group leaves its cancellation counted on the task that it runs in. A later
-    `asyncio.timeout` in that task then ends the task instead of raising TimeoutError.
+    A bug takes precedence over a LinkError, and the task that ended first over the cancelled ones.
+    A TaskGroup cannot be used before Python 3.11.4: an error raised inside `except*` is wrapped in a group,
+    and the cancellation stays counted on the parent task. A later `asyncio.timeout` in that task then
+    cancels the task instead of raising TimeoutError.
     """
     tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
     try:

@@ -1,10 +1,9 @@
-"""Poll reply bytes → records. No I/O; the only place that knows the shape of the hot reply.
+"""Decodes the Poll reply, the hot path: bytes → records. No I/O.
 
-It accepts all that firmware may send, not only what the WSDL allows: see docs/wire.md#arrays and
+It accepts everything that firmware may send, not only what the WSDL allows: see docs/wire.md#arrays and
 docs/wire.md#robustness. Item names, order, xsi:type, arrayType and extra elements do not matter; missing
-and nil read as empty.
-A record that is no XML costs itself only, see repair.py.
-Never accepted: a DTD, a body that is no SOAP envelope, one that is cut.
+and nil elements read as empty. A record that is not XML costs only itself, see repair.py.
+Never accepted: a DTD, a body that is not a SOAP envelope, a truncated body.
 """
 
 from collections.abc import Iterator
@@ -21,11 +20,11 @@ SLICE = 256
 SHOWN = 120
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
 MOST_TAGS = 250_000
-"""Some 6,000 users in one reply. More, and the tree of a small body would take hundreds of MiB."""
+"""About 6,000 users in one reply. The tree of more would take hundreds of MiB, even for a small body."""
 _END = "Envelope>"
 _PAGE = (b"<!doctype html", b"<html")
 _AS_LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
-"""A byte that is no UTF-8 is escaped as one of these surrogates; as Latin-1 it is its own number."""
+"""Maps the surrogates with which Python escapes bytes that are not UTF-8 to those bytes as Latin-1."""
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 
 
@@ -49,9 +48,9 @@ class SoapFault(SessionLost):
 
 
 def decode_poll(body: bytes) -> Iterator[PollSlice]:
-    """Yield what a Poll reply holds in slices, so that other links get their turn between them.
+    """Yield the content of a Poll reply in slices, so that other links get their turn in between.
 
-    Raises ProtocolError for what is not a Poll reply, and SoapFault.
+    Raises ProtocolError if it is not a Poll reply, and SoapFault.
     """
     answer, unreadable = parse_answer(body)
     result = next(iter(answer), None)
@@ -63,7 +62,7 @@ def decode_poll(body: bytes) -> Iterator[PollSlice]:
 
 
 def parse_answer(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
-    """The element in the SOAP body, which is the operation's answer, and the records that are left out of it.
+    """The first element in the SOAP body, and descriptions of the records that had to be left out.
 
     Raises as `decode_poll` does.
     """
@@ -79,15 +78,15 @@ def parse_answer(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
 
 
 def fault_text(fault: etree._Element) -> str:
-    """What a SOAP fault says, short and on one line."""
+    """The text of a SOAP fault, shortened to one line."""
     text = " ".join(" ".join(str(part) for part in fault.itertext()).split())
     return text[:SHOWN] or "no text"
 
 
 def parse_xml(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
-    """Parse without DTD, entities or network; with the records that had to be left out, which are few.
+    """Parse without DTD, entities or network; return the root and the records that had to be left out.
 
-    Raises ProtocolError with the place of the first mistake, never with the content.
+    Raises ProtocolError with the position of the first mistake, never with content (personal data).
     """
     if body[:SHOWN].lstrip().lower().startswith(_PAGE):
         raise ProtocolError("the answer is a web page, not SOAP: is the address right?")
@@ -106,11 +105,11 @@ def parse_xml(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
 
 
 def _parse_repaired(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
-    """Once more with defects mended, then without the records that have others; what is cut stays refused."""
+    """Parse after repair, then without irreparable records. A truncated body stays refused."""
     try:
         text = mended(_as_utf8(body))
     except NoiseError:
-        raise ProtocolError("the answer is not XML: it has too many defects to be mended") from None
+        raise ProtocolError("the answer is not XML: it has too many defects to repair") from None
     try:
         return _parse(text.encode()), ()
     except etree.XMLSyntaxError as error:
@@ -133,7 +132,7 @@ def _parse(body: bytes) -> etree._Element:
 
 
 def _as_utf8(body: bytes) -> str:
-    """Text of mixed UTF-8 and Latin-1 bytes, without an XML declaration that could contradict it."""
+    """Text of mixed UTF-8 and Latin-1 bytes, without the XML declaration, which could contradict it."""
     text = body.translate(None, _CONTROLS)
     if text.startswith(b"<?xml"):
         text = text[text.find(b"?>") + 2 :]
@@ -141,7 +140,7 @@ def _as_utf8(body: bytes) -> str:
 
 
 def _items(result: etree._Element | None, name: str, member: str) -> list[etree._Element]:
-    """The records of an array: the wrapper's children, or the elements themselves where there is none."""
+    """The records of an array, with or without a wrapper element (docs/wire.md#arrays)."""
     if result is None:
         return []
     found: list[etree._Element] = []

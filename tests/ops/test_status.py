@@ -139,7 +139,7 @@ async def test_the_pages_of_a_running_bridge(broker: Mosquitto, pbx: SimPbx) -> 
     assert {status for status, _ in pages.values()} == {200}
     assert all("s3cr3t-x" not in text for _, text in pages.values())
     assert yaml.safe_load(pages["/config"][1])["pbxs"][0]["password"] == "**********"
-    assert "refuses user name or password" in pages["/"][1]
+    assert "rejected the credentials of" in pages["/"][1]
     only = json.loads(pages["/status"][1])["links"][0]
     assert (only["pbx"], only["level"], only["up"], only["broker"]["up"]) == ("hq", "down", False, True)
 

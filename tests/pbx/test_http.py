@@ -344,7 +344,9 @@ async def test_https_at_a_port_for_http() -> None:
     async with listening(plain) as port:
         url = f"https://127.0.0.1:{port}"
         async with Http(Endpoint(url, "a", "secret", tls=ssl.create_default_context())) as client:
-            with pytest.raises(Rejected, match=r"speaks no TLS there; is it http://, which anybody on"):
+            with pytest.raises(
+                Rejected, match=r"does not speak TLS on this port; is it http://, which anyone on"
+            ):
                 await post(client)
 
 

@@ -81,7 +81,7 @@ async def test_nonces_that_two_connections_take_from_each_other() -> None:
 
 async def test_a_wrong_password_is_tried_once() -> None:
     """A PBX may lock an account after a few."""
-    with pytest.raises(Rejected, match="refuses user name or password of 'admin'") as error:
+    with pytest.raises(Rejected, match="rejected the credentials of 'admin'") as error:
         await versions(Account("admin", "right"), Endpoint("", "admin", "canary-1"))
     assert "canary-1" not in error.value.reason
 
@@ -116,26 +116,26 @@ UNKNOWN = {
     "none": [],
 }
 WORDS = {
-    "algorithm": "a digest that the bridge cannot give: algorithm TIGER, qop auth",
-    "qop": "a digest that the bridge cannot give: qop auth-conf",
-    "no-nonce": "a digest that the bridge cannot give: qop auth",
-    "beside-basic": "a digest that the bridge cannot give: algorithm X",
+    "algorithm": "a digest that is not supported: algorithm TIGER, qop auth",
+    "qop": "a digest that is not supported: qop auth-conf",
+    "no-nonce": "a digest that is not supported: qop auth",
+    "beside-basic": "a digest that is not supported: algorithm X",
     "basic": (
-        "it offers basic only, or somebody on the way does; "
-        "over http they get the password then: use https, then set auth: basic"
+        "it offers basic authentication only, or an attacker on the path does; "
+        "over http the attacker would read the password: use https, then set auth: basic"
     ),
-    "negotiate": "it offers neither digest nor basic",
-    "garbage": "it offers neither digest nor basic",
-    "none": "it offers neither digest nor basic",
+    "negotiate": "it offers neither digest nor basic authentication",
+    "garbage": "it offers neither digest nor basic authentication",
+    "none": "it offers neither digest nor basic authentication",
 }
 
 
 ADVICE = {
-    "ca": "it offers basic only: set auth: basic",
-    "pin": "it offers basic only: set auth: basic",
+    "ca": "it offers basic authentication only: set auth: basic",
+    "pin": "it offers basic authentication only: set auth: basic",
     "nothing": (
-        "it offers basic only, or somebody on the way does; "
-        "with verify: false they get the password then: set tls.sha256 first"
+        "it offers basic authentication only, or an attacker on the path does; "
+        "with verify: false the attacker would read the password: set tls.sha256 first"
     ),
 }
 
@@ -233,8 +233,8 @@ async def test_the_count_goes_up_for_each_nonce() -> None:
     ("username", "password", "auth", "words"),
     [
         ("a\r\nX: y", "p", "digest", "a user name with a control character"),
-        ("a", "\ud800", "digest", "cannot be written in UTF-8"),
-        ("\udcff", "p", "basic", "cannot be written in UTF-8"),
+        ("a", "\ud800", "digest", "cannot be encoded as UTF-8"),
+        ("\udcff", "p", "basic", "cannot be encoded as UTF-8"),
         ("a:b", "p", "basic", "a user name with a colon"),
     ],
 )
@@ -250,7 +250,7 @@ async def test_accounts_that_cannot_be_sent(username: str, password: str, auth: 
 @pytest.mark.parametrize(
     ("headers", "words"),
     [
-        ([DIGEST], "(it offers digest only: set auth: digest)"),
+        ([DIGEST], "(it offers digest authentication only: set auth: digest)"),
         (['WWW-Authenticate: Basic realm="r"'], "of 'admin'"),
     ],
 )
