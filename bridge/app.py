@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge import __version__
-from bridge.build import OPERATIONS, Builder, certificate_targets
+from bridge.build import OPERATIONS, Builder
 from bridge.config.file import masked
 from bridge.config.schema import Config, Pbx
 from bridge.errors import ConfigError
@@ -158,7 +158,10 @@ class Process:
         self._log.info("configuration reloaded", pbxs=len(pbxs))
 
     async def _look_at_certificates(self) -> None:
-        await certificates.watch(lambda: certificate_targets(*self._chosen), self._metrics.certificate_ends)
+        def targets() -> list[certificates.Target]:
+            return self._builder.certificate_targets(self._chosen[1])
+
+        await certificates.watch(targets, self._metrics.certificate_ends)
 
     async def _forget_damaged(self) -> None:
         """Those of a bridge that has been up for weeks; each start looks at its own."""

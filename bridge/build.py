@@ -3,18 +3,16 @@
 import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from bridge import clock
 from bridge.config.schema import Config, Pbx
 from bridge.config.tls import Tls
-from bridge.core.backend import OpenPbx, PbxSession
+from bridge.core.backend import Backend
 from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Deadlines
 from bridge.core.outbox import Limits
@@ -28,17 +26,16 @@ from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.settings import BrokerSettings
 from bridge.net.executor import DaemonExecutor
 from bridge.net.tls import TlsSettings, context
-from bridge.ops.certificates import Address, Target
+from bridge.ops.certificates import Target
 from bridge.ops.observer import Observer
-from bridge.pbx.client import ASKED_FOR, Asked, Client, MonitorOptions, unheard
+from bridge.pbx.backend import SoapBackend
+from bridge.pbx.client import MonitorOptions
 from bridge.pbx.endpoint import Endpoint
-from bridge.pbx.poll_ends import PollEnds
-from bridge.pbx.session import SessionSettings, session
+from bridge.pbx.session import SessionSettings
 from bridge.pbx.soap import Soap
 
-OPERATIONS = ASKED_FOR
-"""The requests that a PBX session can send, by name: each has its own series in the metrics."""
-_HTTPS = 443
+OPERATIONS = SoapBackend.operations
+"""The requests that PBX sessions can send, by name: each has its own series in the metrics."""
 
 
 class Builder:
@@ -54,6 +51,7 @@ class Builder:
         self._soap = soap or Soap()
         self._broker_tls = _broker_tls(config)
         self._contexts = {_tls_settings(pbx.tls): _pbx_tls(pbx) for pbx in config.pbxs}
+        self._backends = {pbx.name: self._backend(pbx) for pbx in config.pbxs}
 
     def renewed(self, config: Config) -> Self:
         """A builder for another configuration; certificates are read again. Raises ConfigError."""
@@ -63,7 +61,7 @@ class Builder:
         """The link of one PBX."""
         return Link(
             self._link_settings(pbx),
-            self._open_pbx(pbx, observer.asked),
+            self.backend(pbx).sessions(observer.asked),
             Dialer(self.broker(pbx)),
             observer=observer,
             clock=clock.now,
@@ -71,15 +69,15 @@ class Builder:
             journal=journal,
         )
 
-    def client(
-        self, pbx: Pbx, attempt: int = 0, asked: Asked = unheard, poll_ends: PollEnds | None = None
-    ) -> Client:
-        """A client of a PBX; the addresses take turns with the attempts."""
-        url = pbx.endpoints[attempt % len(pbx.endpoints)]
-        tls = self._contexts[_tls_settings(pbx.tls)]
-        endpoint = Endpoint(url, pbx.username, pbx.secret or "", pbx.auth, tls)
-        limits = {"poll_s": pbx.poll_timeout_s, "request_s": pbx.request_timeout_s}
-        return Client(self._soap, endpoint, **limits, asked=asked, poll_ends=poll_ends)
+    def backend(self, pbx: Pbx) -> Backend:
+        """How this PBX is reached."""
+        return self._backends[pbx.name]
+
+    def certificate_targets(self, pbxs: Sequence[Pbx]) -> list[Target]:
+        """The TLS addresses of the broker and of each of these PBXs."""
+        broker = (self._config.mqtt.address,) if self._config.mqtt.encrypted else ()
+        boxes = (Target(pbx.name, "pbx", tuple(self.backend(pbx).tls_addresses)) for pbx in pbxs)
+        return [Target("", "mqtt", broker), *boxes]
 
     def broker(self, pbx: Pbx) -> BrokerSettings:
         """The broker as this PBX's MQTT client sees it."""
@@ -117,25 +115,26 @@ class Builder:
         except OSError:  # no thread can be made now
             return opening()
 
-    def _open_pbx(self, pbx: Pbx, asked: Asked) -> OpenPbx:
+    def _backend(self, pbx: Pbx) -> Backend:
+        """The one place that knows which kinds of backends there are (docs/adding-a-backend.md)."""
+        return self._soap_backend(pbx)
+
+    def _soap_backend(self, pbx: Pbx) -> SoapBackend:
+        tls = self._contexts[_tls_settings(pbx.tls)]
+        account = (pbx.username, pbx.secret or "", pbx.auth, tls)
         settings = SessionSettings(
             session_user=pbx.session_user,
             options=MonitorOptions(pbx.transfers, pbx.wait_on_hook, pbx.device),
             monitor_per_s=pbx.monitor_per_s,
             settle_s=pbx.settle_s,
         )
-
-        poll_ends = PollEnds()
-
-        @asynccontextmanager
-        async def open_pbx(attempt: int) -> AsyncIterator[PbxSession]:
-            async with (
-                self.client(pbx, attempt, asked, poll_ends) as client,
-                session(client, settings) as opened,
-            ):
-                yield opened
-
-        return open_pbx
+        return SoapBackend(
+            self._soap,
+            [Endpoint(url, *account) for url in pbx.endpoints],
+            settings,
+            poll_s=pbx.poll_timeout_s,
+            request_s=pbx.request_timeout_s,
+        )
 
     def _link_settings(self, pbx: Pbx) -> LinkSettings:
         commands, events = self._config.commands, self._config.events
@@ -166,18 +165,6 @@ class Builder:
                 outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
         )
-
-
-def certificate_targets(config: Config, pbxs: Sequence[Pbx]) -> list[Target]:
-    """The TLS addresses of the broker and of each PBX."""
-    broker = (config.mqtt.address,) if config.mqtt.encrypted else ()
-    return [Target("", "mqtt", broker), *(Target(pbx.name, "pbx", (*_tls_addresses(pbx),)) for pbx in pbxs)]
-
-
-def _tls_addresses(pbx: Pbx) -> Iterator[Address]:
-    for parts in map(urlsplit, pbx.endpoints):
-        if parts.scheme == "https" and parts.hostname:
-            yield parts.hostname, parts.port or _HTTPS
 
 
 def _open_store(path: Path, told: Callable[[str | None], None], memory: Snapshot, disk: Executor) -> Store:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from bridge.build import Builder
@@ -10,9 +11,8 @@ from bridge.config.schema import Config, Pbx
 from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
+from bridge.link.survey import Survey, survey
 from bridge.mqtt.trial import ONE_ID, Outcome, one_id_for_all, try_out
-from bridge.pbx.client import Client, MonitorOptions, SoapSession
-from bridge.pbx.wire import decode_poll
 
 LIST_S = 20.0
 ASKED_FOR = 3
@@ -51,50 +51,29 @@ def _checks(
 
 
 async def _check_pbx(builder: Builder, pbx: Pbx) -> list[Line]:
+    most, question = pbx.limits.users, partial(_seen, pbx.session_user)
     try:
-        async with asyncio.timeout(LIST_S), builder.client(pbx) as client:
-            about = await client.version()
-            session = await client.initialize(pbx.session_user)
-            if session.handle <= 0:
-                reason = f"no session for '{pbx.session_user}': no such user, or no right"
-                return [Line(FAIL, f"{pbx.name}: PBX: {reason}")]
-            try:
-                seen = await _see(client, session, pbx.session_user)
-            finally:
-                with suppress(LinkError):  # the PBX ends the session by itself, too
-                    await client.end(session)
+        async with builder.backend(pbx).sessions()(0) as session:
+            sentence = await survey(session, most, question, within_s=LIST_S)
     except LinkError as error:
         return [Line(FAIL, f"{pbx.name}: PBX: {error.reason}")]
-    except TimeoutError:
-        return [Line(FAIL, f"{pbx.name}: PBX: the list of users did not come within {LIST_S:g} s")]
-    return [Line(OK, f"{pbx.name}: PBX: firmware {about.firmware or 'unknown'}, {seen}")]
+    return [Line(OK, f"{pbx.name}: PBX: {sentence}")]
 
 
-async def _see(client: Client, session: SoapSession, session_user: str) -> str:
-    """Whom the session sees, and whether it may follow and control their calls: asked for a few of them."""
-    names: list[str] = []
-    complete = False
-    while not complete:
-        for batch in decode_poll(await client.poll(session)):
-            names += (record.name for record in batch.users)
-            complete = complete or batch.list_complete
-    others = [name for name in names if name != session_user]
+async def _seen(session_user: str, found: Survey) -> str:
+    """Whom the session sees, and whether it may monitor and control their calls: asked for a few of them.
+
+    One user may be refused for a reason of its own.
+    """
+    users = await found.listed()
+    start = f"firmware {found.about.firmware or 'unknown'}"
+    others = [user for user in users if user.name != session_user]
     if not others:
-        return f"sees no user but itself: make '{session_user}' an active member of a group"
-    for name in others[:ASKED_FOR]:
-        if await _may_monitor(client, session, name):
-            return f"{len(names)} visible users, may follow and control their calls"
-    return f"{len(names)} visible users, no right to follow and control their calls"
-
-
-async def _may_monitor(client: Client, session: SoapSession, name: str) -> bool:
-    """One user may be refused, or asked for in vain, for a reason of its own."""
-    try:
-        return await client.monitor(session, name, MonitorOptions()) > 0
-    except LinkError as error:
-        if not error.answered:
-            raise
-        return False
+        return f"{start}, sees no user but itself: make '{session_user}' an active member of a group"
+    for user in others[:ASKED_FOR]:
+        if await found.may_monitor(user):
+            return f"{start}, {len(users)} visible users, may follow and control their calls"
+    return f"{start}, {len(users)} visible users, no right to follow and control their calls"
 
 
 async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: bool) -> list[Line]:

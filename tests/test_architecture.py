@@ -47,8 +47,8 @@ ROOMS: dict[str, set[str]] = {
         "bridge.config",
         "bridge.core",
         "bridge.errors",
+        "bridge.link",
         "bridge.mqtt",
-        "bridge.pbx",
     },
     "bridge.app": {
         "bridge",

@@ -3,9 +3,9 @@
 No implementation here: link.py sees only this, and pbx/session.py speaks SOAP behind it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from bridge.core.commands.verb import Action
 from bridge.core.message import Json
@@ -52,6 +52,36 @@ class PbxEvents(Protocol):
         ...
 
 
+class IgnoreEvents:
+    """Hears nothing (PbxEvents): for listeners that override what they want to hear."""
+
+    def began(self, about: About) -> None:
+        """Ignored."""
+
+    def reported(self, batch: Batch) -> None:
+        """Ignored."""
+
+    def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
+        """No call gets an id: a listener that ignores this must not be given commands."""
+        del guid, leg_handle, command_id
+        return ""
+
+    def settled(self, guid: str) -> None:
+        """Ignored."""
+
+    def monitored(self, guid: str) -> None:
+        """Ignored."""
+
+    def not_monitored(self, guid: str, name: str, reason: str) -> None:
+        """Ignored."""
+
+    async def kept(self) -> None:
+        """Nothing is kept, so there is nothing to wait for."""
+
+    def alive(self, seconds: float, *, events: bool) -> None:
+        """Ignored."""
+
+
 InTime = Callable[[], object]
 """Raises CommandError once the time of a command is over."""
 
@@ -93,3 +123,28 @@ class PbxSession(Protocol):
 
 OpenPbx = Callable[[int], AbstractAsyncContextManager[PbxSession]]
 """Opens a session context; the argument counts attempts, so that a standby address gets its turn."""
+Asked = Callable[[str, bool, float], None]
+"""Hears of each request to a PBX: the operation, whether it was answered, how many seconds it took."""
+Address = tuple[str, int]
+
+
+def unheard(_operation: str, _good: bool, _seconds: float) -> None:  # noqa: FBT001  (a callback)
+    """Nobody counts the requests."""
+
+
+class Backend(Protocol):
+    """One configured PBX, by whatever interface it is reached. Nothing is opened yet.
+
+    `operations` names the requests that `asked` may hear of: each has its own series in the metrics.
+    """
+
+    operations: ClassVar[Sequence[str]]
+
+    @property
+    def tls_addresses(self) -> Sequence[Address]:
+        """The host and port of each address whose certificate can expire."""
+        ...
+
+    def sessions(self, asked: Asked = unheard) -> OpenPbx:
+        """How a link opens its sessions, one after another."""
+        ...

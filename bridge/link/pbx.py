@@ -14,11 +14,12 @@ from bridge.core.model import Changes
 from bridge.core.records import Batch, UserRecord
 from bridge.core.status import About
 from bridge.link.mirror import Mirror
-from bridge.link.recall import list_users
 from bridge.link.supervise import Up
+from bridge.link.survey import Survey, survey
 from bridge.ops.observer import Observer
 
 KEPT_S = 1.0
+LIST_S = 60.0
 Later = Callable[[float, Callable[[], None]], object]
 """Runs a callback after some seconds."""
 
@@ -64,7 +65,7 @@ class PbxSide:
     async def users(self, attempt: int, most: int) -> Sequence[UserRecord]:
         """Read the list of users in a session of its own, up to `most`. Raises a LinkError."""
         async with self._open_pbx(attempt) as session:
-            return await list_users(session, most)
+            return await survey(session, most, Survey.listed, within_s=LIST_S)
 
     async def serve(self, attempt: int, up: Up) -> None:
         """Serve one session until it breaks; calls `up` when the list of users is complete."""

@@ -7,75 +7,15 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
-from bridge.core.backend import PbxSession
 from bridge.core.message import Incoming, Subscription
-from bridge.core.records import Batch, UserRecord
+from bridge.core.records import UserRecord
 from bridge.core.retained import Retained, Verdict
-from bridge.core.status import About
 from bridge.core.topics import Topics, encode
-from bridge.errors import LinkError, Rejected, SessionLost
+from bridge.errors import LinkError, Rejected
 from bridge.mqtt.client import Connection
 from bridge.mqtt.readback import QUIET_S, judged
 
-LIST_S = 60.0
 AT_ONCE = 50
-
-
-class Listener:
-    """Hears a PBX session until the list of users is complete (PbxEvents); does nothing else with it."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.records: dict[str, UserRecord] = {}
-        self.complete = asyncio.Event()
-
-    def began(self, about: About) -> None:
-        """See PbxEvents."""
-
-    def reported(self, batch: Batch) -> None:
-        """See PbxEvents."""
-        for record in batch.users:
-            if len(self.records) < self._most or record.guid in self.records:
-                self.records[record.guid] = record
-        if batch.list_complete:
-            self.complete.set()
-
-    def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
-        """No command runs in this session."""
-        raise NotImplementedError(guid, leg_handle, command_id)
-
-    def settled(self, guid: str) -> None:
-        """See PbxEvents."""
-
-    def monitored(self, guid: str) -> None:
-        """See PbxEvents."""
-
-    def not_monitored(self, guid: str, name: str, reason: str) -> None:
-        """See PbxEvents."""
-
-    async def kept(self) -> None:
-        """See PbxEvents."""
-
-    def alive(self, seconds: float, *, events: bool) -> None:
-        """See PbxEvents."""
-
-
-async def list_users(session: PbxSession, most: int) -> Sequence[UserRecord]:
-    """The users of a PBX, but no more than `most`. Raises the LinkError that ended the session first."""
-    listener = Listener(most)
-    serving = asyncio.create_task(session.serve(listener), name="list")
-    complete = asyncio.create_task(listener.complete.wait(), name="complete")
-    try:
-        await asyncio.wait({serving, complete}, timeout=LIST_S, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            serving.result()
-        if not listener.complete.is_set():
-            raise SessionLost(f"the list of users did not come within {LIST_S:g} s")
-    finally:
-        serving.cancel()
-        complete.cancel()
-        await asyncio.gather(serving, complete, return_exceptions=True)
-    return tuple(listener.records.values())
 
 
 class Recall:

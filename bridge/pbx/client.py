@@ -4,13 +4,12 @@ Two connections: one for the Poll that is always outstanding, one for everything
 """
 
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from bridge.core.backend import InTime, at_any_time
+from bridge.core.backend import Asked, InTime, at_any_time, unheard
 from bridge.core.status import About
 from bridge.errors import LinkError
 from bridge.pbx.endpoint import Endpoint
@@ -24,12 +23,7 @@ ASKED_FOR = (
     *("Version", "Initialize", "Echo", "End", "UserInitialize", "UserEnd"),
     *(operation.name for operation in OPERATIONS.values()),
 )
-"""Every operation but Poll."""
-Asked = Callable[[str, bool, float], None]
-
-
-def unheard(_operation: str, _good: bool, _seconds: float) -> None:  # noqa: FBT001  (a callback)
-    """Nobody wants to hear of requests."""
+"""What is asked for besides Poll."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.build import certificate_targets
+from bridge.build import Builder
 from bridge.config.schema import Config
 from bridge.ops import certificates
 from bridge.ops.certificates import ends_at
@@ -86,12 +86,13 @@ async def test_a_pbx_that_is_removed_meanwhile_gets_no_series(monkeypatch: pytes
     section = {"username": "u", "password": "p", "session_user": "API"}
     pbxs = [{"name": name, "url": f"https://127.0.0.1:{free_port()}", **section} for name in ("gone", "hq")]
     config = Config.model_validate({"mqtt": {"url": "mqtt://127.0.0.1"}, "pbxs": pbxs})
-    all_targets = certificate_targets(config, config.pbxs)
+    builder = Builder(config)
+    all_targets = builder.certificate_targets(config.pbxs)
     before_reload = iter((all_targets, all_targets))  # the round begins, and the broker has been looked at
     reported: asyncio.Queue[tuple[str, str, float | None]] = asyncio.Queue()
     watching = asyncio.create_task(
         certificates.watch(
-            lambda: next(before_reload, certificate_targets(config, config.pbxs[1:])),
+            lambda: next(before_reload, builder.certificate_targets(config.pbxs[1:])),
             lambda *words: reported.put_nowait(words),
         )
     )
@@ -119,6 +120,8 @@ def test_the_targets_are_the_tls_addresses(
     """Addresses without TLS have no certificate; a standby PBX has one of its own."""
     pbx = {"name": "hq", "urls": urls, "username": "u", "password": "p", "session_user": "API"}
     config = Config.model_validate({"mqtt": {"url": mqtt}, "pbxs": [pbx]})
-    found = [(each.pbx, each.side, each.addresses) for each in certificate_targets(config, config.pbxs)]
+    found = [
+        (each.pbx, each.side, each.addresses) for each in Builder(config).certificate_targets(config.pbxs)
+    ]
 
     assert found == expected

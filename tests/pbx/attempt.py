@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.core.backend import IgnoreEvents
 from bridge.core.records import Batch
 from bridge.core.status import About
 from bridge.errors import LinkError
@@ -32,7 +33,7 @@ class Ending:
     firmware: str
 
 
-class Witness:
+class Witness(IgnoreEvents):
     """What a session reports; it is asked to end when the list of users is complete."""
 
     def __init__(self, opened: Session) -> None:
@@ -49,25 +50,6 @@ class Witness:
         self.names += tuple(record.name for record in batch.users)
         if batch.list_complete:
             self._session.resync()
-
-    def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
-        """No command runs here."""
-        raise NotImplementedError(guid, leg_handle, command_id)
-
-    def settled(self, guid: str) -> None:
-        """Nobody is followed here."""
-
-    def monitored(self, guid: str) -> None:
-        """Nobody is followed here."""
-
-    def not_monitored(self, guid: str, name: str, reason: str) -> None:
-        """Nobody is asked for."""
-
-    async def kept(self) -> None:
-        """Nothing is kept."""
-
-    def alive(self, seconds: float, *, events: bool) -> None:
-        """Not of interest."""
 
 
 async def attempt(url: str, *, within_s: float) -> Ending:

@@ -20,6 +20,7 @@ from bridge.build import Builder
 from bridge.check import check
 from bridge.config.schema import Config
 from bridge.errors import LinkError, Rejected
+from bridge.link.survey import Survey, survey
 from bridge.net.tls import TlsSettings, checks, context
 from bridge.pbx.client import Client
 from bridge.pbx.endpoint import Endpoint
@@ -173,9 +174,9 @@ async def test_an_impostor_gets_nothing(tmp_path: Path, scheme: str, trust: str)
         config = Config.model_validate(settings, context={"folder": tmp_path})
         builder = Builder(config, SOAP)
         for pbx in config.pbxs:
-            async with builder.client(pbx, attempt=1) as client:
+            async with builder.backend(pbx).sessions()(1) as opened:
                 with pytest.raises(LinkError):
-                    await client.version()
+                    await survey(opened, 1, Survey.listed, within_s=5)
         checked = [line for line in await check(config) if ": PBX: " in line[1]]
     assert [word for word, _ in checked] == ["FAIL"] * 4
     assert all("canary-1" not in sentence for _, sentence in checked)
