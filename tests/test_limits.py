@@ -19,7 +19,7 @@ ROWS = re.findall(r"(\d[\d,]*) ?([A-Za-z]*)[^|<\d]*<!-- ([\w.]+):([\w.]+) -->", 
 LIMIT = re.compile(r"(^|_)(MOST|LONGEST|LARGEST|DEEPEST|CAP|BYTES|AT_ONCE|WINDOW|REMEMBERED)($|_(?!S$))")
 OWN = {
     "net.addresses:MOST_PORT": "of TCP",
-    "link.broker:SMALL_BYTES": "what our smaller messages may have",
+    "core.packet_limit:SMALL_BYTES": "what our smaller messages may have",
     "core.commands.dedup:REMEMBERED_AT_MOST": "core.journal:COMMANDS_AT_MOST",
     "core.line:OVERHEAD_BYTES": "what a message counts besides its text",
     "core.proof:NONCE_BYTES": "of our own question",

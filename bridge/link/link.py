@@ -184,7 +184,7 @@ class Link:
     def _leave_journal(self) -> None:
         """The events that wait go out in the name of the next link: it must know the states behind them."""
         try:
-            if self._broker.remembers.is_set():
+            if self._broker.earlier.remembers.is_set():
                 self._journal.leave(self.mirror.states)
         finally:  # after a bug the states may be what it has spoilt
             self._journal.close()
@@ -217,7 +217,7 @@ class Link:
         now_s = self._clock().monotonic_s
         if self._broker.heard_s is not None:
             self._liveness.alive(MQTT, self._broker.heard_s)
-        if not self._broker.remembers.is_set():
+        if not self._broker.earlier.remembers.is_set():
             self._liveness.alive(POLL, now_s)
         if self.outbox.idle or not self.outbox.connected:
             self._liveness.alive(OUTBOX, now_s)
@@ -256,10 +256,10 @@ class Link:
         )
 
     async def _pbx_session(self, attempt: int, up: Up) -> None:
-        await self._broker.has_read.wait()
-        if not self._broker.remembers.is_set():
+        await self._broker.earlier.has_read.wait()
+        if not self._broker.earlier.remembers.is_set():
             users = await self._pbx.users(attempt, self._settings.scope.most.users)
-            await self._broker.recall(users)
+            await self._broker.earlier.recall(users)
         await self._pbx.serve(attempt, up)
 
     def _report(self, side: str, down: Down) -> None:

@@ -18,28 +18,24 @@ REST_S = 1.0
 """How long a broker that cannot take a message for the moment is left alone."""
 
 
-class SessionEvents(Protocol):
-    """What a broker session reports. None of these waits or raises."""
-
-    def arrived(self, incoming: Incoming) -> None:
-        """The broker delivered a message."""
-        ...
+class DeliveryEvents(Protocol):
+    """What becomes of the messages that a session sends. None of these waits or raises."""
 
     def sent(self, topic: str) -> None:
         """A message is on its way to the broker."""
         ...
 
     def acknowledged(self, topic: str, seconds: float) -> None:
-        """The broker has a message, which waited for these seconds."""
+        """The broker has a message, `seconds` after it was queued."""
         ...
 
     def refused(self, message: Message, error: LinkError) -> None:
-        """The broker does not take a message."""
+        """The broker rejects a message."""
         ...
 
 
 class BrokerSession:
-    """Moves messages between an outbox and one connection until that one is lost."""
+    """Moves messages between the outbox and one connection until it is lost. `arrived` must not raise."""
 
     def __init__(
         self,
@@ -47,19 +43,16 @@ class BrokerSession:
         outbox: Outbox,
         *,
         clock: Callable[[], Instant],
-        events: SessionEvents,
+        arrived: Callable[[Incoming], None],
+        deliveries: DeliveryEvents,
     ) -> None:
         self._connection = connection
         self._outbox = outbox
         self._clock = clock
-        self._events = events
+        self._arrived = arrived
+        self._deliveries = deliveries
         self._sent_s: dict[int, float] = {}
         self._rest_until_s = 0.0
-
-    @property
-    def heard_s(self) -> float:
-        """When the broker last said anything, in monotonic seconds."""
-        return self._connection.heard_s
 
     async def drained(self) -> None:
         """Return when the broker has everything."""
@@ -112,7 +105,7 @@ class BrokerSession:
 
     def _send(self, delivery_id: int, message: Message) -> None:
         self._sent_s[delivery_id] = self._clock().monotonic_s
-        self._events.sent(message.topic)
+        self._deliveries.sent(message.topic)
         sent = self._connection.publish(message)
         sent.add_done_callback(lambda done: self._sent(delivery_id, message, done))
 
@@ -129,13 +122,13 @@ class BrokerSession:
             asked = min(message.qos, self._connection.limits.maximum_qos) > 0
             since = self._outbox.done(delivery_id, answered=asked and not isinstance(error, ProtocolError))
             if error is None and since is not None:
-                self._events.acknowledged(message.topic, self._clock().monotonic_s - since)
+                self._deliveries.acknowledged(message.topic, self._clock().monotonic_s - since)
         if isinstance(error, LinkError):
-            self._events.refused(message, error)
+            self._deliveries.refused(message, error)
 
     async def _receive(self) -> None:
         while True:
-            self._events.arrived(await self._connection.incoming.get())
+            self._arrived(await self._connection.incoming.get())
 
 
 def command_subscriptions(topics: Topics) -> list[Subscription]:

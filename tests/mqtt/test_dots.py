@@ -5,7 +5,7 @@ import structlog
 
 from bridge.config.schema import Config
 from bridge.core import topics
-from bridge.link.broker import DOT_ASKS
+from bridge.link.dots import DOT_ASKS
 from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually

@@ -114,7 +114,7 @@ async def test_a_forbidden_topic_is_no_limit_of_size(pbx: SimPbx) -> None:
 )
 async def test_when_the_hour_is_over(closes: Habits, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was set aside is told again in the same session, though nothing has changed."""
-    monkeypatch.setattr("bridge.link.broker.SET_ASIDE_S", 8.0)
+    monkeypatch.setattr("bridge.core.packet_limit.SET_ASIDE_S", 8.0)
     monkeypatch.setattr("bridge.core.outbox.SET_ASIDE_S", 8.0)
     async with Peer(closes) as peer, SimPbx((*STAFF, LONG), FAST) as pbx:
         settings = configuration(peer.port, pbx_section(pbx))

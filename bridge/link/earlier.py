@@ -1,0 +1,108 @@
+"""What an earlier run of the bridge left at the broker: reads it once, after the start. Judges none of it.
+
+The PBX session starts only after `has_read`, so that the first list of users meets the calls of the earlier
+run, and calls that ended meanwhile get their `ended`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from bridge.core.message import Incoming
+from bridge.core.model import Instant
+from bridge.core.records import UserRecord
+from bridge.core.restore import Memory
+from bridge.core.retained import Retained
+from bridge.errors import LinkError
+from bridge.link.mirror import Mirror
+from bridge.link.recall import Recall
+from bridge.mqtt.client import Connection
+from bridge.mqtt.readback import read_back
+from bridge.ops.observer import Observer
+
+RECALL_AGAIN_S = 1.0
+
+
+class EarlierRun:
+    """Restores the mirror from retained states. `memory`: what this process knows without the broker.
+
+    `has_read`: the broker was asked once. `remembers`: the mirror is restored; if a broker does not deliver
+    retained messages to a wildcard, that takes a list of users and `recall`.
+    """
+
+    def __init__(
+        self, mirror: Mirror, memory: Memory, *, observer: Observer, clock: Callable[[], Instant]
+    ) -> None:
+        self.has_read = asyncio.Event()
+        self.remembers = asyncio.Event()
+        self._mirror = mirror
+        self._memory = memory
+        self._observer = observer
+        self._clock = clock
+        self._open = asyncio.Event()
+        self._connection: Connection | None = None
+        self._recall: Recall | None = None
+
+    async def read(self, connection: Connection) -> None:
+        """Ask with wildcards. Nothing found where something must be: leave it to `recall`."""
+        if self.remembers.is_set():
+            return
+        retained = self._new_retained()
+        found = await read_back(connection, self._mirror.topics, retained)
+        self._observer.cleared(found.cleared)
+        if retained.users and not (found.marked or self._memory.users):
+            reason = "it does not deliver all that is retained: calls and counts of some users are forgotten"
+            self._observer.limited(reason, hint="let it queue more messages than users, or set state_dir")
+        self.has_read.set()
+        any_user = retained.users or found.cleared
+        if any_user or not found.was_here or not connection.limits.retain_available:
+            self._remember(retained)
+
+    def connected(self, connection: Connection) -> None:
+        """A session is open: `recall` may use it."""
+        self._connection = connection
+        self._open.set()
+
+    def disconnected(self) -> None:
+        """The session has ended."""
+        self._connection = None
+        self._open.clear()
+
+    async def recall(self, records: Sequence[UserRecord]) -> None:
+        """Read the states of these users topic by topic, in as many sessions as it takes."""
+        while not self.remembers.is_set():
+            await self._open.wait()
+            retained = self._new_retained()
+            recall = Recall.of(self._mirror.topics, records, self._mirror.scope.topic_id, retained)
+            connection, self._recall = self._connection, recall
+            try:
+                if connection is not None:
+                    await recall.read(connection)
+                    self._remember(retained)
+                    self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
+            except LinkError:  # the session may survive that: ask it again
+                await asyncio.sleep(RECALL_AGAIN_S)
+            finally:
+                self._recall = None
+            self._report(recall)
+
+    def take(self, incoming: Incoming) -> None:
+        """A retained state of a user came: it counts while `recall` asks; later it is too late."""
+        if self._recall is not None:
+            self._recall.take(incoming)
+
+    def _report(self, recall: Recall) -> None:
+        if recall.refused:
+            reason = "it refuses to tell what is retained of some users: their old calls get no end"
+            self._observer.limited(reason, hint="grant the right to read user/+/state, or set state_dir")
+        if recall.found:
+            reason = "retained messages do not come for wildcards: users deleted while we were away stay"
+            self._observer.limited(reason, hint="set state_dir, so that the bridge knows them by itself")
+
+    def _new_retained(self) -> Retained:
+        return Retained(self._memory, self._mirror.scope, self._clock)
+
+    def _remember(self, retained: Retained) -> None:
+        self._mirror.restore(retained.users)
+        self._observer.left_out(retained.left_out)
+        self._memory = Memory()  # it may be large, and is in the mirror now
+        self.remembers.set()
