@@ -1,14 +1,13 @@
-"""Delays between attempts: doubling, capped, spread at random. The random function is an argument."""
+"""Delays between attempts: doubled, capped, and randomised. The random function is an argument."""
 
 from collections.abc import Callable, Iterator
 
 
 def delays(random: Callable[[], float], *, first_s: float = 0.5, longest_s: float = 3.0) -> Iterator[float]:
-    """Yield seconds to wait: each between half and all of a doubling bound, never above `longest_s`.
+    """Yield delays in seconds, each between half and all of a bound that doubles up to `longest_s`.
 
-    Its default lets a broker that comes back have the whole tree within five seconds, as is promised.
-
-    `random` returns a number from 0 up to 1; the spread keeps a thousand bridges from coming at once.
+    The default of `longest_s` keeps a promise: a broker that returns has the whole tree within five seconds.
+    `random` returns a number in [0, 1). The spread prevents that a thousand bridges reconnect at once.
     """
     bound = first_s
     while True:

@@ -1,4 +1,4 @@
-"""One leg's life: opened by its first record, advanced by the next ones, closed by the last. Pure."""
+"""The life of one leg: opened by its first record, advanced by others, ended by the last. Pure."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -13,23 +13,23 @@ _OTHER = {ReleasedBy.USER: ReleasedBy.REMOTE, ReleasedBy.REMOTE: ReleasedBy.USER
 
 
 class Parties(Protocol):
-    """Parties as we publish them, with the topic id of the user whom each is."""
+    """Turns parties of a record into parties as published, with the topic id of a known user."""
 
     def inside(self, party: Party) -> RemoteParty:
-        """Somebody who did something at the PBX: transferred, parked."""
+        """A party that acted at the PBX, such as by a transfer: recognised by short name or number."""
         ...
 
     def claimed(self, party: Party) -> RemoteParty:
-        """Somebody whom a caller from outside may have named: only the PBX's own names count."""
+        """A party that an outside caller may have forged: recognised by short name only."""
         ...
 
     def far_end(self, party: Party, leg: Call) -> RemoteParty:
-        """The far end of a leg, which is as it was before."""
+        """The remote party of `leg`, which is still as it was before this record."""
         ...
 
 
 def opened(call_id: str, user: str, user_type: str, record: LegRecord, now: Instant) -> Call:
-    """A call nobody has heard of yet; `advanced` then fills in what the record says."""
+    """A new call with its identity only; `advanced` then adds the content of the record."""
     return Call(
         id=call_id,
         user=user,
@@ -42,19 +42,17 @@ def opened(call_id: str, user: str, user_type: str, record: LegRecord, now: Inst
 
 
 def direction(user_type: str, record: LegRecord) -> Direction:
-    """The direction as the person sees it.
+    """The direction as the person at the phone sees it.
 
-    The PBX's outbound bit means a call to the person at an extension, but for a gateway it means
-    towards the trunk (docs/wire.md#leg-state).
+    `to_user` means an inbound call at an extension, but an outbound one at a trunk (docs/wire.md#leg-state).
     """
     return Direction.INBOUND if record.to_user != (user_type == GATEWAY) else Direction.OUTBOUND
 
 
 def as_seen(user_type: str, record: LegRecord) -> LegRecord:
-    """The record from the side from which the direction is seen.
+    """The record as seen from inside the company.
 
-    The endpoint of a gateway's leg is the world outside: what it does is done by the far end, also where it
-    holds or releases.
+    The endpoint of a trunk's leg is the outside world, so its hold and its release are the remote party's.
     """
     if user_type != GATEWAY:
         return record
@@ -67,9 +65,9 @@ def as_seen(user_type: str, record: LegRecord) -> LegRecord:
 
 
 def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, now: Instant) -> Call:
-    """The call after one more record. What the record leaves out stays as it was.
+    """The call after one more record. Values that the record leaves out stay.
 
-    A queue connects a call to play its announcement: that is no answer.
+    A connected leg of a queue is not answered: the queue connects it to play an announcement.
     """
     record = as_seen(user_type, record)
     state = CallState.ENDED if record.ended else record.state
@@ -94,14 +92,14 @@ def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, no
 
 
 def ended(call: Call, now: Instant) -> Call:
-    """The call when it is over, whatever it was."""
+    """The call after its end, whatever state it was in."""
     return timed(replace(call, state=CallState.ENDED, ended_ms=now.unix_ms, leg_handle=None), now)
 
 
 def timed(call: Call, now: Instant) -> Call:
-    """The call with its durations as of now, in seconds: ringing until answered, then talking.
+    """The call with its durations as of now: `ring_s` until it is answered, then `talk_s`.
 
-    How long an answered call rang is final: after a restart the moments it came from are only estimates.
+    `ring_s` of an answered call is final: after a restart its start is only an estimate.
     """
     if call.answered_s is None:
         return replace(call, ring_s=_since(call.started_s, now.monotonic_s))
@@ -109,10 +107,10 @@ def timed(call: Call, now: Instant) -> Call:
 
 
 def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[EventType, ...]:
-    """The events a consumer must see, in order; the terminal one is not decided here.
+    """The events between two states of a call, in order, without the terminal one.
 
-    `before` None: the leg is new. `resync`: the PBX is still telling us what runs already; what is being
-    set up or rings is news all the same.
+    `before` is None for a new leg. `resync`: the PBX is still reporting calls that were already running. A
+    leg that is set up or rings gets its usual first events even then.
     """
     if before is None:
         return _beginning(after, resync=resync)
@@ -130,7 +128,7 @@ def _beginning(call: Call, *, resync: bool) -> tuple[EventType, ...]:
 
 
 def only_lets_go(before: Call, after: Call) -> bool:
-    """Nothing has changed but that the leg is being disconnected."""
+    """Whether the only change is that the leg is being disconnected: that is no event of its own."""
     gone = replace(
         before,
         state=CallState.DISCONNECTING,
@@ -176,6 +174,7 @@ def _with_parties(call: Call, record: LegRecord, parties: Parties, state: CallSt
     def claim(party: Party | None, known: RemoteParty | None) -> RemoteParty | None:
         return known if party is None else parties.claimed(party)
 
+    # A record without any remote party does not make a known one anonymous: the PBX just left it out.
     unknown_now = record.remote.anonymous and not call.remote.anonymous and call.remote != RemoteParty()
     leg = replace(call, state=state, conference=record.conference or call.conference)
     return replace(

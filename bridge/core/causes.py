@@ -1,4 +1,4 @@
-"""Q.850 cause codes in words (ITU-T Q.850; docs/wire.md#cause-codes). A table and nothing else."""
+"""Cause codes in words, as in ITU-T Q.850 (docs/wire.md#cause-codes). Only a table."""
 
 NORMAL_CLEARING = 16
 USER_BUSY = 17
@@ -82,5 +82,5 @@ _TEXTS = {
 
 
 def text(code: int) -> str:
-    """The meaning of a cause code; codes without one say so."""
+    """The meaning of a cause code, or `cause N` if it has none."""
     return _TEXTS.get(code, f"cause {code}")

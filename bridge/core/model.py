@@ -1,4 +1,4 @@
-"""What we know of a PBX and tell of it: users, calls, events, and the state of it all. Values only."""
+"""The state of one PBX as the bridge knows it, and the events that it publishes. Values only."""
 
 import enum
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from bridge.core.records import CallState, ReleasedBy, UserRecord
 
 
 class Direction(enum.StrEnum):
-    """As the person at the phone sees it."""
+    """The direction of a call as the person at the phone sees it; values as in docs/topics.md#calls."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
 
 
 class Outcome(enum.StrEnum):
-    """What became of a call; the values are those of the topic contract."""
+    """How a call ended; values as in docs/topics.md#calls."""
 
     ANSWERED = "answered"
     MISSED = "missed"
@@ -32,7 +32,7 @@ class Outcome(enum.StrEnum):
 
 
 class EventType(enum.StrEnum):
-    """The closed list of call events of the topic contract."""
+    """The kinds of call events, a closed list; values as in docs/topics.md#events."""
 
     INCOMING = "incoming"
     OUTGOING = "outgoing"
@@ -49,19 +49,19 @@ class EventType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One moment on two clocks: Unix milliseconds for people, monotonic seconds for durations."""
+    """One moment on two clocks: Unix milliseconds to show, monotonic seconds to compute durations."""
 
     unix_ms: int
     monotonic_s: float
 
     def seconds_at(self, unix_ms: int) -> float:
-        """An earlier moment, known by the wall clock only, on the monotonic clock; never in the future."""
+        """Convert an earlier wall-clock moment to the monotonic clock; the result is never in the future."""
         return self.monotonic_s - max(0, self.unix_ms - unix_ms) / 1000
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteParty:
-    """A party as we publish it: with the topic id of the user it is, when we know one."""
+    """A party of a call as it is published. `user`: its topic id, if it is a known user."""
 
     number: str = ""
     name: str = ""
@@ -73,9 +73,9 @@ class RemoteParty:
 class Call:
     """One leg of one user, from its first report to its end.
 
-    `leg_handle` is the PBX's name for the leg in the present session, None while a new session has not
-    confirmed it. `hung_up`: a command of the bridge ended it. `started_s` and `answered_s` are monotonic
-    seconds, `ring_s` and `talk_s` durations, the `*_ms` Unix milliseconds.
+    `leg_handle`: the handle in the present PBX session, None until a new session has confirmed the leg.
+    `hung_up`: a command ended the call. `started_s` and `answered_s` are monotonic seconds, `ring_s` and
+    `talk_s` are durations in seconds, `*_ms` are Unix milliseconds.
     """
 
     id: str
@@ -111,7 +111,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A Boolean object: automatic or by hand, and what it is now."""
+    """The value of a Boolean object: set manually or automatically, on or off (docs/wire.md#switches)."""
 
     manual: bool
     on: bool
@@ -119,7 +119,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as we know it: the PBX's last record and what we keep beside it."""
+    """A user: the last record from the PBX and the values that the bridge keeps itself."""
 
     record: UserRecord
     since_ms: int
@@ -130,13 +130,13 @@ class User:
 
     @property
     def guid(self) -> str:
-        """The key under which the user is known whatever it is called."""
+        """The PBX's identifier of the user, which survives renaming."""
         return self.record.guid
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One call event, numbered within one run of the link."""
+    """One call event. `seq` counts the events of one run of the link."""
 
     seq: int
     time_ms: int
@@ -150,14 +150,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class PbxState:
-    """All we know of one PBX. Mappings are never changed in place.
+    """Everything the bridge knows of one PBX. Mappings are never changed in place.
 
-    users: by guid. topics: the topic id of each user, by guid. claims: which guids want a topic id.
-    names: which guids go by a short name, a number or a long name. calls: the legs that run, oldest first.
-    placed: (guid, leg handle) -> (call id, command id) of calls we placed and have not seen yet.
-    unseen: guids the first list has not confirmed yet; None once that list is complete.
-    torn: a record was left out of that list, so that who is missing there may still exist.
-    unsettled: guids whose running calls the PBX may still have to report.
+    users: users by guid. topics: topic id by guid. claims: guids by the topic id that they want; if several
+    want the same one, each uses its guid. names: guids by (kind of name, name). calls: running legs by guid,
+    oldest first. placed: (guid, leg handle) -> (call id, command id) of placed calls that the PBX has not
+    reported yet. unseen: guids that the list of this session has not confirmed yet; None once the list is
+    complete. torn: a record of that list was unreadable, so a user missing from the list may still exist.
+    unsettled: guids whose running calls the PBX may not have reported yet.
     """
 
     epoch: str
@@ -175,7 +175,7 @@ class PbxState:
 
     @property
     def complete(self) -> bool:
-        """The first list of this session has ended."""
+        """The PBX has sent the full list of users in this session."""
         return self.unseen is None
 
     def call(self, call_id: str) -> Call | None:
@@ -183,7 +183,7 @@ class PbxState:
         return next((call for calls in self.calls.values() for call in calls if call.id == call_id), None)
 
     def user_of(self, topic_id: str) -> User | None:
-        """The user who has this topic id now."""
+        """The user with this topic id, if any."""
         for guid in (*self.claims.get(topic_id, ()), unquote(topic_id)):
             if self.topics.get(guid) == topic_id:
                 return self.users[guid]

@@ -1,8 +1,8 @@
-"""Numbers as people write them → what is dialled, and a normal form to compare. Pure.
+"""Telephone numbers: from a written form to the dialled one, and matching against patterns. Pure.
 
-One number has several spellings; a permission that compares text can be walked around. So numbers and
-patterns are compared in a normal form: no decoration, 00 for a + in front. Wildcards stand for digits; a
-number with * or # in it is a feature code (forwarding, pick-up) and only fits a pattern with it: `[*]21#`.
+One number has several spellings, so a permission that compares text could be evaded. Numbers and patterns are
+compared in a normal form: without separators, with 00 for a leading +. Wildcards match digits only; a number
+with * or # is a feature code (diversion, pickup) and matches only a pattern that has them: `[*]21#`.
 """
 
 import re
@@ -20,9 +20,9 @@ _PLAIN = frozenset("0123456789#")
 
 
 def dialable(number: str) -> str | None:
-    """The number without spaces, dashes, dots, slashes and brackets; None if it is no number then.
+    """The number without spaces, dashes, dots, slashes and brackets; None if the rest is not a number.
 
-    The (0) of an international number is only dialled within the country: it goes too.
+    "(0)" in an international number is removed: it is dialled only within the country.
     """
     bare = number.replace("(0)", "") if number.lstrip().startswith("+") else number
     digits = bare.translate(_DECORATION)
@@ -30,12 +30,12 @@ def dialable(number: str) -> str | None:
 
 
 def normal(number: str) -> str:
-    """The form in which a number that is dialable is compared."""
+    """The form in which a dialable number is compared with patterns."""
     return _plus_as_00(dialable(number) or "")
 
 
 def pattern(text: str) -> str:
-    """The normal form of a pattern: digits, * and ? for digits, [...] for one of these. Raises ValueError."""
+    """The normal form of a pattern: digits, * and ? for digits, [...] for one of a set. Raises ValueError."""
     outside = re.split(r"(\[[^\]]*\])", text.strip())
     bare = "".join(part if part.startswith("[") else part.translate(_DECORATION) for part in outside)
     tidy = _plus_as_00(bare)
@@ -50,28 +50,29 @@ def pattern(text: str) -> str:
 
 
 def refusal(number: str, allow: Sequence[str], deny: Sequence[str]) -> str | None:
-    """Why a number may not be called, if so. Patterns in their normal form; an empty `allow` lets all in.
+    """The reason why a number must not be called, or None. An empty `allow` permits every number.
 
-    Wildcards of `deny` are wider: they stand for the star key and # too.
+    Patterns are in normal form. Wildcards of `deny` match the star key and # too, so that a feature code
+    cannot hide a denied number.
     """
     wanted = normal(number)
     if _one_of(tuple(deny), wide=True).fullmatch(wanted):
-        return "commands.numbers.deny of the bridge has this number"
+        return "this number is denied by commands.numbers.deny of the bridge"
     if fits(number, allow):
         return None
     if {"*", "#"} & set(wanted):
-        return "a number with * or # in it must be written in commands.numbers.allow of the bridge, as [*]21#"
-    return "commands.numbers.allow of the bridge does not have this number" if allow else None
+        return "a number with * or # must be listed in commands.numbers.allow of the bridge, like [*]21#"
+    return "this number is not permitted by commands.numbers.allow of the bridge" if allow else None
 
 
 def fits(number: str, patterns: Sequence[str]) -> bool:
-    """Tell whether one of the patterns has this number."""
+    """Whether one of the patterns matches the number."""
     wanted = normal(number)
     return bool(wanted) and _one_of(tuple(patterns), wide=False).fullmatch(wanted) is not None
 
 
 def literal(patterns: Sequence[str]) -> frozenset[str]:
-    """The numbers that patterns name digit by digit, without a wildcard or a range."""
+    """The numbers that are listed digit by digit, without a wildcard or a set."""
     spelled = (_TOKENS.findall(each) for each in patterns)
     plain = (tokens for tokens in spelled if all(token in _KEYS or token in _PLAIN for token in tokens))
     return frozenset("".join(_KEYS.get(token, token) for token in tokens) for tokens in plain)
@@ -79,7 +80,7 @@ def literal(patterns: Sequence[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=32)
 def _one_of(patterns: tuple[str, ...], *, wide: bool) -> re.Pattern[str]:
-    """One expression for all of them, made once: anybody may ask, and to make hundreds takes 0.1 s."""
+    """One cached expression for all patterns: compiling hundreds takes 0.1 s, and any client may ask."""
     wild = _WIDE if wide else _WILD
     return re.compile("|".join(_expression(each, wild) for each in patterns) or "(?!)")
 

@@ -1,4 +1,4 @@
-"""What became of a call that ends, decided from what was seen of it. Pure."""
+"""Decides the outcome of a call that has ended, from its last state and from related calls. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,9 +12,10 @@ _QUIET_CAUSES = frozenset({causes.NORMAL_CLEARING, causes.TAKEN_ELSEWHERE, cause
 
 
 def judge(call: Call, user_type: str, others: Iterable[Call], topics: Mapping[str, str]) -> Outcome:
-    """Name the outcome of an ended call from it, other calls that run, and all users' topic ids.
+    """The outcome of an ended call.
 
-    `others` may leave out what has neither conference nor far end in common with it, nor is its far end's.
+    `others`: running calls that share its conference or remote party, or belong to its remote party.
+    `topics`: the topic ids of all users, by guid.
     """
     topic = topics.get(call.user, "")
     rest = list(others)
@@ -29,7 +30,7 @@ def judge(call: Call, user_type: str, others: Iterable[Call], topics: Mapping[st
 
 
 def terminal_event(call: Call) -> EventType:
-    """`missed` for an inbound leg that this user never answered and nobody else took, else `ended`."""
+    """`missed` for an inbound call that neither this user nor anybody else took, else `ended`."""
     unanswered = call.direction is Direction.INBOUND and call.answered_ms is None
     return EventType.MISSED if unanswered and call.outcome not in _NOT_MISSED else EventType.ENDED
 
@@ -39,7 +40,7 @@ def _same_conversation(call: Call, other: Call) -> bool:
 
 
 def _joined(call: Call, other: Call, topics: Mapping[str, str]) -> bool:
-    """The other leg belongs to, or now talks to, the far end of this call: so it looks after a transfer."""
+    """Whether the other leg belongs to, or now talks to, this call's remote party, as after a transfer."""
     if _same_conversation(call, other) or call.remote.user == topics.get(other.user, ""):
         return True
     return bool(call.remote.number) and call.remote.number == other.remote.number
@@ -51,7 +52,7 @@ def _of_answered(call: Call, topic: str, joined: list[Call]) -> Outcome:
 
 
 def _of_queued(call: Call, topic: str, others: list[Call]) -> Outcome:
-    """A caller in a queue was taken by somebody, who has the call now, or left before that."""
+    """The outcome for a queue: an agent has the call now, or the caller left before that."""
     if call.transferred_to:
         return Outcome.TRANSFERRED
     if any(_took(other, call, topic) for other in others):
@@ -61,9 +62,9 @@ def _of_queued(call: Call, topic: str, others: list[Call]) -> Outcome:
 
 
 def _took(other: Call, call: Call, topic: str) -> bool:
-    """This other leg, answered by somebody, is the caller's of this call in a queue.
+    """Whether the other leg is the same caller, answered by an agent of the queue.
 
-    The same caller may have two calls: without the same conference the leg must come from the queue.
+    One caller may have two calls: if the conferences differ, the leg must come from this queue.
     """
     if other.answered_ms is None or other.direction is not Direction.INBOUND or other.user == call.user:
         return False

@@ -1,4 +1,4 @@
-"""Which users are published and whose calls are followed: the first rule that matches decides. Pure."""
+"""Rules that select users to publish and users to monitor; the first match decides. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bridge.core.records import UserRecord
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of the configuration: every field that is given must match (glob patterns)."""
+    """One rule of the configuration. Every given field must match; texts are glob patterns."""
 
     group: str | None = None
     active: bool | None = None
@@ -21,7 +21,7 @@ class Rule:
     exclude: bool = False
 
     def matches(self, user: UserRecord) -> bool:
-        """Tell whether all the given fields fit this user."""
+        """Whether all given fields match the user."""
         return (
             _fits(self.name, user.name)
             and _fits(self.number, user.number)
@@ -40,9 +40,9 @@ class Rule:
 
 
 def selects(rules: Sequence[Rule], user: UserRecord) -> bool:
-    """Decide by the first rule that matches.
+    """Whether the rules select the user. The first matching rule decides.
 
-    Without a match a list of exclusions lets everybody else in, any other list keeps them out.
+    Without a match, a list that only excludes selects the user, any other list does not.
     """
     for rule in rules:
         if rule.matches(user):

@@ -1,7 +1,7 @@
-"""Which of several processes serves a PBX: rendezvous (highest random weight) hashing of its name.
+"""Distributes PBXs over processes by rendezvous (highest random weight) hashing of their names. Pure.
 
-Every shard finds the same answer by itself. From N to N+1 shards about 1/(N+1) of the PBXs move, all of them
-to the new one; the order and number of the other PBXs do not matter.
+Each shard computes the same result without asking another. From N to N+1 shards about 1/(N+1) of the PBXs
+move, all of them to the new shard. The other PBXs of the configuration do not matter.
 """
 
 import re
@@ -21,19 +21,19 @@ class Shard:
     shards: int
 
     def serves(self, name: str) -> bool:
-        """This shard is the one that serves the PBX of this name."""
+        """Whether this shard serves the PBX with this name."""
         return shard_of(name, self.shards) == self.index
 
 
 def shard_of(name: str, shards: int) -> int:
-    """The shard, from 0, on which the name weighs most. The same in every process and Python."""
+    """The shard, counted from 0, with the greatest weight for the name: equal in every process and Python."""
     return max(range(shards), key=lambda index: _weight(name, index))
 
 
 def parse_shard(text: str, host_name: str) -> Shard:
-    """Read `I/N`, or `auto/N` and `/N`: then I is the number at the end of the host name, as of a pod.
+    """Parse `I/N`. With `auto/N` or `/N`, I is the number at the end of the host name, such as of a pod.
 
-    Raises ValueError with a sentence.
+    Raises ValueError with a sentence for the user.
     """
     form = _FORM.fullmatch(text)
     if form is None:

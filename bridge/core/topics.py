@@ -1,4 +1,4 @@
-"""The topics of one PBX, as docs/topics.md has them. Strings in, strings out; no payloads here."""
+"""The topic names of one PBX, see docs/topics.md. Strings in, strings out; no payloads."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
@@ -10,21 +10,21 @@ USER_IDS = ("h323", "e164", "cn", "guid")
 
 
 class TopicId(str):
-    """The level of a topic that names a user: this user, and no other who could be written so."""
+    """The topic level of a user, taken from a topic: only the user with this topic id is meant."""
 
     __slots__ = ()
 
 
 def topic_id(record: UserRecord, user_id: str, *, dots: bool = False) -> str:
-    """The topic level a user wants: the chosen name percent-encoded, or the guid where that is empty."""
+    """The topic level that a user wants: the chosen name, percent-encoded, or its guid if that is empty."""
     names = {"h323": record.short_name, "e164": record.number, "cn": record.name, "guid": record.guid}
     return encode(names[user_id] or record.guid, dots=dots)
 
 
 def encode(name: str, *, dots: bool = False) -> str:
-    """Percent-encode all but A-Z a-z 0-9 _ . - ~ so that no name can contain / + or #; with `dots` these too.
+    """Percent-encode everything except A-Z a-z 0-9 _ . - ~, so that no name puts / + or # into a topic.
 
-    Some brokers (RabbitMQ) turn dots into slashes.
+    `dots`: encode dots as well, for brokers that turn them into slashes (RabbitMQ).
     """
     level = quote(name, safe="")
     return level.replace(".", "%2E") if dots else level
@@ -44,7 +44,7 @@ class Topics:
 
     @property
     def root(self) -> str:
-        """What all topics of this PBX start with, without the slash."""
+        """The common prefix of all topics of this PBX, without a slash at its end."""
         return f"{self.base}/{self.pbx}"
 
     @property
@@ -54,16 +54,16 @@ class Topics:
 
     @property
     def info(self) -> str:
-        """What the link is doing and why, retained."""
+        """Link details, retained."""
         return f"{self.root}/info"
 
     @property
     def user_states(self) -> str:
-        """The filter that reads back what we told the world of all users."""
+        """The filter for the retained states of all users."""
         return f"{self.root}/user/+/state"
 
     def user_state(self, user: str) -> str:
-        """One user now, retained."""
+        """The present state of a user, retained."""
         return f"{self.root}/user/{user}/state"
 
     def user_event(self, user: str) -> str:
@@ -71,22 +71,22 @@ class Topics:
         return f"{self.root}/user/{user}/event"
 
     def response(self, verb: str) -> str:
-        """Where a reply goes when the request names no response topic."""
+        """The topic of replies to requests without a response topic."""
         return f"{self.root}/response/{verb}"
 
     @property
     def replies(self) -> str:
-        """What the topics start with on which requesters want their replies; no PBX has this name."""
+        """The prefix of permitted response topics. `reply` cannot be the name of a PBX."""
         return f"{self.base}/{REPLY}/"
 
     @property
     def commands(self) -> tuple[str, str]:
-        """The filters of both forms of a command."""
+        """The filters for both forms of command topics."""
         return f"{self.root}/command/+", f"{self.root}/user/+/command/+"
 
     @property
     def dotted(self) -> str:
-        """A topic with a dot, published to see whether the broker keeps it."""
+        """A topic with a dot, published to find out whether the broker keeps dots."""
         return f"{self.root}/dot.check"
 
     def user_in_state(self, topic: str) -> str | None:
