@@ -32,7 +32,7 @@ WEB = "http://127.0.0.1:9642"
 
 cli = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 ConfigFile = Annotated[
-    Path, typer.Option("-c", "--config", readable=False, metavar="FILE", help="The configuration file.")
+    Path, typer.Option("-c", "--config", readable=False, metavar="FILE", help="Configuration file.")
 ]
 
 
@@ -50,18 +50,21 @@ def main_options(
         typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """A bridge between innovaphone PBXs and MQTT."""
+    """Connect innovaphone PBXs to an MQTT broker."""
 
 
 @cli.command()
 def run(
     config_file: ConfigFile = DEFAULT_FILE,
-    pbx: Annotated[str, typer.Option(help="Serve only this PBX of the configuration.")] = "",
+    pbx: Annotated[str, typer.Option(help="Serve only this PBX.")] = "",
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Serve a share, I from 0; auto/N: I ends the host name.")
+        str,
+        typer.Option(
+            metavar="I/N", help="Serve share I (from 0) of N; auto/N takes I from the end of the host name."
+        ),
     ] = "",
 ) -> None:
-    """Serve the PBXs of a configuration until SIGTERM; SIGHUP reads the configuration again."""
+    """Run the bridge until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
 
     def read() -> tuple[Config, list[Pbx]]:
         warnings: list[str] = []
@@ -70,7 +73,7 @@ def run(
         pbxs = _share(config, shard) if shard else [one for one in config.pbxs if pbx in {"", one.name}]
         if not pbxs and pbx:
             names = ", ".join(one.name for one in config.pbxs)
-            raise ConfigError((f"{config_file}: there is no PBX '{pbx}'; known: {names}",))
+            raise ConfigError((f"{config_file}: no PBX is named '{pbx}'; configured: {names}",))
         log.configure(config.log.level, config.log.format)
         structlog.get_logger().info("configuration read", file=str(config_file), pages=config.http.listen)
         for warning in warnings:
@@ -78,9 +81,9 @@ def run(
         return config, pbxs
 
     if pbx and shard:
-        raise ConfigError(("--pbx and --shard: give one of them",))
+        raise ConfigError(("--pbx and --shard exclude each other",))
     started = read()
-    gc.freeze()  # modules stay to the end: else most of a second goes into looking for garbage at the exit
+    gc.freeze()  # modules live to the end; without this the exit spends most of a second looking for garbage
     run_loop(app.run(*started, reload=read))
 
 
@@ -88,30 +91,30 @@ def run(
 def check(
     config_file: ConfigFile = DEFAULT_FILE,
     *,
-    connect: Annotated[bool, typer.Option(help="Log in at every PBX and at the broker too.")] = False,
-    show: Annotated[bool, typer.Option(help="Print the configuration in force, without secrets.")] = False,
+    connect: Annotated[bool, typer.Option(help="Also log in to every PBX and the broker.")] = False,
+    show: Annotated[bool, typer.Option(help="Print the effective configuration, without secrets.")] = False,
 ) -> None:
-    """Validate a configuration; with --connect also log in at every PBX and at the broker."""
+    """Validate a configuration; with --connect also log in to every PBX and the broker."""
     warnings: list[str] = []
     config = load(config_file, warnings.append)
-    if os.geteuid():  # to root the directory of the bridge's user is somebody else's
+    if os.geteuid():  # root would see the directory of the bridge's user as somebody else's
         check_folder(config.state_dir)
     if show:
         say(masked(config))
     for warning in warnings:
         say(f"warn  {warning}")
-    say(f"{config_file}: good, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
+    say(f"{config_file}: valid, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
     if connect:
         _check_connections(config)
 
 
 @cli.command()
 def status(
-    url: Annotated[str, typer.Option(help="Where the bridge serves its pages (http.listen).")] = WEB,
+    url: Annotated[str, typer.Option(help="Address of the bridge's pages (http.listen).")] = WEB,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell how a running bridge does; 0: all is well, 1: something is degraded, 2: down or not reachable."""
+    """Show the state of a running bridge. Exit code 0: healthy, 1: degraded, 2: down or unreachable."""
     from rich.console import Console  # noqa: PLC0415  (only for those who ask)
 
     from bridge.ops import status as asked  # noqa: PLC0415  (same)
@@ -131,14 +134,16 @@ def status(
 
 @cli.command()
 def simulate(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 8080,
-    host: Annotated[str, typer.Option(help="Which address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8080,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     scene: Annotated[
-        Path | None, typer.Option(readable=False, help="A scene to play instead of the office.")
+        Path | None, typer.Option(readable=False, help="Play this scene (YAML) instead of the office.")
     ] = None,
-    dynamic_pbx: Annotated[str, typer.Option(help="Be this dynamic PBX.")] = "",
+    dynamic_pbx: Annotated[str, typer.Option(help="Answer as this dynamic PBX.")] = "",
 ) -> None:
-    """Be a simulated PBX with a small office in it: user admin, password secret, session user API."""
+    """Run a simulated PBX with a small office: user admin, password secret, session user API."""
     from bridge.sim.scenario import ScenarioError, office, read  # noqa: PLC0415  (only for those who simulate)
     from bridge.sim.serve import serve  # noqa: PLC0415  (same)
 
@@ -146,17 +151,23 @@ def simulate(
         played = office() if scene is None else read(scene.read_text(encoding="utf-8"))
         asyncio.run(serve(host, port, played, dynamic_pbx, say))
     except UnicodeError:
-        raise ConfigError((f"{scene or host}: is not a text in UTF-8, or not a host",)) from None
+        raise ConfigError(
+            (f"{scene}: not a UTF-8 text file" if scene else f"{host}: not a host name",)
+        ) from None
     except (ScenarioError, OSError) as error:
         raise ConfigError((f"{scene or 'simulate'}: {error}",)) from None
 
 
 @cli.command()
 def demo(
-    for_s: Annotated[float, typer.Option("--for", help="End after so many seconds; 0: at Ctrl-C.")] = 0,
-    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Serve metrics and pages there.")] = "off",
+    for_s: Annotated[
+        float, typer.Option("--for", help="Stop after this many seconds; 0 runs until Ctrl-C.")
+    ] = 0,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Serve metrics and pages at this address.")
+    ] = "off",
 ) -> None:
-    """Show a simulated PBX, a broker and the bridge at work, in words."""
+    """Run a simulated PBX, a broker and the bridge, and describe what happens."""
     from bridge.demo.broker import NoBrokerError  # noqa: PLC0415  (only for those who want the demo)
     from bridge.demo.show import demo as show  # noqa: PLC0415  (same)
 
@@ -179,10 +190,10 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command; never a traceback for what a person can mend.
+    """Run the command. Errors that a person can fix end in one line each, never in a traceback.
 
-    A mistake in the command line ends like one in the configuration: no restart mends it, so service managers
-    must not try, and for `status` 2 means "down".
+    A mistake on the command line has the exit code of a configuration error: restarting does not help, so
+    service managers must not try; and 2, the usual code, means "down" for `status`.
     """
     log.keep_standard_descriptors()
     log.configure("info", "auto")
@@ -193,23 +204,23 @@ def main() -> None:
         sys.exit(EXIT_CONFIG)
     except ConfigError as error:
         count = len(error.problems)
-        complain(*error.problems, f"{count} problem{'' if count == 1 else 's'}, nothing started.")
+        complain(*error.problems, f"{count} problem{'' if count == 1 else 's'}; nothing was started.")
         sys.exit(EXIT_CONFIG)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except Exception:  # noqa: BLE001  (the last line of defence: a bug ends the process, with its trace)
+    except Exception:  # noqa: BLE001  (the last line of defence: a bug ends the process with a traceback)
         structlog.get_logger().exception("bug")
         sys.exit(EXIT_BUG)
 
 
 def say(text: str) -> None:
-    """Print a line. A reader that is gone or a full disk ends the command with exit code 1."""
+    """Print a line. A closed pipe or a full disk ends the command with exit code 1."""
     with printing():
         typer.echo(text)
 
 
 def complain(*lines: str) -> None:
-    """Print lines to stderr; where nobody can read them, the exit code must do."""
+    """Print lines to stderr. If stderr cannot be written, only the exit code reports the problem."""
     try:
         for line in lines:
             typer.echo(line, err=True)
@@ -219,7 +230,7 @@ def complain(*lines: str) -> None:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Turn output that cannot be written into exit code 1."""
+    """Exit with code 1 if the output cannot be written."""
     try:
         yield
     except OSError:
@@ -228,12 +239,12 @@ def printing() -> Iterator[None]:
 
 
 def _silence(stream: TextIO) -> None:
-    """What the stream still holds would fail once more at the exit of Python, and change the exit code."""
+    """Send the rest to /dev/null: Python flushes at exit, would fail again and change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _share(config: Config, shard: str) -> list[Pbx]:
-    """The PBXs of one shard; it may well be none."""
+    """The PBXs of one shard, possibly none."""
     try:
         mine = parse_shard(shard, socket.gethostname())
     except ValueError as error:

@@ -92,9 +92,9 @@ def test_a_mistake_in_the_command_line(words: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "--pbx", "a", "--shard", "0/1"], "--pbx and --shard: give one of them"),
+        (["run", "--pbx", "a", "--shard", "0/1"], "--pbx and --shard exclude each other"),
         (["run", "--shard", "x"], "--shard 'x': expected I/N, like 0/3, or auto/3"),
-        (["run", "--pbx", "branch"], "there is no PBX 'branch'; known: hq"),
+        (["run", "--pbx", "branch"], "no PBX is named 'branch'; configured: hq"),
         (["demo", "--listen", "x:99999"], "demo: --listen: the port must be 0 to 65535"),
         (["simulate", "--host", "x..y"], "x..y: "),
         (["simulate", "--scene", "nothing.yaml"], "nothing.yaml: "),
@@ -109,7 +109,7 @@ def test_an_option_that_cannot_be_carried_out(tmp_path: Path, words: list[str], 
 
     assert (code, output) == (78, "")
     assert said in errors
-    assert errors.endswith("1 problem, nothing started.\n")
+    assert errors.endswith("1 problem; nothing was started.\n")
     assert "Traceback" not in errors
 
 
@@ -127,10 +127,8 @@ def test_a_configuration_that_may_not_be_read(command: str) -> None:
         code, _, errors = program([command, "-c", file], user=user)
 
     name = pwd.getpwuid(os.geteuid() if user is None else user).pw_name
-    assert (code, errors) == (
-        78,
-        f"{file}: cannot be read: Permission denied (this is user {name})\n1 problem, nothing started.\n",
-    )
+    problem = f"{file}: cannot be read: Permission denied (running as user {name})"
+    assert (code, errors) == (78, f"{problem}\n1 problem; nothing was started.\n")
 
 
 def test_a_user_without_a_name() -> None:
@@ -141,7 +139,7 @@ def test_a_user_without_a_name() -> None:
     with tempfile.TemporaryDirectory() as folder:
         code, _, errors = program(["run", "-c", Path(folder) / "b.yaml"], user=65532)
 
-    assert (code, "Permission denied (this is user 65532)" in errors) == (78, True)
+    assert (code, "Permission denied (running as user 65532)" in errors) == (78, True)
 
 
 def test_what_is_no_file_at_all(tmp_path: Path) -> None:
@@ -155,9 +153,9 @@ def test_what_is_no_file_at_all(tmp_path: Path) -> None:
         (Path("/dev/zero"), "is larger than 1 MiB"),
     ):
         code, _, errors = program(["run", "-c", name])
-        assert (code, errors) == (78, f"{name}: {reason}\n1 problem, nothing started.\n")
+        assert (code, errors) == (78, f"{name}: {reason}\n1 problem; nothing was started.\n")
     code, _, errors = program(["run", "-c", pipe])
-    assert (code, errors.startswith(f"{pipe}: cannot be read: a pipe that is not closed")) == (78, True)
+    assert (code, errors.startswith(f"{pipe}: cannot be read: the pipe was not closed")) == (78, True)
 
 
 def test_a_configuration_from_another_program() -> None:
@@ -171,8 +169,8 @@ def test_a_configuration_from_another_program() -> None:
 
     assert (code, errors) == (0, "")
     assert output.splitlines() == [
-        f"warn  {name}:7: pbxs[0].tls.verify: false: nobody knows who answers; set ca_file or sha256",
-        f"{name}: good, 1 PBX",
+        f"warn  {name}:7: pbxs[0].tls.verify: false: the peer is not authenticated; set ca_file or sha256",
+        f"{name}: valid, 1 PBX",
     ]
 
 
@@ -186,7 +184,7 @@ async def test_what_is_doubtful_is_in_the_log_of_a_run(tmp_path: Path) -> None:
         "session_user": "A",
     }
     bridge = Program(tmp_path, configuration(free_port(), {**section, "tls": {"verify": False}}))
-    doubt = "pbxs[0].tls.verify: false: nobody knows who answers"
+    doubt = "pbxs[0].tls.verify: false: the peer is not authenticated"
     process = await bridge.start()
     await eventually(lambda: "bridge started" in bridge.log, "it runs")
     assert bridge.log.count(doubt) == 1

@@ -26,7 +26,7 @@ async def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
     code, _, errors = await program("run", "-c", str(file))
     assert code == 78
     assert "did you mean 'keepalive_s'" in errors
-    assert "2 problems, nothing started." in errors
+    assert "2 problems; nothing was started." in errors
 
     file.write_text(
         json.dumps(
@@ -43,7 +43,7 @@ async def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
         )
     )
     code, _, errors = await program("run", "-c", str(file), "--pbx", "branch")
-    assert (code, "there is no PBX 'branch'; known: hq" in errors) == (78, True)
+    assert (code, "no PBX is named 'branch'; configured: hq" in errors) == (78, True)
 
 
 async def test_a_key_that_does_not_fit_starts_nothing(tmp_path: Path) -> None:
@@ -205,4 +205,4 @@ def test_the_commands_of_the_command_line(capsys: pytest.CaptureFixture[str]) ->
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(SystemExit):
         patch.setattr(sys, "argv", ["innovaphone-mqtt", "simulate", "--scene", "/nonexistent"])
         main()
-    assert "nothing started" in capsys.readouterr().err
+    assert "nothing was started" in capsys.readouterr().err

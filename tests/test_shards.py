@@ -76,7 +76,7 @@ async def test_each_shard_serves_its_pbx(
     [
         (("--shard", "2/2"), "--shard '2/2': there is no shard 2; the first is 0, the last 1"),
         (("--shard", "auto/2"), "--shard 'auto/2': the host name 'laptop' does not end in a number"),
-        (("--shard", "0/2", "--pbx", "hq"), "--pbx and --shard: give one of them"),
+        (("--shard", "0/2", "--pbx", "hq"), "--pbx and --shard exclude each other"),
     ],
 )
 def test_a_shard_that_cannot_be_is_refused(

@@ -1,4 +1,4 @@
-"""A configuration file → Config, or every problem in it as `file:line: path: problem`. Quotes no secret."""
+"""Load a configuration file, or list every problem as `file:line: path: problem`. Quotes no secret."""
 
 import os
 import pwd
@@ -14,18 +14,18 @@ from bridge.config.types import FileSecret
 from bridge.config.yaml import Document, Place, Problem, UnreadableError, YamlError, parse, read_text
 from bridge.errors import ConfigError
 
-CUT = "what follows ' #' is a comment: if it belongs to the password, put all of it in quotes"
+CUT = "everything after ' #' is a comment; if it belongs to the password, quote the whole value"
 NUMBERS = (
-    "now holds for to_user and name too, by the callee's number, and emergency numbers must stand in it digit"
-    " by digit: complete it, then write commands.types: [ep]"
+    "now also applies to to_user and name (by the callee's number), and emergency numbers must be listed"
+    " digit by digit: complete it, then set commands.types: [ep]"
 )
 
 
 def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
-    """Read and check a configuration file. Raises ConfigError with all problems at once.
+    """Read and validate a configuration file. Raises ConfigError with all problems at once.
 
-    `warn` hears what is doubtful though it can be used. A state directory that systemd gives
-    ($STATE_DIRECTORY) is used where the file names none.
+    Settings that work but are questionable go to `warn`. If the file names no state directory, systemd's
+    ($STATE_DIRECTORY) is used.
     """
 
     def lines(found: Iterator[Problem]) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
 
 
 def masked(config: Config) -> str:
-    """The configuration in force as YAML, secrets as stars."""
+    """The effective configuration as YAML, with secrets masked."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
@@ -61,14 +61,14 @@ def _line(path: Path, problem: Problem) -> str:
 
 
 def _user(error: UnreadableError) -> str:
-    """Whom the system did not let read: a service has a user of its own."""
+    """The user who lacks permission: a service runs as a user of its own."""
     if not isinstance(error.__cause__, PermissionError):
         return ""
     number = os.geteuid()
     try:
-        return f" (this is user {pwd.getpwuid(number).pw_name})"
+        return f" (running as user {pwd.getpwuid(number).pw_name})"
     except KeyError:
-        return f" (this is user {number})"
+        return f" (running as user {number})"
 
 
 def _cut(document: Document) -> Iterator[Problem]:
@@ -77,7 +77,7 @@ def _cut(document: Document) -> Iterator[Problem]:
 
 
 def _warnings(config: Config, document: Document) -> Iterator[Problem]:
-    """What can be used and should not be left as it is."""
+    """Settings that work and should be changed all the same."""
     yield from _cut(document)
     yield from _dialling(config.commands, document)
     sections: list[tuple[Place, Mqtt | Pbx]] = [(("mqtt",), config.mqtt)]
@@ -93,7 +93,7 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
 
 
 def _dialling(commands: Commands, document: Document) -> Iterator[Problem]:
-    """The list of numbers means more than in 0.1.0, in which none of these keys could stand beside it."""
+    """The list means more than in 0.1.0. None of these keys existed then: without them it is an old file."""
     if commands.numbers.allow and not {"types", "from_numbers", "facilities"} & commands.model_fields_set:
         place: Place = ("commands", "numbers", "allow")
         yield Problem(line_of(place, document), place, NUMBERS)

@@ -1,7 +1,7 @@
-"""Errors of pydantic about a configuration → sentences for people. Never repeats what stands in the file.
+"""Turn pydantic's errors about a configuration into sentences. Never quotes values from the file.
 
-A password may stand anywhere: behind a wrong key, as a key, in a URL. So a problem is named by its line, the
-keys that the schema knows, and what is expected there.
+A password may be anywhere: after a wrong key, as a key, in a URL. So a sentence has the line, the keys that
+the schema knows, and what is expected there.
 """
 
 import re
@@ -21,7 +21,7 @@ _SENTENCES = {
     "float_type": "expected a number",
     "finite_number": "expected a number",
     "bool_type": "expected true or false",
-    "string_type": "expected text: put numbers and words like yes in quotes",
+    "string_type": "expected text; quote numbers and words like yes",
     "is_instance_of": "expected a path",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
@@ -35,13 +35,13 @@ _SENTENCES = {
 
 
 def problems(error: ValidationError, document: Document, model: type[BaseModel]) -> Iterator[Problem]:
-    """Every problem once, with its line."""
+    """Each problem once, with its line."""
     details = error.errors(include_url=False, include_input=False)
     places = [(*_place(detail["loc"]), *_inner(detail)) for detail in details]
     missing = [place for place, detail in zip(places, details, strict=True) if detail["type"] == "missing"]
     for place, detail in zip(places, details, strict=True):
         if detail["type"] == "too_short" and any(place == other[: len(place)] != other for other in places):
-            continue  # items that are wrong are not counted; they have lines of their own
+            continue  # not empty: its items are invalid, and each has a line of its own
         if detail["type"] == "extra_forbidden":
             wanted = [other[-1] for other in missing if other[:-1] == place[:-1]]
             yield _unknown_key(place, [str(each) for each in wanted], document, model)
@@ -51,14 +51,14 @@ def problems(error: ValidationError, document: Document, model: type[BaseModel])
 
 
 def line_of(place: Place, document: Document) -> int:
-    """The line of a place, or of the nearest thing around it."""
+    """The line of a place, or of the nearest section around it."""
     while place and place not in document.lines:
         place = place[:-1]
     return document.lines.get(place, 1)
 
 
 def shown(place: Place, model: type[BaseModel]) -> str:
-    """A place for people, `pbxs[0].url`, as far as the schema knows its keys."""
+    """A place as people write it, `pbxs[0].url`, up to the first key that the schema does not know."""
     text = ""
     for depth, part in enumerate(place):
         if isinstance(part, int):
@@ -71,23 +71,23 @@ def shown(place: Place, model: type[BaseModel]) -> str:
 
 
 def _place(loc: Place) -> Place:
-    """Where it is in the file: without the tags by which pydantic tells kinds of items apart."""
+    """The place in the file: pydantic's location without its tags for kinds of items."""
     return tuple(part for part in loc if not str(part).startswith("<"))
 
 
 def _inner(detail: Mapping[str, Any]) -> Place:
-    """Where in its section an error of ours says that it belongs."""
+    """The place within its section that a MisplacedError names."""
     place: Place = getattr(detail.get("ctx", {}).get("error"), "place", ())
     return place
 
 
 def _unknown_key(place: Place, missing: Sequence[str], document: Document, model: type[BaseModel]) -> Problem:
-    """The key itself is repeated only where it is nearly one of ours: it may be a piece of a password."""
+    """Quote an unknown key only if it resembles a known one: it may be part of a password."""
     key = str(place[-1])
     known = _keys_at(place[:-1], model)
     close = get_close_matches(key, missing, n=1) or get_close_matches(key, known, n=1)
-    name = f"'{key}' is an unknown key" if close and _KEY.fullmatch(key) else "unknown key"
-    hint = f" (did you mean '{close[0]}'?)" if close else f"; known here: {', '.join(known)}"
+    name = f"unknown key '{key}'" if close and _KEY.fullmatch(key) else "unknown key"
+    hint = f" (did you mean '{close[0]}'?)" if close else f"; known keys: {', '.join(known)}"
     return Problem(line_of(place, document), place, name + hint)
 
 
@@ -97,7 +97,7 @@ def _sentence(detail: Mapping[str, Any], place: Place, document: Document, model
         return f"expected a section of keys, like '{_example(place, model)}: ...'"
     if kind == "tuple_type":
         key = _example(place, model)
-        return f"expected a list: begin each with '- {key}: ...'" if key else "expected a list: [a, b]"
+        return f"expected a list: begin each item with '- {key}: ...'" if key else "expected a list: [a, b]"
     see: Place = getattr(context.get("error"), "see", ())
     if see:
         first = (*detail["loc"], *see)
@@ -121,12 +121,12 @@ def _at(place: Place, values: object) -> object:
 
 
 def _example(place: Place, model: type[BaseModel]) -> str | None:
-    """A key to show; passwords are not the first thing to write down."""
+    """A key for an example, but not a password."""
     return next((key for key in _keys_at(place, model) if not key.startswith("password")), None)
 
 
 def _keys_at(place: Place, model: type[BaseModel]) -> list[str]:
-    """The keys that the schema knows at a place; none for a list whose items may be words too."""
+    """The keys that the schema knows at a place; none for a list whose items may also be plain words."""
     for depth, part in enumerate(place):
         if isinstance(part, int):
             continue

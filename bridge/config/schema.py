@@ -1,6 +1,6 @@
-"""The schema of the configuration: names, ranges, defaults. Reads no YAML; see config_file.py.
+"""The schema of the configuration: names, ranges, defaults. Reads no YAML (file.py does).
 
-The names are part of the topic contract. Durations are numbers with the unit in the name.
+The names are a public interface. Durations are numbers with the unit in the name.
 """
 
 from difflib import get_close_matches
@@ -63,13 +63,13 @@ class Mqtt(WithPassword):
         if self.secret is not None and self.username is None:
             raise MisplacedError("a password needs a username", "username")
         if self.encode_dots and "." in self.base_topic:
-            raise MisplacedError("with encode_dots the base topic has no dot", "base_topic")
+            raise MisplacedError("must not contain a dot with encode_dots: true", "base_topic")
         self.reach.refuse()
         return self
 
     @property
     def reach(self) -> Reach:
-        """How the broker is reached, and which secret it is told on the way."""
+        """How the broker is reached, and which secret the bridge sends to it."""
         query = "the query of the address, which may hold a token" if urlsplit(self.url).query else ""
         sent = query if self.secret is None else "the password"
         return Reach(self.tls, {("url",): self.url}, sent, self.insecure)
@@ -94,13 +94,13 @@ class Mqtt(WithPassword):
 
     @field_serializer("url")
     def _without_query(self, url: str) -> str:
-        """A query may hold a token: it is shown as stars."""
+        """Mask the query, which may hold a token."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(query="*" * 10 if parts.query else ""))
 
 
 class RuleSection(Section):
-    """One rule: all keys must match, glob patterns allowed."""
+    """One rule; all its keys must match. Values may be glob patterns."""
 
     group: str | None = None
     active: bool | None = None
@@ -113,7 +113,7 @@ class RuleSection(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.active is not None and self.group is None:
-            raise MisplacedError("needs a group: name it too", "active")
+            raise MisplacedError("needs group; set it too", "active")
         return self
 
     def to_rule(self) -> Rule:
@@ -122,7 +122,7 @@ class RuleSection(Section):
 
 
 class PbxLimits(Section):
-    """How much of a PBX is kept; what it names beyond that is left out and counted."""
+    """Caps on what is kept of one PBX; the rest is skipped and counted."""
 
     users: int = Field(20_000, ge=1, le=200_000)
     calls: int = Field(5_000, ge=1, le=100_000)
@@ -163,7 +163,7 @@ class Pbx(WithPassword):
     @classmethod
     def _free(cls, name: str) -> str:
         if name == REPLY:
-            raise ValueError(f"'{REPLY}' is a topic of its own: choose another name")
+            raise ValueError(f"'{REPLY}' is reserved for reply topics; choose another name")
         return name
 
     @model_validator(mode="after")
@@ -173,13 +173,13 @@ class Pbx(WithPassword):
         if self.secret is None:
             raise ValueError("give password_file (or password, for a trial)")
         if self.dynamic_pbx is not None and any(map(_complete, self.urls or (self.url or "",))):
-            raise MisplacedError("the url names the path already", "dynamic_pbx")
+            raise MisplacedError("the url already contains the path; remove one of them", "dynamic_pbx")
         self.reach.refuse()
         return self
 
     @property
     def reach(self) -> Reach:
-        """How the PBX is reached: with digest it is not told the password itself."""
+        """How the PBX is reached. Digest authentication does not send the password."""
         urls: dict[tuple[str | int, ...], str] = {("urls", index): url for index, url in enumerate(self.urls)}
         sent = "the password (auth: basic)" if self.auth == "basic" else ""
         return Reach(self.tls, urls or {("url",): self.url or ""}, sent, self.insecure)
@@ -198,7 +198,7 @@ def _complete(url: str) -> bool:
 
 
 def _known_verb(name: str) -> str:
-    """A configuration of another version may name verbs that this one has not."""
+    """Refuse an unknown verb: a configuration for another version may name it."""
     if name in VERBS or name in SETS:
         return name
     known = (*SETS, *VERBS)
@@ -208,20 +208,20 @@ def _known_verb(name: str) -> str:
 
 
 def _verbs(allow: "tuple[str | GrantSection, ...]") -> "tuple[str | GrantSection, ...]":
-    """Sets as the verbs that they stand for, each once."""
+    """Replace sets by their verbs, each verb once."""
     words = [name for name in allow if isinstance(name, str)]
     verbs = dict.fromkeys(verb for name in words for verb in SETS.get(name, (name,)))
     return (*verbs, *(grant for grant in allow if not isinstance(grant, str)))
 
 
 def _tag(value: object) -> str:
-    """Which kind an entry of `allow` is, also one that is neither."""
+    """The kind of an entry of `allow`; an invalid one counts as a word."""
     return "<rule>" if isinstance(value, dict | GrantSection) else "<word>"
 
 
 def _not_yet(value: object) -> object:
     if off_word(value) != "off":
-        raise ValueError("discovery comes with a later version: leave it off")
+        raise ValueError("not implemented yet; leave it off")
     return "off"
 
 
@@ -232,16 +232,16 @@ VerbOrSet = Annotated[str, AfterValidator(_known_verb)]
 
 
 class Events(Section):
-    """How long and how many events wait for the broker."""
+    """How many events wait for the broker, and how long."""
 
     max_age_s: float = Field(300, gt=0)
     max_queued: int = Field(100_000, ge=1)
 
 
 class Numbers(Section):
-    """What may be called by command, by number or as a user: see core/numbers.py and core/dialling.py.
+    """Which numbers commands may call: see core/numbers.py and core/commands/dialling.py.
 
-    `emergency` adds to the numbers that are known; `outside_line` is what the PBX wants dialled before one.
+    `emergency` adds to the built-in numbers; `outside_line`: the prefixes for an outside line.
     """
 
     allow: tuple[NumberPattern, ...] = Field((), strict=False)
@@ -252,7 +252,7 @@ class Numbers(Section):
 
 
 class GrantSection(Section):
-    """Verbs that are allowed about some users only, or on topics of one form only."""
+    """Verbs that are allowed for some users, or on one form of topic, only."""
 
     verbs: Annotated[tuple[VerbOrSet, ...], AfterValidator(_verbs)] = Field(strict=False, min_length=1)
     users: tuple[RuleSection, ...] = Field((), strict=False)
@@ -269,7 +269,7 @@ Allowed = Annotated[
 
 
 class Commands(Section):
-    """What the bus may do. `allow` names verbs or sets of verbs; in force are the verbs."""
+    """Which commands are allowed. `allow` lists verbs and sets; sets are replaced by their verbs."""
 
     allow: Annotated[tuple[Allowed, ...], AfterValidator(_verbs)] = Field(SETS["basic"], strict=False)
     numbers: Numbers = Numbers()
@@ -282,13 +282,13 @@ class Commands(Section):
     clear_cause: int = Field(26, ge=1, le=127)
 
     def to_permissions(self) -> Permissions:
-        """What the bus may do, as the core knows it."""
+        """The permissions as the core knows them."""
         words = frozenset(name for name in self.allow if isinstance(name, str))
         grants = tuple(grant.to_grant() for grant in self.allow if not isinstance(grant, str))
         return Permissions(words, self.to_rules(), grants)
 
     def to_rules(self) -> DialRules:
-        """What may be dialled, as the core knows it."""
+        """The rules of dialling as the core knows them."""
         return DialRules(
             allow=self.numbers.allow,
             deny=self.numbers.deny,
@@ -302,7 +302,7 @@ class Commands(Section):
 
 
 class HomeAssistant(Section):
-    """Discovery; comes with a later version and must be off until then."""
+    """Discovery by Home Assistant: not implemented yet, so it must be off."""
 
     discovery: Annotated[Literal["off"], BeforeValidator(_not_yet)] = "off"
     prefix: Topic = "homeassistant"
@@ -313,9 +313,9 @@ def _own_name(host: str) -> str:
 
 
 class Http(Section):
-    """Where metrics, health and pages are served, or off; and who may read what is not for everybody.
+    """Where metrics, health and pages are served, or off, and who may read the pages.
 
-    `probes`: health alone, on an address that no visitor needs to reach. `hosts`: names of this machine.
+    `probes`: an address for health alone, which visitors need not reach. `hosts`: names of this machine.
     """
 
     listen: Annotated[str, OnOff] = "127.0.0.1:9642"
@@ -333,7 +333,7 @@ class Http(Section):
     @model_validator(mode="after")
     def _apart(self) -> Self:
         if self.probes_address is not None and self.probes_address == self.address:
-            raise MisplacedError("the pages listen there: give another port, or off", "probes")
+            raise MisplacedError("http.listen uses this address; choose another port, or off", "probes")
         return self
 
     @property
@@ -348,7 +348,7 @@ class Http(Section):
 
 
 class Log(Section):
-    """Log lines."""
+    """The log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"

@@ -1,4 +1,4 @@
-"""Secrets from files, as systemd, Docker and Kubernetes hand them over. Never quoted in an error."""
+"""Read secrets from files, as systemd, Docker and Kubernetes provide them. Quotes none in an error."""
 
 import os
 import stat
@@ -11,18 +11,18 @@ _OTHERS = 0o007
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """The content of a file, and what is wrong with the file though it can be used."""
+    """The content of a file, with a warning if the file is usable but exposed."""
 
     text: str = field(repr=False)
     warning: str | None = None
 
 
 def read_secret(path: Path) -> Secret:
-    """The secret in a file, without byte order mark and last newlines. Raises ValueError with a sentence."""
+    """The secret in a file, without byte order mark and trailing newlines. Raises ValueError."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError("there is no file of this name")
+            raise ValueError("is not a regular file")
         with path.open("rb") as file:
             content = file.read(LONGEST + 1)
     except OSError as error:
@@ -40,9 +40,9 @@ def read_secret(path: Path) -> Secret:
 
 
 def exposure(path: Path) -> str | None:
-    """How a secret file is open to others, where this user cannot change that.
+    """A warning if others can read a secret file and this user cannot change that.
 
-    Raises ValueError with a sentence where this user can.
+    Raises ValueError with a sentence if this user can change it.
     """
     try:
         status = path.stat()
@@ -51,12 +51,12 @@ def exposure(path: Path) -> str | None:
     if not status.st_mode & _OTHERS or _is_credential(path):
         return None
     if _may_be_closed(path, status):
-        raise ValueError("can be read by everybody: chmod o-rwx")
-    return "can be read by everybody on this machine"
+        raise ValueError("is readable by everybody: chmod o-rwx")
+    return "is readable by everybody on this machine"
 
 
 def _may_be_closed(path: Path, status: os.stat_result) -> bool:
-    """This user could change the mode. Docker and Kubernetes mount secrets that only they can change."""
+    """Whether this user can change the mode; in a container nobody can, for a mounted secret."""
     mine = os.geteuid() in {0, status.st_uid}
     return mine and not os.statvfs(path).f_flag & os.ST_RDONLY
 

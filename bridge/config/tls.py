@@ -1,4 +1,4 @@
-"""TLS in the configuration: what has no effect, what would be readable on the way. Opens no connection."""
+"""TLS settings: refuse those without effect and secrets in clear text. Opens no connection."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from bridge.net.addresses import is_loopback
 
 ENCRYPTED = {"mqtt": "mqtts", "ws": "wss", "http": "https"}
 """The schemes without TLS, each with its encrypted form."""
-UNVERIFIED = "false: nobody knows who answers; set ca_file or sha256"
-IDLE = "true has no effect: everything secret is encrypted or stays on this machine; take it out"
-OPEN = "anybody on the way can read and change everything"
+UNVERIFIED = "false: the peer is not authenticated; set ca_file or sha256"
+IDLE = "true has no effect, because no secret leaves this machine unencrypted; remove it"
+OPEN = "anybody on the network path can read and change everything"
 Place = tuple[str | int, ...]
 _SHA256_LENGTH = 64
 
 
 class Tls(Section):
-    """How to know who answers: by a CA (the system's without `ca_file`), or by its certificate's SHA-256."""
+    """How to authenticate the peer: by a CA (default: the system's) or by the SHA-256 of its certificate."""
 
     verify: bool = True
     ca_file: ExistingFile | None = None
@@ -32,10 +32,10 @@ class Tls(Section):
     def _one_way(self) -> Self:
         if self.sha256 is None:
             if self.ca_file is not None and not self.verify:
-                raise MisplacedError("has no effect with verify: false: leave one of them out", "ca_file")
+                raise MisplacedError("has no effect with verify: false; remove one of them", "ca_file")
             return self
         if not self.verify or self.ca_file is not None:
-            raise MisplacedError("pins the certificate: leave verify and ca_file out", "sha256")
+            raise MisplacedError("pins the certificate; remove verify and ca_file", "sha256")
         digits = set(self.pin or "")
         if len(self.pin or "") != _SHA256_LENGTH or not digits <= set("0123456789abcdef"):
             raise MisplacedError("expected 64 hexadecimal digits, colons allowed", "sha256")
@@ -54,7 +54,7 @@ class Tls(Section):
 
 
 class MqttTls(Tls):
-    """TLS towards the broker, with a client certificate where the broker wants one."""
+    """TLS to the broker, optionally with a client certificate."""
 
     cert_file: ExistingFile | None = None
     key_file: ExistingFile | None = None
@@ -62,12 +62,12 @@ class MqttTls(Tls):
     @model_validator(mode="after")
     def _private(self) -> Self:
         if self.key_file is not None and self.cert_file is None:
-            raise MisplacedError("has no effect without cert_file: give both", "key_file")
+            raise MisplacedError("has no effect without cert_file; give both", "key_file")
         list(self.doubts())
         return self
 
     def doubts(self) -> Iterator[tuple[Place, str]]:
-        """What is wrong with the file of the private key though it can be used. Raises MisplacedError."""
+        """A warning if the file of the private key is usable but exposed. Raises MisplacedError."""
         place, file = ("key_file", self.key_file) if self.key_file else ("cert_file", self.cert_file)
         if file is None or (place == "cert_file" and not _has_key(file)):
             return
@@ -81,7 +81,7 @@ class MqttTls(Tls):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How one side is reached. `sent`: the secret that goes over the wire as it is, or empty."""
+    """How the PBX or the broker is reached. `sent`: the secret that is sent in clear text, or empty."""
 
     tls: Tls
     urls: Mapping[Place, str]
@@ -89,21 +89,23 @@ class Reach:
     insecure: bool
 
     def refuse(self) -> None:
-        """Raise MisplacedError for TLS settings without effect and for a secret that could be read."""
+        """Raise MisplacedError for TLS settings without effect and for a secret that others could read."""
         self._refuse_schemes()
         for place, scheme in self._exposed:
             if self.sent and not self.insecure:
-                secure = f"write {ENCRYPTED[scheme]}://, or insecure: true to accept that"
-                raise MisplacedError(f"anybody on the way could read {self.sent}: {secure}", *place)
+                secure = f"write {ENCRYPTED[scheme]}://, or insecure: true to accept the risk"
+                raise MisplacedError(f"anybody on the network path could read {self.sent}: {secure}", *place)
 
     def doubts(self) -> Iterator[tuple[Place, str]]:
-        """What is not refused and should be known at each start: where, and the sentence."""
+        """Warnings for each start: the place and the sentence."""
         exposed = list(self._exposed)
         if self.insecure and not (self.sent and exposed):
             yield ("insecure",), IDLE
         for place, scheme in exposed[:1]:
             if self.sent and self.insecure:
-                read = f"anybody on the way can read {self.sent}, and read and change everything else"
+                read = (
+                    f"anybody on the network path can read {self.sent}, and read and change everything else"
+                )
                 yield ("insecure",), f"true: {scheme}:// is not encrypted: {read}"
             else:
                 way = f"write {ENCRYPTED[scheme]}://"
@@ -114,21 +116,21 @@ class Reach:
             yield from ((("tls", *place), sentence) for place, sentence in self.tls.doubts())
 
     def _refuse_schemes(self) -> None:
-        """Without TLS no `tls`; and one address without TLS is as weak as all of them without."""
+        """Refuse `tls` without TLS, and mixed addresses: an attacker can force the weakest one."""
         schemes = {place: urlsplit(url).scheme for place, url in self.urls.items()}
         plain = {place: scheme for place, scheme in schemes.items() if scheme in ENCRYPTED}
         for place, scheme in plain.items():
             secure = ENCRYPTED[scheme]
             if len(plain) < len(schemes):
-                why = f"whoever blocks the {secure}:// address gets the login over {scheme}://"
+                why = f"an attacker who blocks the {secure}:// address gets the login over {scheme}://"
                 raise MisplacedError(f"{why}: write {secure}:// for all addresses", *place)
             for key in self.tls.given:
-                way = f"write {secure}:// in the address, or take it out"
+                way = f"write {secure}:// in the address, or remove it"
                 raise MisplacedError(f"has no effect with {scheme}://: {way}", "tls", key)
 
     @property
     def _exposed(self) -> Iterator[tuple[Place, str]]:
-        """The addresses that are reached over a network without TLS: where they stand, their schemes."""
+        """The places and schemes of addresses on other machines without TLS."""
         for place, url in self.urls.items():
             parts = urlsplit(url)
             if parts.scheme in ENCRYPTED and not is_loopback(parts.hostname or ""):
@@ -136,7 +138,7 @@ class Reach:
 
 
 def _has_key(file: Path) -> bool:
-    """A file of certificates may hold the private key too."""
+    """Whether a certificate file contains the private key, too."""
     try:
         return b"PRIVATE KEY-----" in file.read_bytes()
     except OSError:

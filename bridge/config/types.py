@@ -1,4 +1,4 @@
-"""What several sections of the configuration are made of: paths, secrets, URLs. Knows no section."""
+"""Types that several sections of the configuration share: paths, secrets, URLs. Knows no section."""
 
 import os
 import re
@@ -34,7 +34,7 @@ class MisplacedError(ValueError):
 
 
 class FileSecret(SecretStr):
-    """A secret from a file, and what is wrong with the file though it can be used."""
+    """A secret from a file, with a warning if the file is usable but exposed."""
 
     def __init__(self, text: str, warning: str | None) -> None:
         super().__init__(text)
@@ -42,24 +42,26 @@ class FileSecret(SecretStr):
 
 
 def _inside(path: Path, info: ValidationInfo) -> Path:
-    """A path that is not absolute starts at the folder of the configuration file, or at the credentials."""
+    """Resolve a relative path against the folder of the configuration file, or systemd's credentials."""
     if path.parts[:1] == (CREDENTIALS,):
         given = os.environ.get(CREDENTIALS.removeprefix("$"))
         if not given:
-            raise ValueError(f"{CREDENTIALS} is there for a service of systemd with LoadCredential= only")
+            raise ValueError(f"{CREDENTIALS} is set only in a systemd service with LoadCredential=")
         return Path(given, *path.parts[1:])
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / path
 
 
 def _existing(path: Path, info: ValidationInfo) -> Path:
-    """A path is repeated where a file is; elsewhere it may be a password in the wrong line."""
+    """Resolve the path of a file. The errors do not quote it: it may be a password on the wrong line."""
     found = _inside(path, info)
     if os.path.isfile(found):  # noqa: PTH113  (Path.is_file raises where a folder may not be read)
         return found
     if os.path.exists(found):  # noqa: PTH110  (same)
-        raise ValueError("this is a folder, a pipe or a device: give the path of a plain file")
-    raise ValueError("there is no such file, or no right to see it: relative paths start at this folder")
+        raise ValueError("a folder, a pipe or a device: give the path of a regular file")
+    raise ValueError(
+        "no such file, or no permission to see it; relative paths start at the folder of this file"
+    )
 
 
 def _secret_from(path: object, info: ValidationInfo) -> FileSecret | None:
@@ -82,9 +84,9 @@ def _path(value: object) -> object:
 def _broker_url(url: str) -> str:
     parts = split(url, tuple(BROKER_PORTS), "mqtt://broker.example")
     if "#" in url or not (parts.path + parts.query).isascii():
-        raise ValueError("a # or a character that is not ASCII: write it as %23 and the like")
+        raise ValueError("contains # or a character that is not ASCII: percent-encode it, like %23")
     if parts.scheme in {"mqtt", "mqtts"} and (parts.path.strip("/") or "?" in url):
-        raise ValueError("only ws:// and wss:// have a path or a query")
+        raise ValueError("only ws:// and wss:// may have a path or a query")
     return urlunsplit(parts)
 
 
@@ -92,33 +94,33 @@ def _pbx_url(url: str) -> str:
     parts = split(url, ("http", "https"), "https://pbx.example")
     path = parts.path.rstrip("/")
     if "?" in url or "#" in url or (path and not path.endswith(".soap")) or not path.isascii():
-        raise ValueError("give the host only, or the full address that ends in /user.soap")
+        raise ValueError("give only the host, or the full address ending in /user.soap")
     return urlunsplit(parts._replace(path=path))
 
 
 def off_word(value: object) -> object:
-    """The word `off`, which YAML reads as false."""
+    """Undo YAML, which reads the word `off` as false."""
     return "off" if value is False else value
 
 
 def _topic(topic: str) -> str:
     topic = topic.rstrip("/")
     if not topic.isprintable() or set("+#") & set(topic) or topic.startswith("$"):
-        raise ValueError("a topic has no +, no #, no control characters and no $ in front")
+        raise ValueError("a topic must not contain +, # or control characters, or begin with $")
     if not all(topic.split("/")):
-        raise ValueError("a level of the topic is empty: no slash in front, no two slashes in a row")
+        raise ValueError("a topic level is empty: remove the leading or double slash")
     if len(topic.encode(errors="replace")) > LONGEST_TOPIC:
         raise ValueError(f"the topic is longer than {LONGEST_TOPIC} bytes")
     return topic
 
 
 def text_of_number(value: object) -> object:
-    """A version number that YAML reads as a number."""
+    """Undo YAML, which reads a version like 5 as a number."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def shaped(pattern: str, words: str) -> AfterValidator:
-    """Text of a form; `words` describe it to people."""
+    """Text that matches a pattern; `words` describe the pattern in the error."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -138,7 +140,7 @@ OnOff = BeforeValidator(off_word)
 
 
 class Section(BaseModel):
-    """Every section: frozen, exact types, unknown keys refused, input never quoted in errors."""
+    """Base of all sections: frozen, strict types, no unknown keys, no input quoted in errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, strict=True, allow_inf_nan=False
@@ -146,14 +148,14 @@ class Section(BaseModel):
 
 
 class WithPassword(Section):
-    """A section with a password: inline, for trials, or in a file."""
+    """A section with a password, inline (for trials) or in a file."""
 
     password: SecretStr | None = None
     password_file: PasswordFile | None = None
 
     @property
     def secret(self) -> str | None:
-        """The password, whichever way it came."""
+        """The password, from either key."""
         given = self.password or self.password_file
         return given.get_secret_value() if isinstance(given, SecretStr) else None
 

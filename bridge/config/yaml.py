@@ -1,8 +1,8 @@
-"""A YAML file → plain values, and the line of each of them. Never quotes what stands in the file.
+"""Read a YAML file into plain values with their lines. Never quotes values from the file.
 
-A subset of YAML, read from the parser's events: no anchors and tags; what looks like a date, a merge key or
-an octal number is text. So no password can be constructed into something else, and nothing but PyYAML's own
-errors is raised while a file is read. Their messages hold pieces of the file: a sentence takes their place.
+A subset of YAML, built from the parser's events: no anchors, aliases and tags; dates, merge keys and octal
+numbers are text. So YAML cannot turn a password into something else, and only PyYAML's own errors are raised.
+Their messages quote the file, so sentences replace them.
 """
 
 import os
@@ -29,8 +29,8 @@ _WHOLE = re.compile(r"[-+]?(0|[1-9](_?[0-9]){0,17})")
 _DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][-+]?[0-9]{1,2})?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CUT = re.compile(r"[ \t]+#[^\s#]")
-_TAGS = "a value that begins with &, * or ! must be in quotes"
-_SPECIAL = "a value that begins with @, %, ` or | must be in quotes"
+_TAGS = "a value that begins with &, * or ! must be quoted"
+_SPECIAL = "a value that begins with @, %, ` or | must be quoted"
 _REASONS = (
     ("while scanning an alias", "", _TAGS),
     ("while scanning an anchor", "", _TAGS),
@@ -39,43 +39,43 @@ _REASONS = (
     ("while parsing a tag", "", _TAGS),
     ("", "found unknown escape character", "a backslash in double quotes: use single quotes"),
     ("while scanning a double-quoted scalar", "", "a backslash in double quotes: use single quotes"),
-    ("while scanning a quoted scalar", "", "the quotes that begin here do not end"),
-    ("while scanning a block scalar", "", "a value that begins with | or > must be in quotes"),
-    ("while scanning a directive", "", "a line must not begin with %: put the value in quotes"),
+    ("while scanning a quoted scalar", "", "unterminated quotes"),
+    ("while scanning a block scalar", "", "a value that begins with | or > must be quoted"),
+    ("while scanning a directive", "", "a line must not begin with %: quote the value"),
     (
         "",
         "mapping values",
-        "a ': ' inside a value, or a wrong indentation: put the value in quotes, or align keys",
+        "': ' inside a value, or wrong indentation: quote the value, or align the keys",
     ),
     (
         "while scanning a simple key",
         "",
-        "a line without ': ' behind its key: 'key: value', long values in quotes",
+        "a line without ': ' after its key: write 'key: value', and quote long values",
     ),
     (
         "",
         "sequence entries",
-        "a value that begins with '- ' must be in quotes; a list begins in a line of its own",
+        "a value that begins with '- ' must be quoted; a list must begin on its own line",
     ),
-    ("while parsing a flow", "", "a [ or { that does not end: put the value in quotes, or close it"),
+    ("while parsing a flow", "", "unclosed [ or {: close it, or quote the value"),
     (
         "",
         "expected <block end>, but found '<scalar>'",
-        "text behind a value in quotes: put all of it in quotes",
+        "text after a quoted value: quote the whole value",
     ),
-    ("", "expected <block end>", "wrong indentation: the keys of a section begin in the same column"),
-    ("", "expected a single document", "one document only: take the second '---' out"),
+    ("", "expected <block end>", "wrong indentation: the keys of a section must begin in the same column"),
+    ("", "expected a single document", "only one document is allowed: remove the second '---'"),
 )
-"""Beginnings of PyYAML's context and problem, and the sentence for people; the first that fits."""
+"""Start of PyYAML's context, part of its problem, and the sentence; the first match counts."""
 
 
 class UnreadableError(ValueError):
-    """The file cannot be read; the message is a sentence."""
+    """The file cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a file: where, and a sentence."""
+    """One problem of a file: its place and a sentence."""
 
     line: int
     place: Place
@@ -83,7 +83,7 @@ class Problem:
 
 
 class YamlError(ValueError):
-    """The text is not the YAML that is read here."""
+    """The text is not YAML, or uses more of it than the subset."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class YamlError(ValueError):
 
 @dataclass(slots=True)
 class Document:
-    """What a file holds: values, the line of each key and item, passwords that a comment may have cut."""
+    """The values of a file, the line of each key and item, and passwords that a comment may have cut."""
 
     values: Mapping[str, object] = field(default_factory=dict)
     lines: dict[Place, int] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Document:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, or of a pipe that somebody writes. Raises UnreadableError."""
+    """The text of a file or a pipe. Raises UnreadableError."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as file:
             wait = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
@@ -132,11 +132,11 @@ def parse(text: str) -> Document:
 
 
 def _chunks(file: int, *, wait: bool) -> Iterator[bytes]:
-    """What is there, a byte beyond the limit at most; a pipe gets some seconds to begin and to go on."""
+    """The content, at most one byte beyond the limit; a pipe has some seconds to deliver it."""
     left, until_s = LONGEST_FILE + 1, time.monotonic() + PIPE_S
     while left > 0:
         if wait and not select.select([file], [], [], max(0.0, until_s - time.monotonic()))[0]:
-            raise OSError(0, f"a pipe that is not closed within {PIPE_S:g} s")
+            raise OSError(0, f"the pipe was not closed within {PIPE_S:g} s")
         chunk = os.read(file, left)
         if not chunk:
             return
@@ -146,7 +146,7 @@ def _chunks(file: int, *, wait: bool) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping that has begun. `key`: the key that waits for its value."""
+    """A list or mapping under construction. `key`: the key that waits for its value."""
 
     place: Place
     line: int
@@ -161,7 +161,7 @@ class _Open:
 
 
 class _Builder:
-    """Puts events together. Not recursive: depth is bounded here and not by Python's stack."""
+    """Builds values from events. Not recursive, so DEEPEST bounds the depth and not Python's stack."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -172,12 +172,12 @@ class _Builder:
         self.value: object = None
 
     def add(self, event: yaml.Event) -> None:
-        """Take the next event. Raises YamlError for what is not read here."""
+        """Take the next event. Raises YamlError for YAML outside of the subset."""
         match event:
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    raise self._error(event, "one document only: take the second '---' out")
+                    raise self._error(event, "only one document is allowed: remove the second '---'")
             case yaml.AliasEvent():
                 raise self._error(event, _TAGS)
             case yaml.ScalarEvent() | yaml.CollectionStartEvent():
@@ -185,7 +185,7 @@ class _Builder:
                     raise self._error(event, _TAGS)
                 if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
                     raise self._error(
-                        event, "a character that is half of one: write it as it is, not as \\ud..."
+                        event, "half of a surrogate pair: write the character itself, not \\ud..."
                     )
                 self._node(event)
             case yaml.CollectionEndEvent():
@@ -193,7 +193,7 @@ class _Builder:
                 self._put(done.values)
 
     def explained(self, error: yaml.YAMLError) -> Problem:
-        """What is wrong and where, in our words."""
+        """The problem behind an error of PyYAML, in our words."""
         if not isinstance(error, yaml.MarkedYAMLError):
             line = self._text.count("\n", 0, getattr(error, "position", 0)) + 1
             return Problem(line, (), "not YAML: a control character")
@@ -207,10 +207,10 @@ class _Builder:
             line = flow[-1]
         if problem.endswith("that cannot start any token"):
             tab = self._text[index : index + 1] == "\t"
-            sentence = "a tab: indent with spaces" if tab else _SPECIAL
+            sentence = "tab found: indent with spaces" if tab else _SPECIAL
         else:
             fits = (each for each in _REASONS if context.startswith(each[0]) and each[1] in problem)
-            sentence = next(fits, ("", "", "put values with special characters in quotes"))[2]
+            sentence = next(fits, ("", "", "quote values that contain special characters"))[2]
         return Problem(line + 1, (), f"not YAML: {sentence}")
 
     def _node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
@@ -234,7 +234,7 @@ class _Builder:
     def _key(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         parent = self._open[-1]
         if not isinstance(event, yaml.ScalarEvent):
-            raise self._error(event, "a key must be a word: put values with brackets in quotes")
+            raise self._error(event, "a key must be a word: quote values that contain brackets")
         parent.key = event.value
         line = _line(event) + 1
         if event.value in parent.values:
@@ -265,7 +265,7 @@ def _end(event: yaml.Event) -> int:
 
 
 def _resolved(text: str) -> object:
-    """The value of a plain scalar: a word of YAML, a decimal number, else the text as it stands."""
+    """The value of a plain scalar: a word of YAML, a decimal number, otherwise the text itself."""
     if text in _WORDS:
         return _WORDS[text]
     if _WHOLE.fullmatch(text):

@@ -20,7 +20,7 @@ def split(url: str, schemes: Sequence[str], example: str) -> SplitResult:
     """Split an address; scheme and host come out in lower-case ASCII. Raises ValueError with a sentence."""
     shape = f"expected a URL with a host, like {example}"
     if not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError("a blank, a backslash or an invisible character is in it: type it again")
+        raise ValueError("contains a space, a backslash or an invisible character: retype it")
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -23,9 +23,9 @@ CANARY = "hunter2-canary"
 PBX = "pbxs:\n- name: hq\n  url: https://pbx.example\n  username: u\n  session_user: API\n"
 GOOD = PBX + f"  password: {CANARY}\n"
 MANY = "; ".join
-NO_TEXT = "expected text: put numbers and words like yes in quotes"
+NO_TEXT = "expected text; quote numbers and words like yes"
 NO_PATTERN = "expected digits, * and ? for digits (three * at most), [*] for the star key, #"
-NO_FILE = "there is no such file, or no right to see it: relative paths start at this folder"
+NO_FILE = "no such file, or no permission to see it; relative paths start at the folder of this file"
 
 
 def problems(folder: Path, text: str | bytes) -> list[str]:
@@ -44,20 +44,20 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "too large": ("#" * 1_048_577, ["b.yaml: is larger than 1 MiB"]),
     "not yaml": (
         "mqtt: [\n",
-        ["b.yaml:1: not YAML: a [ or { that does not end: put the value in quotes, or close it"],
+        ["b.yaml:1: not YAML: unclosed [ or {: close it, or quote the value"],
     ),
     "anchors": (
         "a: &x 1\nb: *x\n",
-        ["b.yaml:1: a value that begins with &, * or ! must be in quotes"],
+        ["b.yaml:1: a value that begins with &, * or ! must be quoted"],
     ),
     "twice": (GOOD + "log: {}\nlog: {}\n", ["b.yaml:8: log: given twice"]),
     "twice in a list": ("pbxs:\n- name: a\n  name: b\n", ["b.yaml:3: pbxs[0].name: given twice"]),
     "no pbx": ("mqtt: {}\n", ["b.yaml:1: pbxs: required"]),
     "no pbxs": ("pbxs: []\n", ["b.yaml:1: pbxs: must not be empty"]),
-    "unknown": (GOOD + "moqtt: {}\n", ["b.yaml:7: 'moqtt' is an unknown key (did you mean 'mqtt'?)"]),
+    "unknown": (GOOD + "moqtt: {}\n", ["b.yaml:7: unknown key 'moqtt' (did you mean 'mqtt'?)"]),
     "very unknown": (
         GOOD + "zzz: {}\n",
-        ["b.yaml:7: unknown key; known here: " + ", ".join(Config.model_fields)],
+        ["b.yaml:7: unknown key; known keys: " + ", ".join(Config.model_fields)],
     ),
     "verbs for some": (
         GOOD
@@ -66,12 +66,12 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
         [
             "b.yaml:9: commands.allow[0]: this version has no such verb (did you mean 'basic'?)",
             "b.yaml:10: commands.allow[1].verbs[0]: this version has no such verb (did you mean 'clear'?)",
-            "b.yaml:10: commands.allow[1].users[0]: 'nam' is an unknown key (did you mean 'name'?)",
+            "b.yaml:10: commands.allow[1].users[0]: unknown key 'nam' (did you mean 'name'?)",
             "b.yaml:10: commands.allow[1].topic: expected 'user', 'pbx' or 'any' (did you mean 'user'?)",
             "b.yaml:11: commands.allow[2].verbs: required",
             f"b.yaml:12: commands.allow[3]: {NO_TEXT}",
             "b.yaml:13: commands.allow[4].verbs: required",
-            "b.yaml:13: commands.allow[4]: 'verb' is an unknown key (did you mean 'verbs'?)",
+            "b.yaml:13: commands.allow[4]: unknown key 'verb' (did you mean 'verbs'?)",
         ],
     ),
     "what may be dialled": (
@@ -90,7 +90,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "unknown inside": (
         GOOD + "mqtt:\n  protocl: auto\n",
-        ["b.yaml:8: mqtt: 'protocl' is an unknown key (did you mean 'protocol'?)"],
+        ["b.yaml:8: mqtt: unknown key 'protocl' (did you mean 'protocol'?)"],
     ),
     "no number": (
         GOOD + "mqtt: {keepalive_s: eighteen}\n",
@@ -106,7 +106,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "no text": (
         GOOD + "  device: 5\n",
-        ["b.yaml:7: pbxs[0].device: expected text: put numbers and words like yes in quotes"],
+        ["b.yaml:7: pbxs[0].device: expected text; quote numbers and words like yes"],
     ),
     "no section": (GOOD + "log: loud\n", ["b.yaml:7: log: expected a section of keys, like 'level: ...'"]),
     "out of range": (
@@ -133,7 +133,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "url path": (
         GOOD.replace("pbx.example", "pbx.example/x"),
-        ["b.yaml:3: pbxs[0].url: give the host only, or the full address that ends in /user.soap"],
+        ["b.yaml:3: pbxs[0].url: give only the host, or the full address ending in /user.soap"],
     ),
     "no host": (
         GOOD.replace("https://pbx.example", "pbx"),
@@ -145,11 +145,11 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "dynamic and path": (
         GOOD.replace("pbx.example", "pbx.example/PBX0/user.soap") + "  dynamic_pbx: x\n",
-        ["b.yaml:7: pbxs[0].dynamic_pbx: the url names the path already"],
+        ["b.yaml:7: pbxs[0].dynamic_pbx: the url already contains the path; remove one of them"],
     ),
     "pin and ca": (
         GOOD + "  tls: {sha256: ab, verify: false}\n",
-        ["b.yaml:7: pbxs[0].tls.sha256: pins the certificate: leave verify and ca_file out"],
+        ["b.yaml:7: pbxs[0].tls.sha256: pins the certificate; remove verify and ca_file"],
     ),
     "pin": (
         GOOD + "  tls: {sha256: ab}\n",
@@ -157,7 +157,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "rule": (
         GOOD + "  users: [{active: true}]\n",
-        ["b.yaml:7: pbxs[0].users[0].active: needs a group: name it too"],
+        ["b.yaml:7: pbxs[0].users[0].active: needs group; set it too"],
     ),
     "mqtt scheme": (
         GOOD + "mqtt: {url: 'tcp://h'}\n",
@@ -165,7 +165,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "mqtt path": (
         GOOD + "mqtt: {url: 'mqtt://h/x'}\n",
-        ["b.yaml:7: mqtt.url: only ws:// and wss:// have a path or a query"],
+        ["b.yaml:7: mqtt.url: only ws:// and wss:// may have a path or a query"],
     ),
     "mqtt password alone": (
         GOOD + f"mqtt: {{password: {CANARY}}}\n",
@@ -173,15 +173,15 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "no discovery yet": (
         GOOD + "homeassistant: {discovery: device}\n",
-        ["b.yaml:7: homeassistant.discovery: discovery comes with a later version: leave it off"],
+        ["b.yaml:7: homeassistant.discovery: not implemented yet; leave it off"],
     ),
     "secret as list": (
         PBX + f"  password: [{CANARY}]\n",
-        ["b.yaml:6: pbxs[0].password: expected text: put numbers and words like yes in quotes"],
+        ["b.yaml:6: pbxs[0].password: expected text; quote numbers and words like yes"],
     ),
     "misspelt secret": (
         PBX + f"  passwrod: {CANARY}\n",
-        ["b.yaml:6: pbxs[0]: 'passwrod' is an unknown key (did you mean 'password'?)"],
+        ["b.yaml:6: pbxs[0]: unknown key 'passwrod' (did you mean 'password'?)"],
     ),
     "all at once": (
         GOOD + "  transfers: 1\nlog: {level: loud}\n",
@@ -193,14 +193,14 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
 }
 
 
-COLON = "a ': ' inside a value, or a wrong indentation: put the value in quotes, or align keys"
-DASH = "a value that begins with '- ' must be in quotes; a list begins in a line of its own"
+COLON = "': ' inside a value, or wrong indentation: quote the value, or align the keys"
+DASH = "a value that begins with '- ' must be quoted; a list must begin on its own line"
 NO_VERB = f"this version has no such verb; known: {', '.join((*SETS, *VERBS))}"
 PATTERN = "expected digits, * and ? for digits (three * at most), [*] for the star key, #"
-LEVEL = "a level of the topic is empty: no slash in front, no two slashes in a row"
-TAGS = "a value that begins with &, * or ! must be in quotes"
-INDENT = "wrong indentation: the keys of a section begin in the same column"
-SPECIAL = "a value that begins with @, %, ` or | must be in quotes"
+LEVEL = "a topic level is empty: remove the leading or double slash"
+TAGS = "a value that begins with &, * or ! must be quoted"
+INDENT = "wrong indentation: the keys of a section must begin in the same column"
+SPECIAL = "a value that begins with @, %, ` or | must be quoted"
 MISTAKES: dict[str, tuple[str, list[str]]] = {
     "wrong indentation": (
         "mqtt:\n  url: x\n username: y\n",
@@ -210,7 +210,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "log:\n  level: info\n    format: auto\n",
         [f"b.yaml:3: not YAML: {COLON}"],
     ),
-    "a tab": ("log:\n\tlevel: info\n", ["b.yaml:2: not YAML: a tab: indent with spaces"]),
+    "a tab": ("log:\n\tlevel: info\n", ["b.yaml:2: not YAML: tab found: indent with spaces"]),
     "password with ': '": (PBX + "  password: s3c: x\n", [f"b.yaml:6: not YAML: {COLON}"]),
     "password with @": (PBX + "  password: @x\n", [f"b.yaml:6: not YAML: {SPECIAL}"]),
     "password with %": (PBX + "  password: %x\n", [f"b.yaml:6: not YAML: {SPECIAL}"]),
@@ -220,11 +220,11 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "password with &": (PBX + "  password: &x\n", [f"b.yaml:6: {TAGS}"]),
     "password with |": (
         PBX + "  password: |x\n",
-        ["b.yaml:6: not YAML: a value that begins with | or > must be in quotes"],
+        ["b.yaml:6: not YAML: a value that begins with | or > must be quoted"],
     ),
     "password with [": (
         PBX + "  password: [x\n",
-        ["b.yaml:6: not YAML: a [ or { that does not end: put the value in quotes, or close it"],
+        ["b.yaml:6: not YAML: unclosed [ or {: close it, or quote the value"],
     ),
     "password with -": (
         PBX + "  password: - x\n",
@@ -241,24 +241,27 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         PBX + '  password: "a\\qb"\n',
         ["b.yaml:6: not YAML: a backslash in double quotes: use single quotes"],
     ),
-    "open quotes": (PBX + "  password: 'x\n", ["b.yaml:6: not YAML: the quotes that begin here do not end"]),
+    "open quotes": (PBX + "  password: 'x\n", ["b.yaml:6: not YAML: unterminated quotes"]),
     "text behind quotes": (
         PBX + '  password: "x" y\n',
-        ["b.yaml:6: not YAML: text behind a value in quotes: put all of it in quotes"],
+        ["b.yaml:6: not YAML: text after a quoted value: quote the whole value"],
     ),
     "half a character": (
         PBX + '  password: "\\ud800"\n',
-        ["b.yaml:6: a character that is half of one: write it as it is, not as \\ud..."],
+        ["b.yaml:6: half of a surrogate pair: write the character itself, not \\ud..."],
     ),
     "a control character": (PBX + "  password: \x01\n", ["b.yaml:6: not YAML: a control character"]),
     "no colon": (
         "log:\n  level info\n  format: auto\n",
         [f"b.yaml:3: not YAML: {COLON}"],
     ),
-    "two documents": ("log: {}\n---\nlog: {}\n", ["b.yaml:2: one document only: take the second '---' out"]),
+    "two documents": (
+        "log: {}\n---\nlog: {}\n",
+        ["b.yaml:2: only one document is allowed: remove the second '---'"],
+    ),
     "a key of brackets": (
         "? [a]\n: b\n",
-        ["b.yaml:1: a key must be a word: put values with brackets in quotes"],
+        ["b.yaml:1: a key must be a word: quote values that contain brackets"],
     ),
     "deep": ("a: " + "[" * 30_000, ["b.yaml:1: nested too deeply"]),
     "deep by lines": (
@@ -287,16 +290,16 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         GOOD.replace("username", "user"),
         [
             "b.yaml:2: pbxs[0].username: required",
-            "b.yaml:4: pbxs[0]: 'user' is an unknown key (did you mean 'username'?)",
+            "b.yaml:4: pbxs[0]: unknown key 'user' (did you mean 'username'?)",
         ],
     ),
     "a name of ours": (
         GOOD.replace("name: hq", "name: reply"),
-        ["b.yaml:2: pbxs[0].name: 'reply' is a topic of its own: choose another name"],
+        ["b.yaml:2: pbxs[0].name: 'reply' is reserved for reply topics; choose another name"],
     ),
     "no dash": (
         GOOD.replace("- name", "  name"),
-        ["b.yaml:1: pbxs: expected a list: begin each with '- name: ...'"],
+        ["b.yaml:1: pbxs: expected a list: begin each item with '- name: ...'"],
     ),
     "no list": (
         GOOD + "commands: {allow: call}\n",
@@ -309,7 +312,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "discovery on": (
         GOOD + "homeassistant:\n  discovery: on\n",
-        ["b.yaml:8: homeassistant.discovery: discovery comes with a later version: leave it off"],
+        ["b.yaml:8: homeassistant.discovery: not implemented yet; leave it off"],
     ),
     "no such verb": (
         GOOD + "commands:\n  allow: [call,\n    clera, teleport]\n",
@@ -335,7 +338,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "a wildcard": (
         GOOD + "mqtt: {base_topic: home/+}\n",
-        ["b.yaml:7: mqtt.base_topic: a topic has no +, no #, no control characters and no $ in front"],
+        ["b.yaml:7: mqtt.base_topic: a topic must not contain +, # or control characters, or begin with $"],
     ),
     "a long topic": (
         GOOD + f"mqtt: {{base_topic: {'x' * 129}}}\n",
@@ -384,11 +387,11 @@ def test_a_bad_file_gets_exactly_this(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "words"),
     [
-        (b"x\n", 0o604, "can be read by everybody: chmod o-rwx"),
+        (b"x\n", 0o604, "is readable by everybody: chmod o-rwx"),
         (b"", 0o600, "is empty"),
         (b"\xff", 0o600, "is not UTF-8"),
         (b"x" * 5000, 0o600, "is larger than 4096 bytes"),
-        (None, 0, "there is no such file, or no right to see it"),
+        (None, 0, "no such file, or no permission to see it"),
     ],
 )
 def test_a_secret_file_must_be_one(tmp_path: Path, content: bytes | None, mode: int, words: str) -> None:
@@ -405,7 +408,7 @@ def test_a_secret_file_must_be_one(tmp_path: Path, content: bytes | None, mode: 
 def test_a_secret_is_in_a_plain_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """What is there but is no file is not said to be missing."""
     make(tmp_path / "secret")
-    reason = "this is a folder, a pipe or a device: give the path of a plain file"
+    reason = "a folder, a pipe or a device: give the path of a regular file"
 
     found = problems(tmp_path, PBX + "  password_file: secret\n")
     assert found == [f"b.yaml:6: pbxs[0].password_file: {reason}"]
@@ -424,7 +427,7 @@ def test_credentials_of_systemd_are_found(tmp_path: Path, monkeypatch: pytest.Mo
     """In the folder that systemd names; without it the error says whose it is."""
     text = PBX + "  password_file: $CREDENTIALS_DIRECTORY/secret_hq\n"
     found = problems(tmp_path, text)
-    reason = "$CREDENTIALS_DIRECTORY is there for a service of systemd with LoadCredential= only"
+    reason = "$CREDENTIALS_DIRECTORY is set only in a systemd service with LoadCredential="
     assert found == [f"b.yaml:6: pbxs[0].password_file: {reason}"]
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "secret_hq").write_text(CANARY)

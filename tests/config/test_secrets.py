@@ -84,7 +84,7 @@ def test_a_mode_that_only_others_can_change_is_a_warning(of_others: Path) -> Non
     secret = read_secret(of_others)
 
     assert secret.text == of_others.read_text().rstrip("\n")
-    assert secret.warning == "can be read by everybody on this machine"
+    assert secret.warning == "is readable by everybody on this machine"
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o444, 0o602, 0o601])
@@ -94,7 +94,7 @@ def test_a_mode_that_we_can_change_is_refused(tmp_path: Path, mode: int) -> None
     file.write_text("geheim")
     file.chmod(mode)
 
-    with pytest.raises(ValueError, match="can be read by everybody: chmod o-rwx"):
+    with pytest.raises(ValueError, match="is readable by everybody: chmod o-rwx"):
         read_secret(file)
 
 
@@ -112,5 +112,5 @@ def test_a_pipe_is_no_secret_file(tmp_path: Path) -> None:
     """Nothing waits for somebody who never writes."""
     os.mkfifo(tmp_path / "secret", 0o600)
 
-    with pytest.raises(ValueError, match="there is no file of this name"):
+    with pytest.raises(ValueError, match="is not a regular file"):
         read_secret(tmp_path / "secret")

@@ -69,7 +69,7 @@ TLS: dict[str, Settings] = {
 def test_tls_of_a_broker_without_tls(folder: Path, key: str, url: str, *, insecure: bool) -> None:
     """Wherever the broker is: nobody may believe that its certificate is checked."""
     scheme = url.partition(":")[0].lower()
-    words = f"has no effect with {scheme}://: write {ENCRYPTED[scheme]}:// in the address, or take it out"
+    words = f"has no effect with {scheme}://: write {ENCRYPTED[scheme]}:// in the address, or remove it"
     found = heard(folder, mqtt={"url": url, "tls": TLS[key], "insecure": insecure})
     assert found == [f"error mqtt.tls.{key}: {words}"]
 
@@ -80,7 +80,7 @@ def test_tls_of_a_pbx_without_tls(folder: Path, key: str, hosts: list[str]) -> N
     """The same, also with a standby."""
     urls = [f"http://{host}" for host in hosts]
     address = {"url": urls[0]} if len(urls) == 1 else {"url": None, "urls": urls}
-    words = "has no effect with http://: write https:// in the address, or take it out"
+    words = "has no effect with http://: write https:// in the address, or remove it"
     assert heard(folder, pbx={**address, "tls": TLS[key]}) == [f"error pbxs[0].tls.{key}: {words}"]
 
 
@@ -105,7 +105,7 @@ def test_a_standby_is_as_safe_as_the_primary(
     folder: Path, urls: list[str], place: int, more: Settings
 ) -> None:
     """Else whoever blocks one address chooses the other; nothing allows that."""
-    why = "whoever blocks the https:// address gets the login over http://"
+    why = "an attacker who blocks the https:// address gets the login over http://"
     found = heard(folder, pbx={"url": None, "urls": urls, **more})
     assert found == [f"error pbxs[0].urls[{place}]: {why}: write https:// for all addresses"]
 
@@ -131,11 +131,11 @@ def test_a_secret_over_an_open_wire(folder: Path, name: str) -> None:
     """Refused; with `insecure: true` allowed, and said at each start."""
     section, keys, scheme, secret = SENT[name]
     argument = "mqtt" if section == "mqtt" else "pbx"
-    way = f"write {ENCRYPTED[scheme]}://, or insecure: true to accept that"
-    refused = f"error {section}.url: anybody on the way could read {secret}: {way}"
+    way = f"write {ENCRYPTED[scheme]}://, or insecure: true to accept the risk"
+    refused = f"error {section}.url: anybody on the network path could read {secret}: {way}"
     assert heard(folder, **{argument: keys}) == [refused]
     assert heard(folder, **{argument: {**keys, "insecure": False}}) == [refused]
-    read = f"anybody on the way can read {secret}, and read and change everything else"
+    read = f"anybody on the network path can read {secret}, and read and change everything else"
     allowed = f"warn {section}.insecure: true: {scheme}:// is not encrypted: {read}"
     assert heard(folder, **{argument: {**keys, "insecure": True}}) == [allowed]
 
@@ -143,8 +143,8 @@ def test_a_secret_over_an_open_wire(folder: Path, name: str) -> None:
 def test_a_standby_over_an_open_wire(folder: Path) -> None:
     """Named by its place: a primary on this machine hides nothing."""
     urls = ["http://127.0.0.1:8080", "http://pbx.example"]
-    way = "write https://, or insecure: true to accept that"
-    words = f"anybody on the way could read the password (auth: basic): {way}"
+    way = "write https://, or insecure: true to accept the risk"
+    words = f"anybody on the network path could read the password (auth: basic): {way}"
     found = heard(folder, pbx={"url": None, "urls": urls, "auth": "basic"})
     assert found == [f"error pbxs[0].urls[1]: {words}"]
     found = heard(folder, pbx={"url": None, "urls": urls})
@@ -192,8 +192,8 @@ def test_a_certificate_that_nobody_checks_is_a_warning(folder: Path) -> None:
 def test_keys_of_tls_that_exclude_each_other(folder: Path, section: str) -> None:
     """The same towards both sides: one way to know who answers."""
     place = "mqtt" if section == "mqtt" else "pbxs[0]"
-    idle = "has no effect with verify: false: leave one of them out"
-    pins = "sha256: pins the certificate: leave verify and ca_file out"
+    idle = "has no effect with verify: false; remove one of them"
+    pins = "sha256: pins the certificate; remove verify and ca_file"
     cases = [
         (
             {"ca_file": "ca.pem", "verify": False},
@@ -221,7 +221,7 @@ def test_a_private_key_is_as_secret_as_a_password(folder: Path, name: str, mode:
     tls, secret, key = PRIVATE[name]
     (folder / "client.pem").chmod(0o644)
     (folder / secret).chmod(mode)
-    words = f"'{folder / secret}' can be read by everybody: chmod o-rwx"
+    words = f"'{folder / secret}' is readable by everybody: chmod o-rwx"
     assert heard(folder, mqtt={"tls": tls}) == [f"error mqtt.tls.{key}: {words}"]
     (folder / secret).chmod(0o640)
     assert heard(folder, mqtt={"tls": tls}) == []
@@ -230,7 +230,7 @@ def test_a_private_key_is_as_secret_as_a_password(folder: Path, name: str, mode:
 def test_a_key_without_its_certificate(folder: Path) -> None:
     """Nothing would be sent."""
     found = heard(folder, mqtt={"tls": {"key_file": "client.key"}})
-    assert found == ["error mqtt.tls.key_file: has no effect without cert_file: give both"]
+    assert found == ["error mqtt.tls.key_file: has no effect without cert_file; give both"]
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def of_others() -> Iterator[Path]:
 def test_a_key_whose_mode_only_others_can_change_is_a_warning(of_others: Path) -> None:
     """As for passwords: Docker and Kubernetes mount secrets as 0444, owned by root."""
     found = heard(of_others, mqtt={"tls": {"cert_file": "client.key"}})
-    words = f"'{of_others / 'client.key'}' can be read by everybody on this machine"
+    words = f"'{of_others / 'client.key'}' is readable by everybody on this machine"
     assert found == [f"warn mqtt.tls.cert_file: {words}"]
 
 

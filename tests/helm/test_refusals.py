@@ -109,27 +109,27 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a password for everybody": (
         values(mqtt={**MQTT, "url": "mqtt://broker.mqtt.svc"}),
-        "mqtt.url: anybody on the way could read the password: write mqtts://, or mqtt.insecure: true",
+        "mqtt.url: anybody on the network path could read the password: write mqtts://, or",
     ),
     "a token for everybody": (
         values(mqtt={"url": "ws://broker.mqtt.svc/?token=geheim"}),
-        "mqtt.url: anybody on the way could read the password: write wss://, or mqtt.insecure: true",
+        "mqtt.url: anybody on the network path could read the password: write wss://, or mqtt.insecure: true",
     ),
     "TLS of a broker that has none": (
         values(mqtt={**MQTT, "url": "ws://127.0.0.1", "tls": {"existingSecret": "x"}}),
-        "mqtt.tls: has no effect with ws://: write wss:// in mqtt.url, or take it out",
+        "mqtt.tls: has no effect with ws://: write wss:// in mqtt.url, or remove it",
     ),
     "TLS of a PBX that has none": (
         values(pbx(url="http://pbx.example", tls={"sha256": "ab" * 32})),
-        "pbxs: hq: tls: has no effect with http://: write https:// in the address, or take it out",
+        "pbxs: hq: tls: has no effect with http://: write https:// in the address, or remove it",
     ),
     "a standby that is weaker": (
         values(without_url(urls=["https://a.example", "http://b.example"])),
-        "pbxs: hq: urls: whoever blocks the https:// address gets the login over http://",
+        "pbxs: hq: urls: an attacker who blocks the https:// address gets the login over http://",
     ),
     "basic over http": (
         values(pbx(url="http://pbx.example", auth="basic")),
-        "pbxs: hq: anybody on the way could read the password (auth: basic): write https://, or",
+        "pbxs: hq: anybody on the network path could read the password (auth: basic): write https://, or",
     ),
 }
 """Values, and the words of the chart's own rules."""

@@ -33,8 +33,8 @@ def refusal(**sections: Any) -> str:
 BAD_HOSTS = {
     "pbx\u200b.example": "invisible",
     "pbx\u00ad": "invisible",
-    "pbx .example": "a blank",
-    "pbx\t": "a blank",
+    "pbx .example": "contains a space",
+    "pbx\t": "contains a space",
     "\u00fc_": "not a valid name",
     "a..b": "not a valid name",
     ".a": "not a valid name",
@@ -78,11 +78,11 @@ def test_a_host_that_cannot_work_is_refused_at_once(place: str, host: str) -> No
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("https://a/?x=1", "give the host only, or the full address that ends in /user.soap"),
-        ("https://a/PBX0/user.soap?x", "give the host only, or the full address that ends in /user.soap"),
-        ("https://a/PBX0/user.soap?", "give the host only, or the full address that ends in /user.soap"),
-        ("https://a#x", "give the host only, or the full address that ends in /user.soap"),
-        ("https://a/\u00e9.soap", "give the host only, or the full address that ends in /user.soap"),
+        ("https://a/?x=1", "give only the host, or the full address ending in /user.soap"),
+        ("https://a/PBX0/user.soap?x", "give only the host, or the full address ending in /user.soap"),
+        ("https://a/PBX0/user.soap?", "give only the host, or the full address ending in /user.soap"),
+        ("https://a#x", "give only the host, or the full address ending in /user.soap"),
+        ("https://a/\u00e9.soap", "give only the host, or the full address ending in /user.soap"),
         ("httpss://a", "expected http:// or https://"),
         ("//a", "expected http:// or https://"),
         ("a:80", "expected a URL with a host, like https://pbx.example"),
@@ -96,10 +96,10 @@ def test_what_a_pbx_address_cannot_have(url: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("mqtt://a/x", "only ws:// and wss:// have a path or a query"),
-        ("mqtts://a?x", "only ws:// and wss:// have a path or a query"),
-        ("wss://a/mqtt#x", "a # or a character that is not ASCII: write it as %23 and the like"),
-        ("ws://a/\u00e9", "a # or a character that is not ASCII: write it as %23 and the like"),
+        ("mqtt://a/x", "only ws:// and wss:// may have a path or a query"),
+        ("mqtts://a?x", "only ws:// and wss:// may have a path or a query"),
+        ("wss://a/mqtt#x", "contains # or a character that is not ASCII: percent-encode it, like %23"),
+        ("ws://a/\u00e9", "contains # or a character that is not ASCII: percent-encode it, like %23"),
         ("tcp://a", "expected mqtt://, mqtts://, ws:// or wss://"),
         ("127.0.0.1:1884", "expected a URL with a host, like mqtt://broker.example"),
     ],
@@ -122,7 +122,7 @@ def test_probes_listen_as_pages_do() -> None:
     assert refusal(http={"probes": "1.2.3:80"}).startswith("http.probes: ")
     assert (
         refusal(http={"probes": "127.0.0.1:9642"})
-        == "http: the pages listen there: give another port, or off"
+        == "http: http.listen uses this address; choose another port, or off"
     )
 
 

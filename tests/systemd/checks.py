@@ -184,7 +184,7 @@ async def a_wrong_configuration_does_not_loop(on: Machine) -> None:
         assert (await on.run("systemctl", "start", unit))[0] == 1
         assert await on.show(unit, "ActiveState") == "failed"
         assert (await on.show(unit, "ExecMainStatus"), await on.show(unit, "NRestarts")) == (code, "0")
-    assert re.search(r"wrong.yaml:1: 'mqqt' is an unknown key", await on.journal("innovaphone-mqtt@wrong"))
+    assert re.search(r"wrong.yaml:1: unknown key 'mqqt'", await on.journal("innovaphone-mqtt@wrong"))
 
 
 async def the_target_holds_the_instances(on: Machine) -> None:

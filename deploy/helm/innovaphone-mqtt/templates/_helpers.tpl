@@ -96,10 +96,10 @@ annotations:
 {{- $local := include "innovaphone-mqtt.local" .url -}}
 {{- $secure := get (dict "mqtt" "mqtts" "ws" "wss") $scheme -}}
 {{- if and $secure (or .tls.existingSecret .tls.ca_file .tls.cert_file .tls.key_file .tls.sha256 (not .tls.verify)) -}}
-{{- fail (printf "mqtt.tls: has no effect with %s://: write %s:// in mqtt.url, or take it out" $scheme $secure) -}}
+{{- fail (printf "mqtt.tls: has no effect with %s://: write %s:// in mqtt.url, or remove it" $scheme $secure) -}}
 {{- end -}}
 {{- if and $secure (not $local) (not .insecure) (or .existingSecret .password_file (contains "?" .url)) -}}
-{{- fail (printf "mqtt.url: anybody on the way could read the password: write %s://, or mqtt.insecure: true to accept that" $secure) -}}
+{{- fail (printf "mqtt.url: anybody on the network path could read the password: write %s://, or mqtt.insecure: true to accept the risk" $secure) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) -}}
@@ -124,13 +124,13 @@ annotations:
 {{- end -}}
 {{- $name := .name -}}
 {{- if and $plain (lt (len $plain) (len $addresses)) -}}
-{{- fail (printf "pbxs: %s: urls: whoever blocks the https:// address gets the login over http://: write https:// for all addresses" $name) -}}
+{{- fail (printf "pbxs: %s: urls: an attacker who blocks the https:// address gets the login over http://: write https:// for all addresses" $name) -}}
 {{- end -}}
 {{- if and $plain .tls -}}
-{{- fail (printf "pbxs: %s: tls: has no effect with http://: write https:// in the address, or take it out" $name) -}}
+{{- fail (printf "pbxs: %s: tls: has no effect with http://: write https:// in the address, or remove it" $name) -}}
 {{- end -}}
 {{- if and $exposed (eq (.auth | default "digest") "basic") (not .insecure) -}}
-{{- fail (printf "pbxs: %s: anybody on the way could read the password (auth: basic): write https://, or insecure: true to accept that" $name) -}}
+{{- fail (printf "pbxs: %s: anybody on the network path could read the password (auth: basic): write https://, or insecure: true to accept the risk" $name) -}}
 {{- end -}}
 {{- with .tls -}}
 {{- if and .existingSecret (or .ca_file .sha256) -}}
