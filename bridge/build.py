@@ -36,26 +36,36 @@ from bridge.pbx.soap import Soap
 
 OPERATIONS = SoapBackend.operations
 """The requests that PBX sessions can send, by name: each has its own series in the metrics."""
+MakeBackend = Callable[[Pbx], Backend]
 
 
 class Builder:
     """Builds links; what is dear to make (WSDL, TLS contexts) is made once and shared.
 
     `disk`: the one thread for the files of all links, made with the first file, so that the event loop never
-    waits for a disk. Raises ConfigError for certificates and keys that cannot be used.
+    waits for a disk. `make_backend` registers another kind of backend in place of the built-in ones.
+    Raises ConfigError for certificates and keys that cannot be used.
     """
 
-    def __init__(self, config: Config, soap: Soap | None = None, disk: Executor | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        soap: Soap | None = None,
+        disk: Executor | None = None,
+        make_backend: MakeBackend | None = None,
+    ) -> None:
         self._config = config
         self._disk = disk
         self._soap = soap or Soap()
         self._broker_tls = _broker_tls(config)
         self._contexts = {_tls_settings(pbx.tls): _pbx_tls(pbx) for pbx in config.pbxs}
-        self._backends = {pbx.name: self._backend(pbx) for pbx in config.pbxs}
+        self._make_backend = make_backend
+        make = make_backend or self._backend
+        self._backends = {pbx.name: make(pbx) for pbx in config.pbxs}
 
     def renewed(self, config: Config) -> Self:
         """A builder for another configuration; certificates are read again. Raises ConfigError."""
-        return type(self)(config, self._soap, self._disk)
+        return type(self)(config, self._soap, self._disk, self._make_backend)
 
     def link(self, pbx: Pbx, observer: Observer, journal: Journal) -> Link:
         """The link of one PBX."""
@@ -116,7 +126,7 @@ class Builder:
             return opening()
 
     def _backend(self, pbx: Pbx) -> Backend:
-        """The one place that knows which kinds of backends there are (docs/adding-a-backend.md)."""
+        """Choose the kind of backend: the one place that knows which there are (docs/adding-a-backend.md)."""
         return self._soap_backend(pbx)
 
     def _soap_backend(self, pbx: Pbx) -> SoapBackend:

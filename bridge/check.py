@@ -27,9 +27,9 @@ class Line(NamedTuple):
     text: str
 
 
-async def check(config: Config) -> list[Line]:
+async def check(config: Config, builder: Builder | None = None) -> list[Line]:
     """What was seen of each PBX and its broker: whether it works, and what is wrong with the rights."""
-    builder = Builder(config)
+    builder = builder or Builder(config)
     one_id = await _one_id_for_all(builder, config)
     checks = [work for pbx in config.pbxs for work in _checks(builder, pbx, config, one_id=one_id)]
     return [line for lines in await asyncio.gather(*checks) for line in lines]

@@ -183,6 +183,14 @@ def test_nothing_is_raised_inside_of_a_group_handler(path: Path) -> None:
     assert raised == []
 
 
+@pytest.mark.parametrize("file", ["core/backend.py", "link/pbx.py", "link/survey.py", "check.py"])
+def test_no_word_of_a_protocol_passes_the_seam(file: str) -> None:
+    """The seam, and those who look through it, know neither SOAP nor the session's handles of users."""
+    text = (ROOT / "bridge" / file).read_text(encoding="utf-8").replace("bridge/pbx implements the SOAP", "")
+
+    assert re.findall(r"(?i)\b(soap|poll|wsdl|echo|user_handle|cn|h323|e164)\b", text) == []
+
+
 def test_the_vendors_words_stay_at_the_pbx() -> None:
     """cn, h323, e164 and vali end in bridge/pbx; the option user_id names three of them."""
     words = {"cn", "h323", "e164", "vali", "vals"}

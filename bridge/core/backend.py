@@ -1,6 +1,7 @@
-"""The seam between a link and its PBX: what flows up, what is asked for. Another backend fits here too.
+"""The seam to a PBX: all that a link, the check and the metrics know of the interface behind it.
 
-No implementation here: link.py sees only this, and pbx/session.py speaks SOAP behind it.
+Types only, no implementation. Users are named by guid here, so no handle of a user and no word of a protocol
+passes. bridge/pbx implements the SOAP interface; docs/adding-a-backend.md says how another one is added.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,46 +15,49 @@ from bridge.core.status import About
 
 
 class PbxEvents(Protocol):
-    """What a PBX session reports. None of these raises, and none but `kept` waits."""
+    """What a session reports to its listener. No method raises, and only `kept` waits."""
 
     def began(self, about: About) -> None:
-        """A session is open; the list of users follows."""
+        """The session is open. The complete list of users comes next."""
         ...
 
     def reported(self, batch: Batch) -> None:
-        """Users changed, or legs of users whose calls are monitored."""
+        """Users have changed, or legs of users whose calls are monitored."""
         ...
 
     def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
-        """A command has started a call of this user; the id of the call.
+        """A command has started a call of this user. Returns the id of the call.
 
         It comes before any event of the leg is reported, so that the events carry the command's id.
         """
         ...
 
-    def settled(self, guid: str) -> None:
-        """The running calls of this user have been reported."""
-        ...
-
     def monitored(self, guid: str) -> None:
-        """The PBX reports the calls of this user from now on, those that run first."""
+        """The PBX now reports the calls of this user, starting with those that are running."""
         ...
 
     def not_monitored(self, guid: str, name: str, reason: str) -> None:
-        """The PBX does not report the calls of this user; it will be asked again later."""
+        """The PBX refused to report the calls of this user. The session asks again later."""
+        ...
+
+    def settled(self, guid: str) -> None:
+        """All running calls of this user have been reported: a call that is missing has ended unseen."""
         ...
 
     async def kept(self) -> None:
-        """Return when what was reported survives a crash: to ask for more acknowledges it."""
+        """Return when everything reported so far would survive a crash of the bridge.
+
+        A session calls this before it acknowledges to the PBX, which then forgets what it has sent.
+        """
         ...
 
     def alive(self, seconds: float, *, events: bool) -> None:
-        """A poll came back after so long, with events or without."""
+        """The PBX has answered after this time, with events or without: a sign of life."""
         ...
 
 
 class IgnoreEvents:
-    """Hears nothing (PbxEvents): for listeners that override what they want to hear."""
+    """A listener that ignores everything (PbxEvents). Subclasses override what they need."""
 
     def began(self, about: About) -> None:
         """Ignored."""
@@ -62,17 +66,17 @@ class IgnoreEvents:
         """Ignored."""
 
     def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
-        """No call gets an id: a listener that ignores this must not be given commands."""
+        """There is no state that could give the call an id: do not send commands through such a session."""
         del guid, leg_handle, command_id
         return ""
-
-    def settled(self, guid: str) -> None:
-        """Ignored."""
 
     def monitored(self, guid: str) -> None:
         """Ignored."""
 
     def not_monitored(self, guid: str, name: str, reason: str) -> None:
+        """Ignored."""
+
+    def settled(self, guid: str) -> None:
         """Ignored."""
 
     async def kept(self) -> None:
@@ -83,68 +87,67 @@ class IgnoreEvents:
 
 
 InTime = Callable[[], object]
-"""Raises CommandError once the time of a command is over."""
+"""Raises CommandError when the deadline of a command has passed."""
 
 
 def at_any_time() -> None:
-    """What is not bound to a time."""
+    """The check for requests that have no deadline of their own."""
 
 
 class PbxSession(Protocol):
-    """What can be asked of an open session. All raise LinkErrors when the session breaks.
-
-    `in_time` is asked directly before each request that carries a command out: the process may have stood
-    still since the command was looked at last.
-    """
+    """An open session. Every method raises a LinkError when the session breaks."""
 
     async def serve(self, events: PbxEvents) -> None:
-        """Report until the session breaks; then raise the one LinkError that says why."""
+        """Report until the session breaks, then raise the LinkError that says why."""
         ...
 
     def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
-        """Follow the calls of a user, soon; at once those whose calls are in doubt."""
+        """Have the calls of a user reported, soon; `urgent` ones, whose calls are in doubt, first."""
         ...
 
     def unmonitor(self, guid: str) -> None:
-        """Stop following a user."""
+        """Stop the reports of a user's calls."""
         ...
 
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
-        """Do what a command wants; what its reply says besides `ok`.
+        """Perform the action of a command. Returns the fields that its reply has besides `ok`.
 
-        Raises CommandError: refused where the PBX says no, pbx_offline once the session is to end.
+        `in_time` must be called right before each request: the process may have been suspended since the
+        deadline was last checked. Raises CommandError: `refused` when the PBX says no, `pbx_offline` when
+        the session is about to end.
         """
         ...
 
     async def rest(self) -> None:
-        """Return when leaving does no harm: a second after the last call was placed at the latest."""
+        """Return when ending the session can no longer take a call with it that was just placed."""
         ...
 
 
 OpenPbx = Callable[[int], AbstractAsyncContextManager[PbxSession]]
-"""Opens a session context; the argument counts attempts, so that a standby address gets its turn."""
+"""Opens a session. The argument counts failed attempts in a row, so that a standby address gets its turn."""
 Asked = Callable[[str, bool, float], None]
-"""Hears of each request to a PBX: the operation, whether it was answered, how many seconds it took."""
+"""Called for each request to a PBX with the operation, whether it was answered, and its time in seconds."""
 Address = tuple[str, int]
+"""Host and port."""
 
 
 def unheard(_operation: str, _good: bool, _seconds: float) -> None:  # noqa: FBT001  (a callback)
-    """Nobody counts the requests."""
+    """The requests are not counted."""
 
 
 class Backend(Protocol):
-    """One configured PBX, by whatever interface it is reached. Nothing is opened yet.
+    """One configured PBX and the interface by which it is reached. Making one connects to nothing.
 
-    `operations` names the requests that `asked` may hear of: each has its own series in the metrics.
+    `operations`: every operation that `asked` may be called with. Each is a series in the metrics.
     """
 
     operations: ClassVar[Sequence[str]]
 
     @property
     def tls_addresses(self) -> Sequence[Address]:
-        """The host and port of each address whose certificate can expire."""
+        """The addresses that present a certificate, whose expiry the bridge watches."""
         ...
 
     def sessions(self, asked: Asked = unheard) -> OpenPbx:
-        """How a link opens its sessions, one after another."""
+        """How one link opens its sessions, one after the other."""
         ...

@@ -27,7 +27,7 @@ Later = Callable[[float, Callable[[], None]], object]
 class PbxSide:
     """Hears one PBX session after another (PbxEvents).
 
-    `alive` notes a sign of life of the Poll. `end_grace_s`: how long the end of a call may come after the
+    `alive` notes a sign of life of the PBX. `end_grace_s`: how long the end of a call may come after the
     user's count of calls has gone to zero.
     """
 
@@ -118,13 +118,13 @@ class PbxSide:
         self._observer.not_monitored(guid, name, reason)
 
     async def kept(self) -> None:
-        """Wait until the journal is on disk (PbxEvents), but a disk that hangs must not stop the Polls."""
+        """Wait until the journal is on disk (PbxEvents), but a disk that hangs must not stop the events."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KEPT_S):
                 await self._journal.kept_now()
 
     def alive(self, seconds: float, *, events: bool) -> None:
-        """A poll came back (PbxEvents)."""
+        """The PBX has answered (PbxEvents)."""
         self._alive()
         self._observer.polled(seconds, events=events)
 

@@ -9,9 +9,7 @@ from random import Random
 
 import pytest
 
-from bridge.core.backend import InTime, PbxEvents
-from bridge.core.commands.verb import Action
-from bridge.core.message import Incoming, Json, Message
+from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch
@@ -25,6 +23,7 @@ from tests.core.builders import PEOPLE, leg
 from tests.fuzz import garbage
 from tests.fuzz.garbage import VALID, Garbage
 from tests.fuzz.memory import GROWTH_AT_MOST, Memory
+from tests.kit.pbx_session import FakePbxSession
 
 COUNT = 100_000 if os.environ.get("FUZZ") == "long" else 5_000
 SEED = 42
@@ -39,38 +38,11 @@ CODES = frozenset(
 """The contract's codes, but for those that only a PBX can be the reason of."""
 
 
-class RecordingPbx:
-    """A PBX session that does whatever it is asked, and notes that it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def serve(self, events: PbxEvents) -> None:
-        """Nothing to serve."""
-        self.asked.append("serve")
-
-    def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
-        """Follow nobody."""
-        self.asked.append("want")
-
-    def unmonitor(self, guid: str) -> None:
-        """Follow nobody."""
-        self.asked.append("unwant")
-
-    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
-        """Do it."""
-        self.asked.append(type(action).__module__.rpartition(".")[2])
-        return {}
-
-    async def rest(self) -> None:
-        """At once."""
-
-
 class Desk:
     """A commander whose PBX is online, with Anna on the phone; a second passes with each message."""
 
     def __init__(self) -> None:
-        self.pbx = RecordingPbx()
+        self.pbx = FakePbxSession()
         self.told = 0
         self.crashes: list[Exception] = []
         self._seconds = 0

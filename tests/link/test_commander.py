@@ -12,7 +12,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from bridge.core.backend import InTime, PbxEvents
+from bridge.core.backend import InTime
 from bridge.core.commands.dedup import WAITING_PER_ID
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.permissions import Permissions
@@ -38,31 +38,21 @@ from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
 from tests.bus import eventually
 from tests.core.builders import PEOPLE, leg, user
+from tests.kit.pbx_session import FakePbxSession
 
 TOPICS = Topics("innovaphone", "hq")
 
 
-class FailingPbx:
+class FailingPbx(FakePbxSession):
     """A PBX session that answers everything with one error."""
 
     def __init__(self, error: Exception) -> None:
+        super().__init__()
         self._error = error
-
-    async def serve(self, events: PbxEvents) -> None:
-        """Nothing to serve."""
-
-    def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
-        """Nobody is followed."""
-
-    def unmonitor(self, guid: str) -> None:
-        """Nobody is followed."""
 
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
         """Fail."""
         raise self._error
-
-    async def rest(self) -> None:
-        """At once."""
 
 
 REPLY = "innovaphone/reply/"
