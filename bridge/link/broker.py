@@ -120,7 +120,7 @@ class BrokerSide:
             await self.earlier.read(connection)
             live = self._live = self._new_session(connection)
             self.earlier.connected(connection)
-            self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
+            self._mirror.refresh()
             up()
             try:
                 if not self._mirror.scope.encode_dots:

@@ -104,7 +104,7 @@ class Deliveries:
             return
         if not self._effect.proven:
             if self._effect.problem:  # publish again what the broker may have swallowed
-                self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
+                self._mirror.refresh()
             self._observer.up("mqtt", protocol=self._connection.protocol)
         self._effect.heard()
 

@@ -78,7 +78,7 @@ class EarlierRun:
                 if connection is not None:
                     await recall.read(connection)
                     self._remember(retained)
-                    self._mirror.outbox.refresh(self._mirror.tree(), self._clock().monotonic_s)
+                    self._mirror.refresh()
             except LinkError:  # the session may survive that: ask it again
                 await asyncio.sleep(RECALL_AGAIN_S)
             finally:

@@ -17,6 +17,8 @@ from bridge.core.liveness import MQTT, OUTBOX, POLL, Deadlines, Liveness
 from bridge.core.message import Incoming
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
+from bridge.core.outputs import OUTPUTS
+from bridge.core.outputs.output import Output
 from bridge.core.restore import Memory, remembered
 from bridge.core.rules import Scope
 from bridge.core.status import Down, LinkFigures, LinkState
@@ -49,6 +51,7 @@ class LinkSettings:
     commands: CommandSettings
     deadlines: Deadlines
     end_grace_s: float
+    outputs: tuple[Output, ...] = OUTPUTS
 
 
 class Link:
@@ -82,6 +85,7 @@ class Link:
             epoch=settings.epoch,
             clock=clock,
             journal=journal,
+            outputs=settings.outputs,
         )
         self._pbx = self._new_pbx_side(open_pbx, later)
         self._commander = self._new_commander(settings.commands)

@@ -1,6 +1,9 @@
-"""What we know of one PBX, and the messages that tell it: state in, outbox out. No I/O of its own."""
+"""The state of one PBX as the bus must show it: batches in, messages into the outbox and the journal.
 
-from collections.abc import Callable, Mapping
+Waits for nothing and opens nothing; renders nothing either: that is what core/outputs is for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from bridge import __version__
@@ -8,9 +11,11 @@ from bridge.core import fold, render
 from bridge.core.commands.verbs import VERBS
 from bridge.core.journal import Journal, KeptEvent, MemoryJournal
 from bridge.core.message import Json, Message
-from bridge.core.model import Call, Changes, Event, Instant, PbxState
+from bridge.core.model import Call, Changes, Instant, PbxState
 from bridge.core.monitoring import Monitoring
 from bridge.core.outbox import Outbox
+from bridge.core.outputs import OUTPUTS, link_state
+from bridge.core.outputs.output import Output, View
 from bridge.core.records import Batch
 from bridge.core.restore import Remembered, restore
 from bridge.core.rules import Scope
@@ -18,9 +23,11 @@ from bridge.core.status import About, LinkFigures, LinkState, Status
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, ProtocolError
 
+NO_CHANGES = Changes()
+
 
 class Mirror:
-    """Keeps the state of one PBX and puts every change of it into the outbox."""
+    """Keeps the state of one PBX and publishes every change of it through the outputs."""
 
     def __init__(
         self,
@@ -31,6 +38,7 @@ class Mirror:
         epoch: str,
         clock: Callable[[], Instant],
         journal: Journal | None = None,
+        outputs: Sequence[Output] = OUTPUTS,
     ) -> None:
         self.topics = topics
         self.scope = scope
@@ -46,7 +54,8 @@ class Mirror:
         self._erased: set[str] = set()
         self._own_replies = frozenset(map(topics.response, VERBS))
         self.status = Status(LinkState.CONNECTING, "", clock().unix_ms, "")
-        self._told = self._counts()
+        self._outputs = tuple(outputs)
+        self._published = self._view()
 
     @property
     def online(self) -> bool:
@@ -68,34 +77,42 @@ class Mirror:
         self._journal.commit()
 
     def states(self) -> Mapping[str, Json]:
-        """The state of each user, by topic id."""
-        return {topic_id: self._user_payload(guid) for guid, topic_id in self.state.topics.items()}
+        """The state of each user, by topic id: what a later run needs to know."""
+        pbx = self.topics.pbx
+        return {topic: render.user_state(self.state, pbx, guid) for guid, topic in self.state.topics.items()}
 
     def tree(self) -> list[Message]:
-        """All that is retained, in the order in which a new broker session must hear it."""
-        users = (self._user_message(guid) for guid in self.state.users)
-        return [self._state_message(), self._info_message(self._clock()), *users]
+        """All that must be retained, in the order in which a new broker session hears it."""
+        view = self._view()
+        return [message for output in self._outputs for message in output.tree(view)]
+
+    def refresh(self) -> None:
+        """Send all that must be retained to a new broker session, before anything else."""
+        self.outbox.refresh(self.tree(), self._clock().monotonic_s)
 
     def say_again(self, topics: AbstractSet[str]) -> None:
         """Put what must be retained on these topics into the outbox again; nothing belongs on the others."""
-        now = self._clock()
+        now_s = self._clock().monotonic_s
         tree = {message.topic: message for message in self.tree()}
         for topic in topics:
-            self._put_state(tree.get(topic, Message(topic, None, retain=True)), now)
+            self.outbox.put_state(tree.get(topic, _erasure(topic)), now_s)
 
     def republish(self) -> None:
-        """Send all that is retained again: somebody may have deleted it at the broker."""
-        now = self._clock()
+        """Send all that must be retained again: somebody may have deleted it at the broker."""
+        now_s = self._clock().monotonic_s
         for message in self.tree():
-            self._put_state(message, now)
+            self.outbox.put_state(message, now_s)
 
     def erase_tree(self) -> None:
-        """Take all that is retained off the broker: this PBX is served no more."""
-        now = self._clock()
-        for topic_id in self.state.topics.values():
+        """Erase all that is retained: the bridge no longer serves this PBX."""
+        now, tree = self._clock(), self.tree()
+        users = self.state.topics.values()
+        for topic_id in users:
             self._erase_user(topic_id, now)
-        for topic in (self.topics.info, self.topics.state):
-            self._put_state(Message(topic, None, retain=True), now)
+        of_users = {topic for topic_id in users for topic in self._topics_of_user(topic_id)}
+        for message in reversed(tree):
+            if message.topic not in of_users:
+                self.outbox.put_state(_erasure(message.topic), now.monotonic_s)
         self._journal.commit()
 
     def failed(self, cause: LinkError) -> None:
@@ -110,12 +127,10 @@ class Mirror:
 
     def set_status(self, link: LinkState, reason: str, *, detail: str = "") -> None:
         """Say what the link is doing; without a `detail` the reason is all that there is to say."""
-        now = self._clock()
-        self.status = Status(link, reason, now.unix_ms, detail or reason)
+        self.status = Status(link, reason, self._clock().unix_ms, detail or reason)
         if not link.has_session:
             self.monitoring.forget_answers()
-        self._put_state(self._state_message(), now)
-        self._put_state(self._info_message(now), now)
+        self._publish()
 
     def began(self, about: About) -> None:
         """A new PBX session: everything is to be confirmed."""
@@ -142,13 +157,13 @@ class Mirror:
     def monitored(self, guid: str) -> None:
         """The PBX gave a handle: it reports this user's calls."""
         self.monitoring.accept(guid)
-        self._tell_counts()
+        self._publish()
 
     def not_monitored(self, guid: str) -> None:
         """The PBX gave no handle. After a second time nobody will tell how this user's old calls ended."""
         if self.monitoring.refuse(guid):
             self._apply(fold.give_up(self.state, guid, self.scope, self._clock()))
-        self._tell_counts()
+        self._publish()
 
     def placed(self, guid: str, leg: int, command_id: str | None) -> str:
         """A command started a leg: the id of its call."""
@@ -163,13 +178,11 @@ class Mirror:
     def contested(self) -> None:
         """Another bridge, or its late will, was on our topics: count it and say again what is true."""
         self.takeovers += 1
-        now = self._clock()
-        self._put_state(self._state_message(), now)
-        self._put_state(self._info_message(now), now)
+        self._publish()
 
     def says(self, payload: bytes) -> bool:
         """Tell whether this is what our state topic must say now."""
-        return payload.decode(errors="replace") == self._state_word
+        return payload.decode(errors="replace") == link_state.word(online=self.online)
 
     def reply(self, message: Message) -> None:
         """Send a reply."""
@@ -183,46 +196,54 @@ class Mirror:
     def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:
         self.state, changes = transition
         self.monitoring.apply(changes)  # before anything is rendered: `info` counts who is monitored
-        now = self._clock()
-        for topic in changes.gone:
-            self._erase_user(topic, now)
-        for guid in changes.users:
-            topic_id, payload = self.state.topics[guid], self._user_payload(guid)
-            self._journal.user(topic_id, payload)
-            self._put_state(Message(self.topics.user_state(topic_id), payload, retain=True), now)
-        for event in changes.events:
-            self._put_event(event, now)
-        self._journal.commit()
-        self._tell_counts()
+        self._publish(changes)
         return changes
 
-    def _tell_counts(self) -> None:
-        """Publish the counts when they have changed, but not with each user that the PBX is asked for."""
-        if self._counts() != self._told:
-            now = self._clock()
-            self._put_state(self._info_message(now), now)
+    def _publish(self, changes: Changes = NO_CHANGES) -> None:
+        """Put into the outbox, and the journal, what is news against what was published last."""
+        before, after = self._published, self._view()
+        self._published = after
+        for topic_id in changes.gone:
+            self._erase_user(topic_id, after.now)
+        for output in reversed(self._outputs):
+            for message in output.news(before, after, changes):
+                self._put(message, after.now)
+        self._journal.commit()
 
-    @property
-    def all_settled(self) -> bool:
-        """The running calls of everybody are known, not only the users."""
-        return self.online and not self.state.unsettled
+    def _put(self, message: Message, now: Instant) -> None:
+        if message.retain:
+            topic_id = self.topics.user_in_state(message.topic)
+            if topic_id is not None and isinstance(message.payload, Mapping):
+                self._journal.user(topic_id, message.payload)
+            self.outbox.put_state(message, now.monotonic_s)
+        else:
+            number = self.outbox.put_event(message, now.monotonic_s)
+            self._journal.event(KeptEvent(number, message, now.unix_ms))
 
-    def _counts(self) -> tuple[int, int | None, int, bool]:
-        """Users, those monitored (None while more are to be asked for), calls, and whether all is known."""
-        calls = sum(len(calls) for calls in self.state.calls.values())
-        monitored = None if self.monitoring.pending else len(self.monitoring.monitored)
-        return len(self.state.users), monitored, calls, self.all_settled
+    def _view(self) -> View:
+        return View(
+            topics=self.topics,
+            version=__version__,
+            state=self.state,
+            status=self.status,
+            about=self.about,
+            calls=sum(len(calls) for calls in self.state.calls.values()),
+            monitored=len(self.monitoring.monitored),
+            asking=self.monitoring.pending,
+            takeovers=self.takeovers,
+            now=self._clock(),
+        )
 
     def figures(self, inbound_dropped: Mapping[str, int]) -> LinkFigures:
         """The numbers for metrics and pages; messages from the broker are dropped elsewhere."""
-        users, _, calls, _ = self._counts()
+        view = self._view()
         return LinkFigures(
             status=self.status,
             about=self.about,
-            users=users,
-            monitored=len(self.monitoring.monitored),
+            users=len(self.state.users),
+            monitored=view.monitored,
             refused_users=len(self.monitoring.refused),
-            calls=calls,
+            calls=view.calls,
             takeovers=self.takeovers,
             broker_connected=self.outbox.connected,
             outbox=len(self.outbox),
@@ -238,57 +259,23 @@ class Mirror:
             self._erased.clear()
 
     def _erase_user(self, topic_id: str, now: Instant) -> None:
-        """Killed before the broker hears of it, we must not believe what is retained there: note the time."""
-        erasure = Message(self.topics.user_state(topic_id), None, retain=True)
-        if self.outbox.put_state(erasure, now.monotonic_s):
+        """Erase what is retained of a user, and note the time of it until the broker has heard of it.
+
+        If the bridge is killed before that, a later run must not believe what is retained there.
+        """
+        topics = self._topics_of_user(topic_id)
+        waits = [self.outbox.put_state(_erasure(topic), now.monotonic_s) for topic in topics]
+        if any(waits):
             self._erased.add(topic_id)
             self._journal.user(topic_id, {"time": render.rfc3339(now.unix_ms)})
         else:
             self._journal.user(topic_id, None)
 
-    def _put_event(self, event: Event, now: Instant) -> None:
-        payload = render.event(event, self._epoch, self.topics.pbx)
-        message = Message(self.topics.user_event(event.user_topic), payload)
-        self._journal.event(KeptEvent(self.outbox.put_event(message, now.monotonic_s), message, now.unix_ms))
+    def _topics_of_user(self, topic_id: str) -> list[str]:
+        """The state comes last: it is what tells a later run that there is something to erase."""
+        of_outputs = (output.topics_of_user(self.topics, topic_id) for output in reversed(self._outputs))
+        return [topic for topics in of_outputs for topic in topics]
 
-    def _put_state(self, message: Message, now: Instant) -> None:
-        self.outbox.put_state(message, now.monotonic_s)
 
-    def _user_message(self, guid: str) -> Message:
-        topic = self.topics.user_state(self.state.topics[guid])
-        return Message(topic, self._user_payload(guid), retain=True)
-
-    def _user_payload(self, guid: str) -> Json:
-        return render.user_state(self.state, self.topics.pbx, guid)
-
-    def _state_message(self) -> Message:
-        return Message(self.topics.state, self._state_word, retain=True)
-
-    @property
-    def _state_word(self) -> str:
-        return "online" if self.online else "offline"
-
-    def _info_message(self, now: Instant) -> Message:
-        self._told = self._counts()
-        return Message(self.topics.info, self.info(now), retain=True)
-
-    def info(self, now: Instant) -> Json:
-        """The payload of the info topic."""
-        users, _, calls, settled = self._counts()
-        return {
-            "schema": render.SCHEMA,
-            "pbx": self.topics.pbx,
-            "link": self.status.link,
-            "reason": self.status.reason,
-            "since": render.rfc3339(self.status.since_ms),
-            "firmware": self.about.firmware,
-            "serial": self.about.serial,
-            "location": self.about.location,
-            "users": users,
-            "monitored": len(self.monitoring.monitored),
-            "calls": calls,
-            "settled": settled,
-            "takeovers": self.takeovers,
-            "bridge": __version__,
-            "time": render.rfc3339(now.unix_ms),
-        }
+def _erasure(topic: str) -> Message:
+    return Message(topic, None, retain=True)

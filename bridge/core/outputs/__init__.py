@@ -1,0 +1,11 @@
+"""What a link publishes of its own accord, one module for each kind. Replies to commands are not in here.
+
+To add an output: write a module with an `Output` and name it in `OUTPUTS`; nothing else changes.
+The order is that in which a new broker session hears the retained topics. Changes go out in the opposite
+order, so that `online` comes after the users that it promises.
+"""
+
+from bridge.core.outputs import events, link_state, user_states
+from bridge.core.outputs.output import Output
+
+OUTPUTS: tuple[Output, ...] = (link_state.OUTPUT, user_states.OUTPUT, events.OUTPUT)
