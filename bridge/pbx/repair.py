@@ -36,14 +36,14 @@ class NoiseError(Exception):
     """The text has too many defects to repair."""
 
 
-def mended(text: str) -> str:
+def repaired(text: str) -> str:
     """Replace what XML forbids by U+FFFD, and escape stray markup. Raises NoiseError."""
     first, *rest = _FORBIDDEN.sub(_UNKNOWN, text).split(_CDATA)
-    mend = _Mender()
-    parts = [mend(first)]
+    repair = _Repair()
+    parts = [repair(first)]
     for part in rest:
         data, end, after = part.partition(_CDATA_END)
-        parts += (_CDATA, data, end, mend(after)) if end else ("&lt;![CDATA[", mend(data))
+        parts += (_CDATA, data, end, repair(after)) if end else ("&lt;![CDATA[", repair(data))
     return "".join(parts)
 
 
@@ -66,16 +66,16 @@ def without_bad_records(text: str) -> tuple[str, tuple[str, ...]]:
     return "".join(kept), tuple(lost)
 
 
-class _Mender:
+class _Repair:
     """Repairs several texts that share one limit of defects."""
 
     def __init__(self) -> None:
         self._left = MOST_DEFECTS
 
     def __call__(self, text: str) -> str:
-        return _DEFECT.sub(self._mend, text)
+        return _DEFECT.sub(self._replace, text)
 
-    def _mend(self, found: re.Match[str]) -> str:
+    def _replace(self, found: re.Match[str]) -> str:
         name = found[1]
         if name in _KNOWN:
             return found[0]

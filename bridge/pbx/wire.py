@@ -14,7 +14,7 @@ from lxml import etree
 from bridge.core.records import UserRecord
 from bridge.errors import ProtocolError, SessionLost
 from bridge.pbx.decode import HeardLeg, heard_leg, user_record
-from bridge.pbx.repair import NoiseError, mended, without_bad_records
+from bridge.pbx.repair import NoiseError, repaired, without_bad_records
 
 SLICE = 256
 SHOWN = 120
@@ -107,7 +107,7 @@ def parse_xml(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
 def _parse_repaired(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
     """Parse after repair, then without irreparable records. A truncated body stays refused."""
     try:
-        text = mended(_as_utf8(body))
+        text = repaired(_as_utf8(body))
     except NoiseError:
         raise ProtocolError("the answer is not XML: it has too many defects to repair") from None
     try:

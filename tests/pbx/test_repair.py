@@ -211,7 +211,7 @@ def test_attributes_that_are_no_xml_cost_nothing(tag: bytes, attributes: str) ->
 
 
 def test_zeep_reads_what_is_left() -> None:
-    """The answers of other operations are mended as a Poll is; the oracle agrees with the decoder."""
+    """The answers of other operations are repaired as a Poll is; the oracle agrees with the decoder."""
     body = poll(Decoration(), ["a", MARK, "b", "c" + MARK], ["far", MARK])
     bad = body.replace(MARK.encode(), b"<b", 1).replace(MARK.encode(), b"&#11;")
     seen: Any = Soap().answer("Poll", bad)
@@ -265,7 +265,7 @@ def test_what_is_broken_around_the_records_is_refused(right: str, wrong: str) ->
 
 
 def test_noise_is_refused() -> None:
-    """Not mended for seconds."""
+    """Not repaired for seconds."""
     body = poll(Decoration(), [MARK], []).replace(MARK.encode(), b"&" * 1_000_000)
 
     with pytest.raises(ProtocolError, match="too many defects"):
