@@ -15,7 +15,7 @@ class ToThePbx(Stage):
     @rule()
     def open_session(self) -> None:
         """The bridge opens a PBX session."""
-        self.bridge.begin(self.exchange)
+        self.bridge.begin()
 
     @precondition(lambda self: self.exchange.session is not None and self.exchange.session.queue)
     @rule(most=amounts, width=st.sampled_from((1, 2, ALL)))
@@ -28,7 +28,7 @@ class ToThePbx(Stage):
     def follow(self, pick: int, many: int) -> None:
         """The PBX is asked to report somebody's calls."""
         for _ in range(min(many, ALL)):
-            self.bridge.follow(self.exchange, pick)
+            self.bridge.monitor(pick)
 
     @precondition(lambda self: self.bridge.pbx is not None and self.bridge.pbx.settling)
     @rule(pick=picks, hasty=st.integers(0, 3))
@@ -64,7 +64,7 @@ class ToThePbx(Stage):
         if late:
             self.take_poll(ALL, ALL)
         leg.command = leg.command_id = f"c-{leg.conference}"
-        leg.told = self.bridge.mirror.placed(person.guid, handle, leg.command_id)
+        leg.told = self.bridge.placed(person.guid, handle, leg.command_id)
 
     @precondition(lambda self: self.bridge.pbx is not None)
     @rule(reboot=st.booleans(), silent=st.sets(picks, max_size=3))
@@ -89,10 +89,10 @@ class ToTheBroker(Stage):
         self.reconnect(window)
 
     @precondition(lambda self: self.connected and not self.bridge.outbox.idle)
-    @rule(most=amounts, arrive=amounts, acknowledge=amounts)
-    def send(self, most: int, arrive: int, acknowledge: int) -> None:
+    @rule(arrive=amounts, acknowledge=amounts)
+    def send(self, arrive: int, acknowledge: int) -> None:
         """Messages go out."""
-        self.transmit(most, arrive, acknowledge)
+        self.transmit(arrive, acknowledge)
 
     @precondition(lambda self: self.connected)
     @rule(ahead=aheads, behind=behinds)
@@ -110,7 +110,8 @@ class ToTheBroker(Stage):
             self._excuse_what_dies()
         else:
             self.consumer.made[self.bridge.epoch] = self.bridge.mirror.state.seq
-        self.disconnect()
+        self.bridge.kill()
+        self.connected = False
         self.forget_unreported()
         self.exchange.session = None
         self.bridge = self.new_run()

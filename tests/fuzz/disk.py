@@ -33,6 +33,10 @@ class DiskJournal:
         self._disk = disk
         self._pending: list[tuple[str, Any, Any]] = []
 
+    def killed(self) -> None:
+        """The run is killed: whatever its code still does, nothing reaches the disk."""
+        self._disk = Disk()
+
     def kept(self) -> Snapshot:
         """What an earlier run left."""
         return self._disk.read()

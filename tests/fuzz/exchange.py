@@ -109,11 +109,15 @@ class Exchange:
         self._conferences += 1
         return f"conf-{self._conferences}"
 
+    def records(self) -> tuple[UserRecord, ...]:
+        """What a list of everybody says."""
+        return tuple(person.record(channels=self.channels(person.guid)) for person in self.people.values())
+
     def open(self) -> Session:
         """A new session; the list of everybody waits in it, and its end."""
         session = self.session = Session(self._view.drops)
-        for person in self.people.values():
-            session.put(person.record(channels=self.channels(person.guid)))
+        for record in self.records():
+            session.put(record)
         session.put(None)
         return session
 

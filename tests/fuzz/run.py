@@ -1,33 +1,42 @@
-"""One run of the bridge in a fuzzed history: the real mirror and outbox.
+"""One run of the bridge in a fuzzed history: the real link, whose PBX and broker rules move.
 
-What the link, both sessions and the MQTT client do around them is done here by hand, without waiting.
+Time stands still but when a rule lets it pass; nothing waits.
 """
 
 import json
 from collections import deque
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from typing import Any
 
 import orjson
+from prometheus_client import CollectorRegistry
 
-from bridge.core.journal import Journal, Snapshot
+from bridge.core.journal import Journal
+from bridge.core.liveness import Deadlines
+from bridge.core.message import BrokerLimits
 from bridge.core.model import Instant
-from bridge.core.outbox import Limits, Outbox
-from bridge.core.records import Batch
-from bridge.core.restore import Memory, remembered
-from bridge.core.retained import Retained, Verdict
-from bridge.core.status import About, LinkState
+from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
-from bridge.link.mirror import Mirror
+from bridge.link.commander import CommandSettings
+from bridge.link.link import Link, LinkSettings
 from bridge.mqtt.encode import encode
 from bridge.mqtt.session import WINDOW
+from bridge.ops.bugs import Bugs
+from bridge.ops.metrics import Metrics
+from bridge.ops.observer import Observer
 from bridge.pbx.wire import PollSlice
 from tests.fuzz.broker import Broker
+from tests.fuzz.disk import DiskJournal
 from tests.fuzz.exchange import Exchange, Session
+from tests.fuzz.line import FuzzDialer, Line, Sent
+from tests.fuzz.pbx_session import FuzzSession, Opener
 from tests.fuzz.people import View
+from tests.fuzz.still_loop import StillLoop
 
 TOPICS = Topics("innovaphone", "hq")
 LIMITS = Limits(most=10_000, event_age_s=1e9)
+LONGEST_PAUSE_S = 120
+METRICS = Metrics(CollectorRegistry())
 
 
 class Clock:
@@ -44,179 +53,156 @@ class Clock:
         return Instant(self.unix_ms, self.monotonic_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A message that was handed to the connection."""
-
-    delivery_id: int
-    topic: str
-    payload: bytes
-    retain: bool
-
-
-@dataclass(slots=True)
-class PbxSide:
-    """What the bridge knows of its PBX session.
-
-    `settling`: users that were followed, and how many records must have been taken until all their
-    running calls have come.
-    """
-
-    session: Session
-    by_handle: dict[int, str] = field(default_factory=dict)
-    wanted: dict[str, None] = field(default_factory=dict)
-    settling: list[tuple[str, int]] = field(default_factory=list)
-
-    def want(self, guid: str) -> None:
-        """Note a user to follow."""
-        if guid not in self.by_handle.values():
-            self.wanted[guid] = None
-
-    def unwant(self, guid: str) -> None:
-        """Note a user not to follow."""
-        self.wanted.pop(guid, None)
-        self.by_handle = {handle: other for handle, other in self.by_handle.items() if other != guid}
-
-    def resolved(self, part: PollSlice) -> Batch:
-        """What the session makes of a slice: legs with the guids of their users, those of nobody left out."""
-        known = ((heard.record, self.by_handle.get(heard.user_handle)) for heard in part.legs)
-        legs = tuple(replace(record, user=guid) for record, guid in known if guid is not None)
-        return Batch(part.users, legs, part.list_complete, part.unreadable)
-
-
 class Run:
     """The bridge from its start until it is killed."""
 
-    def __init__(self, view: View, epoch: str, clock: Clock, journal: Journal) -> None:
-        self.clock = clock
+    def __init__(
+        self, view: View, epoch: str, clock: Clock, journal: Journal, broker: Broker, exchange: Exchange
+    ) -> None:
         self.epoch = epoch
-        self.pbx: PbxSide | None = None
-        self.doubted: list[tuple[Session, str, frozenset[str]]] = []
-        self.remembers = False
+        self.doubted: list[tuple[Session | None, Callable[[], None]]] = []
         self.window = WINDOW
-        self.wire: deque[Sent] = deque()
-        self.unacknowledged: deque[Sent] = deque()
-        self.outbox = Outbox(LIMITS, journal.event_done)
-        self.mirror = Mirror(
-            TOPICS,
-            view.scope,
-            self.outbox,
-            epoch=epoch,
+        self._journal = journal
+        self._exchange = exchange
+        self._broker = broker
+        self._loop = StillLoop()
+        self._dialer = FuzzDialer(broker, TOPICS, lambda: {message.topic for message in self.mirror.tree()})
+        self._opener = Opener(exchange, lambda: self.remembers)
+        settings = LinkSettings(epoch, TOPICS, view.scope, LIMITS, CommandSettings(), Deadlines(), 1.0)
+        self._link = Link(
+            settings,
+            self._opener,
+            self._dialer,
+            observer=Observer(TOPICS.pbx, METRICS, Bugs(lambda _: None)),
             clock=clock.now,
+            later=lambda _seconds, call: self.doubted.append((exchange.session, call)),
             journal=journal,
         )
-        self._memory = self._take_over(journal.kept())
-        self._due: set[str] = set()
+        self.outbox, self.mirror = self._link.outbox, self._link.mirror
+        self._task = self._loop.create_task(self._link.run())
+        self.turn()
 
-    def _take_over(self, kept: Snapshot) -> Memory:
-        now = self.clock.now()
-        for event in kept.events:
-            self.outbox.put_back(event.number, event.message, now.seconds_at(event.unix_ms))
-        scope = self.mirror.scope
-        users = {topic: remembered(topic, payload, scope, now) for topic, payload in kept.users.items()}
-        return Memory(users, kept.whole)
+    @property
+    def pbx(self) -> FuzzSession | None:
+        """The PBX session, if any."""
+        return self._opener.current
 
-    def connect(self, broker: Broker, window: int) -> None:
+    @property
+    def remembers(self) -> bool:
+        """What an earlier run told has been read."""
+        return self._link._broker.remembers.is_set()
+
+    @property
+    def line(self) -> Line | None:
+        """The connection to the broker, if any."""
+        return self._dialer.line
+
+    @property
+    def wire(self) -> deque[Sent]:
+        """What has not arrived."""
+        return deque() if self.line is None else self.line.wire
+
+    @property
+    def unacknowledged(self) -> deque[Sent]:
+        """What has arrived and has not been acknowledged."""
+        return deque() if self.line is None else self.line.unacknowledged
+
+    def turn(self, seconds: float = 0.0) -> None:
+        """Let the link do all that it can now; it never ends by itself."""
+        self._loop.run_idle(seconds)
+        if self._task.done():
+            self._task.result()
+
+    def _until(self, reached: Callable[[], bool]) -> None:
+        """Let time pass until the link has done something: it pauses before it tries again."""
+        self.turn()
+        for _ in range(LONGEST_PAUSE_S):
+            if reached():
+                return
+            self.turn(1.0)
+        raise AssertionError("the link has given up")
+
+    def connect(self, window: int) -> None:
         """A broker session; the first one of a run reads back what an earlier run told."""
         self.window = min(window, WINDOW)
-        if not self.remembers:
-            broker.publish(TOPICS.state, b"offline", retain=True)
-            self._read_back(broker)
-            self.remembers = True
-        tree = self.mirror.tree()
-        self._due = {message.topic for message in tree}
-        self.outbox.refresh(tree, self.clock.now().monotonic_s)
+        self._dialer.let_in(BrokerLimits(receive_maximum=self.window))
+        self._until(lambda: self.line is not None and self.line.serves and self.remembers)
 
-    def _read_back(self, broker: Broker) -> None:
-        """What is foreign is cleared at once."""
-        retained = Retained(self._memory, self.mirror.scope, self.clock.now)
-        for topic_id, payload in broker.users(TOPICS.root).items():
-            verdict = retained.judge(topic_id, 100)
-            if verdict is Verdict.READ:
-                verdict = retained.take(topic_id, 100, payload)
-            if verdict is Verdict.FOREIGN:
-                broker.publish(TOPICS.user_state(topic_id), b"", retain=True)
-        assert not retained.left_out
-        self.mirror.restore(retained.users)
-
-    def pump(self, most: int) -> None:
-        """Send what the window lets through; all that is retained goes before the first event."""
-        while most and self.outbox.in_flight < self.window:
-            item = self.outbox.take(self.clock.now().monotonic_s)
-            if item is None:
-                return
-            delivery_id, message = item
-            self._due.discard(message.topic)
-            assert message.retain or not self._due
-            self.wire.append(Sent(delivery_id, message.topic, encode(message), message.retain))
-            most -= 1
-
-    def carry(self, broker: Broker, arrive: int, acknowledge: int) -> None:
+    def carry(self, arrive: int, acknowledge: int) -> None:
         """Let so many messages arrive, and so many acknowledgements come back."""
-        for _ in range(min(arrive, len(self.wire))):
-            sent = self.wire.popleft()
-            broker.publish(sent.topic, sent.payload, retain=sent.retain)
-            self.unacknowledged.append(sent)
-        for _ in range(min(acknowledge, len(self.unacknowledged))):
-            self.outbox.done(self.unacknowledged.popleft().delivery_id)
+        if self.line is not None:
+            self.line.carry(arrive, acknowledge)
+            self.turn()
 
-    def cut(self, broker: Broker) -> None:
+    def look(self) -> None:
+        """What the link does once a second."""
+        self._link.measure()
+        self.turn()
+
+    def cut(self) -> None:
         """The broker session is gone with what was under way; the broker publishes the will."""
-        self.wire.clear()
-        self.unacknowledged.clear()
-        self.outbox.disconnected(0.0)
-        broker.publish(TOPICS.state, b"offline", retain=True)
+        if self.line is not None:
+            self.line.cut()
+            self._broker.publish(TOPICS.state, b"offline", retain=True)
+            self.turn()
 
-    def begin(self, exchange: Exchange) -> PbxSide:
+    def begin(self) -> FuzzSession:
         """A PBX session is open."""
-        self.pbx = PbxSide(exchange.open())
-        self.mirror.began(About("v", "s", "l"))
+        self._opener.let_in()
+        self._until(lambda: self.pbx is not None and self.pbx.events is not None)
+        assert self.pbx is not None
         return self.pbx
 
     def lose(self) -> None:
         """The PBX session is gone."""
-        self.pbx = None
-        self.mirror.set_status(LinkState.UNREACHABLE, "no session")
+        if self.pbx is not None:
+            self.pbx.lose()
+            self.turn()
 
     def report(self, part: PollSlice) -> None:
-        """One slice of a Poll's answer, and whom to follow after it."""
-        if self.pbx is None or not (batch := self.pbx.resolved(part)):
-            return
-        changes = self.mirror.reported(batch)
-        self.doubted.extend((self.pbx.session, guid, ids) for guid, ids in changes.quiet.items())
-        for guid in changes.unmonitor:
-            self.pbx.unwant(guid)
-        for user in changes.monitor:
-            self.pbx.want(user.guid)
+        """One slice of a Poll's answer."""
+        if self.pbx is not None and (batch := self.pbx.resolved(part)):
+            self.pbx.heard.reported(batch)
+            self.turn()
 
-    def follow(self, exchange: Exchange, pick: int) -> None:
-        """Ask the PBX to follow one of those who wait for it."""
-        if self.pbx is None or not self.pbx.wanted:
-            return
-        guid = list(self.pbx.wanted)[pick % len(self.pbx.wanted)]
-        del self.pbx.wanted[guid]
-        handle = exchange.follow(guid)
-        if handle:
-            self.pbx.by_handle[handle] = guid
-            self.mirror.monitored(guid)
-            self.pbx.settling.append((guid, self.pbx.session.queued))
-        else:
-            self.mirror.not_monitored(guid)
+    def monitor(self, pick: int) -> None:
+        """Ask the PBX to monitor one of those who wait for it."""
+        if self.pbx is not None and self.pbx.wanted:
+            self.pbx.ask(self._exchange, pick)
+            self.turn()
 
-    def settle(self, number: int) -> str:
-        """The time for a user's running calls to be told is over; returns the user."""
+    def settle(self, number: int) -> None:
+        """The time for a user's running calls to be told is over."""
         assert self.pbx is not None
         guid, _ = self.pbx.settling.pop(number)
-        self.mirror.settled(guid)
-        return guid
+        self.pbx.heard.settled(guid)
+        self.turn()
+
+    def placed(self, guid: str, leg_handle: int, command_id: str) -> str:
+        """A command has started a call; the id of the call."""
+        assert self.pbx is not None
+        call_id = self.pbx.heard.placed(guid, leg_handle, command_id)
+        self.turn()
+        return call_id
 
     def reconcile(self) -> None:
         """Give up the calls whose end should have come by now, those of earlier sessions too."""
-        for session, guid, ids in self.doubted:
-            if not session.queue or self.pbx is None or session is not self.pbx.session:
-                self.mirror.reconcile(guid, ids)
-                self.doubted.remove((session, guid, ids))
+        for session, call in self.doubted:
+            if session is None or not session.queue or session is not self._exchange.session:
+                self.doubted.remove((session, call))
+                call()
+                self.turn()
                 return
+
+    def kill(self) -> None:
+        """End the process: nothing that its code still does is seen by anybody."""
+        self.cut()
+        if isinstance(self._journal, DiskJournal):
+            self._journal.killed()
+        self._task.cancel()
+        self._loop.run_idle(LONGEST_PAUSE_S)
+        assert self._task.done()
+        self._loop.close()
 
     def rendered(self) -> dict[str, Any]:
         """What must be retained for the present state."""

@@ -41,7 +41,8 @@ class Stage(RuleBasedStateMachine):
         """A bridge that starts."""
         self.runs += 1
         journal: Journal = MemoryJournal() if self.disk is None else DiskJournal(self.disk)
-        return Run(self.view, f"{self.clock.unix_ms:011x}{self.runs:08x}", self.clock, journal)
+        epoch = f"{self.clock.unix_ms:011x}{self.runs:08x}"
+        return Run(self.view, epoch, self.clock, journal, self.broker, self.exchange)
 
     def person(self, pick: int) -> Person:
         """One of those who are there."""
@@ -82,10 +83,10 @@ class Stage(RuleBasedStateMachine):
         """The bridge opens a session if need be, and comes to know all users and running calls."""
         if not self.bridge.remembers:
             return
-        side = self.bridge.pbx or self.bridge.begin(self.exchange)
+        side = self.bridge.pbx or self.bridge.begin()
         while side.session.queue or side.wanted:
             self.take_poll(ALL, ALL)
-            self.bridge.follow(self.exchange, 0)
+            self.bridge.monitor(0)
         while side.settling:
             self.bridge.settle(0)
         self.reconcile_all()
@@ -95,28 +96,27 @@ class Stage(RuleBasedStateMachine):
         for _ in list(self.bridge.doubted):
             self.bridge.reconcile()
 
-    def transmit(self, most: int, arrive: int, acknowledge: int) -> None:
-        """Messages go out, arrive and are acknowledged, or are still on their way."""
+    def transmit(self, arrive: int, acknowledge: int) -> None:
+        """Messages arrive and are acknowledged, or are still on their way."""
         if self.connected:
-            self.bridge.pump(most)
-            self.bridge.carry(self.broker, arrive, acknowledge)
-            self.bridge.mirror.tidy()
+            self.bridge.carry(arrive, acknowledge)
+            self.bridge.look()
 
     def leave_under_way(self, ahead: int, behind: int) -> None:
-        """All states go out and so many messages more, or less; all arrive but the last ones."""
+        """All states that are under way arrive and so many messages more, or less; but not the last ones."""
         if self.connected:
-            self.bridge.pump(max(0, len(self.bridge.outbox._states) + ahead))
-            self.bridge.carry(self.broker, max(0, len(self.bridge.wire) - behind), 0)
+            states = sum(sent.message.retain for sent in self.bridge.wire)
+            sent = min(len(self.bridge.wire), max(0, states + ahead))
+            self.bridge.carry(max(0, sent - behind), 0)
 
     def disconnect(self) -> None:
         """The broker loses the bridge."""
-        if self.connected:
-            self.bridge.cut(self.broker)
+        self.bridge.cut()
         self.connected = False
 
     def reconnect(self, window: int) -> None:
         """The broker accepts the bridge."""
-        self.bridge.connect(self.broker, window)
+        self.bridge.connect(window)
         self.connected = True
 
     def forget_unreported(self) -> None:

@@ -1,0 +1,124 @@
+"""The PBX session of the fuzzed histories, as the real link sees it: it reports when a rule says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from bridge.core.backend import InTime, PbxEvents, PbxSession
+from bridge.core.commands.verb import Action
+from bridge.core.message import Json
+from bridge.core.records import Batch, UserRecord
+from bridge.core.status import About
+from bridge.errors import SessionLost
+from bridge.pbx.wire import PollSlice
+from tests.fuzz.exchange import Exchange, Session
+
+
+class FuzzSession:
+    """See PbxSession. Nobody sends commands in these histories.
+
+    `wanted`: users whose monitoring was asked for. `settling`: users that are monitored, and how many records
+    must have been taken until all their running calls have come.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.by_handle: dict[int, str] = {}
+        self.wanted: dict[str, None] = {}
+        self.settling: list[tuple[str, int]] = []
+        self.events: PbxEvents | None = None
+        self._lost = asyncio.Event()
+
+    @property
+    def heard(self) -> PbxEvents:
+        """Who hears of what happens."""
+        assert self.events is not None
+        return self.events
+
+    async def serve(self, events: PbxEvents) -> None:
+        """See PbxSession."""
+        events.began(About("v", "s", "l"))
+        self.events = events
+        await self._lost.wait()
+        raise SessionLost("the session is gone")
+
+    def lose(self) -> None:
+        """Let `serve` end."""
+        self._lost.set()
+
+    def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
+        """Note a user to monitor."""
+        if guid not in self.by_handle.values():
+            self.wanted[guid] = None
+
+    def unmonitor(self, guid: str) -> None:
+        """Note a user not to monitor."""
+        self.wanted.pop(guid, None)
+        self.by_handle = {handle: other for handle, other in self.by_handle.items() if other != guid}
+
+    def resolved(self, part: PollSlice) -> Batch:
+        """What the session makes of a slice: legs with the guids of their users, those of nobody left out."""
+        known = ((heard.record, self.by_handle.get(heard.user_handle)) for heard in part.legs)
+        legs = tuple(replace(record, user=guid) for record, guid in known if guid is not None)
+        return Batch(part.users, legs, part.list_complete, part.unreadable)
+
+    def ask(self, exchange: Exchange, pick: int) -> None:
+        """Ask the PBX to monitor one of those who wait for it."""
+        guid = list(self.wanted)[pick % len(self.wanted)]
+        del self.wanted[guid]
+        handle = exchange.follow(guid)
+        if handle:
+            self.by_handle[handle] = guid
+            self.heard.monitored(guid)
+            self.settling.append((guid, self.session.queued))
+        else:
+            self.heard.not_monitored(guid, guid, "there is no such user")
+
+    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
+        """See PbxSession."""
+        raise NotImplementedError
+
+    async def rest(self) -> None:
+        """See PbxSession."""
+
+
+class UserList(FuzzSession):
+    """A session that names everybody at once: what the link asks for before it believes the broker."""
+
+    def __init__(self, users: tuple[UserRecord, ...]) -> None:
+        super().__init__(Session(lambda _: False))
+        self._users = users
+
+    async def serve(self, events: PbxEvents) -> None:
+        """See PbxSession."""
+        events.reported(Batch(self._users, list_complete=True))
+        await super().serve(events)
+
+
+class Opener:
+    """Opens sessions when a rule lets it; the list of users at any time, until `remembers` is true."""
+
+    def __init__(self, exchange: Exchange, remembers: Callable[[], bool]) -> None:
+        self.current: FuzzSession | None = None
+        self._exchange = exchange
+        self._remembers = remembers
+        self._let_in = asyncio.Event()
+
+    def let_in(self) -> None:
+        """The PBX takes one session."""
+        self._let_in.set()
+
+    @asynccontextmanager
+    async def __call__(self, _attempt: int) -> AsyncIterator[PbxSession]:
+        """See OpenPbx."""
+        if not self._remembers():
+            yield UserList(self._exchange.records())
+            return
+        await self._let_in.wait()
+        self._let_in.clear()
+        made = self.current = FuzzSession(self._exchange.open())
+        try:
+            yield made
+        finally:
+            self.current = None
