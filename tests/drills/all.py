@@ -1,13 +1,13 @@
 """Every drill, in the order of its number."""
 
-from tests.drills import bugs, ends, flood, hard, herd, network, process
+from tests.drills import bugs, flood, hostile, network, outages, process, reconnects
 
 _ALL = (
     *process.DRILLS,
-    *ends.DRILLS,
-    *hard.DRILLS,
+    *outages.DRILLS,
+    *hostile.DRILLS,
     *network.DRILLS,
-    *herd.DRILLS,
+    *reconnects.DRILLS,
     *bugs.DRILLS,
     *flood.DRILLS,
 )

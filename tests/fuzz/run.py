@@ -90,7 +90,7 @@ class Run:
     @property
     def remembers(self) -> bool:
         """What an earlier run told has been read."""
-        return self._link._broker.remembers.is_set()
+        return self._link._broker.earlier.remembers.is_set()
 
     @property
     def line(self) -> Line | None:

@@ -19,12 +19,12 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
-from tests.fuzz.at_the_pbx import GUIDS, SHORT_NAMES, AtThePbx
-from tests.fuzz.between import ToTheBroker, ToThePbx
 from tests.fuzz.disk import Disk
 from tests.fuzz.exchange import Exchange
 from tests.fuzz.people import SALES, Person, View
 from tests.fuzz.quiet import check
+from tests.fuzz.rules_network import ToTheBroker, ToThePbx
+from tests.fuzz.rules_pbx import GUIDS, SHORT_NAMES, AtThePbx
 from tests.fuzz.run import LIMITS
 from tests.fuzz.stage import ALL
 

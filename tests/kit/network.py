@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from tests.kit.current import Current
+from tests.kit.observable import Observable
 
 CHUNK = 65_536
 TICK_S = 0.02
@@ -68,7 +68,7 @@ def stamp_arrivals(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
-class Network(Current[Conditions]):
+class Network(Observable[Conditions]):
     """The conditions of now, and how many bytes they have swallowed so far."""
 
     swallowed = 0

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from tests.kit import packets
-from tests.kit.current import Current
 from tests.kit.habits import Habits
+from tests.kit.observable import Observable
 from tests.kit.packets import Connect, Filter, Kind, Malformed, Packet, Publish
 
 MIDS = 0x10000
@@ -49,7 +49,7 @@ class Peer:
         """The greatest number of QoS 1 publishes of one connection that waited for their PUBACK at once."""
         self.largest_packet = 0
         """Of all but CONNECT, in bytes."""
-        self.current = Current(habits or Habits())
+        self.current = Observable(habits or Habits())
         self._clients: list[_Client] = []
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -15,7 +15,7 @@ from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually, free_port
 from tests.kit.network import CLEAR, HOLDING, SWALLOWING, Conditions, Flow
 from tests.kit.proxy import Proxy
-from tests.kit.sides import Target, descriptors, has
+from tests.kit.tcp_ends import Target, descriptors, has
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Current(Generic[Value]):
+class Observable(Generic[Value]):
     """The present value; whoever waits for another one is woken by each change."""
 
     def __init__(self, value: Value) -> None:
