@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from bridge import app
 from bridge.config.schema import Config
 from bridge.sim.model import SimUser
-from bridge.sim.operations import Box
+from bridge.sim.operations import Profile
 from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.session import Habits
 
@@ -37,7 +37,7 @@ topic readwrite innovaphone/hq/response/+
 """
 """Rights of a bridge that may read command topics only, so that what is retained there stays."""
 FAST = SimOptions(
-    box=Box(call_step_s=0.02, far_end_answers_s=0.02), habits=Habits(batch=3), session_linger_s=0.5
+    profile=Profile(call_step_s=0.02, far_end_answers_s=0.02), habits=Habits(batch=3), session_linger_s=0.5
 )
 
 

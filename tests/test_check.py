@@ -7,7 +7,7 @@ import pytest
 from bridge.check import Line, check
 from bridge.config.schema import Config
 from bridge.sim.faults import Fault
-from bridge.sim.operations import Box
+from bridge.sim.operations import Profile
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, free_port
 from tests.running import FAST, STAFF, configuration, pbx_section
@@ -37,7 +37,7 @@ async def test_it_tells_that_a_session_sees_only_itself(pbx: SimPbx) -> None:
 
 async def test_it_tells_a_missing_right() -> None:
     """The PBX lists users and gives no handle of them; and there is no broker."""
-    options = replace(FAST, box=Box(gives_control=False))
+    options = replace(FAST, profile=Profile(gives_control=False))
     async with SimPbx(STAFF, options) as pbx:
         (_, line), (broker_word, broker_line) = await said(free_port(), pbx)
     assert line.endswith("no right to follow and control their calls")

@@ -1,1 +1,1 @@
-"""The demo: a simulated PBX, a broker and the bridge in one command, told in words."""
+"""The demo: a simulated PBX, a broker and the bridge in one command, described in words."""

@@ -1,4 +1,4 @@
-"""A broker for the demo that needs no installation: Mosquitto if there is one, else amqtt. Loopback only."""
+"""A broker for the demo without setup: Mosquitto if installed, otherwise amqtt. Loopback only."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ _ELSEWHERE = "/usr/sbin:/usr/local/sbin"
 
 
 class NoBrokerError(Exception):
-    """There is no broker for the demo; the message says what to install."""
+    """No broker is installed; the message says what to install."""
 
 
 def find_mosquitto() -> str | None:
@@ -24,7 +24,7 @@ def find_mosquitto() -> str | None:
 
 @asynccontextmanager
 async def broker() -> AsyncIterator[tuple[str, int]]:
-    """A running broker: what it is, and its port on 127.0.0.1. Raises NoBrokerError, TimeoutError."""
+    """Run a broker; yields its name and its port on 127.0.0.1. Raises NoBrokerError, TimeoutError."""
     port = _free_port()
     path = find_mosquitto()
     if path is not None:

@@ -1,4 +1,4 @@
-"""The demo itself: starts everything, tells what is on the bus, and proves the whole loop by commands."""
+"""The demo: start everything, describe the messages, and prove the whole loop with commands."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from bridge.demo.broker import broker
 from bridge.mqtt.client import Connection, connect
 from bridge.mqtt.settings import BrokerSettings
 from bridge.ops import log
-from bridge.sim.operations import Box
+from bridge.sim.operations import Profile
 from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.scenario import office, play
 
@@ -39,7 +39,7 @@ class Seen:
 
     @property
     def online(self) -> bool:
-        """The bridge says that the PBX is there."""
+        """The bridge has published `online`."""
         return self.state == "online"
 
     def event_types(self, **wanted: object) -> list[str]:
@@ -52,18 +52,18 @@ class Seen:
         return found
 
     async def until(self, true: Callable[[], bool]) -> None:
-        """Wait until something is so."""
+        """Wait until a condition holds."""
         while not true():
             self.changed.clear()
             await self.changed.wait()
 
 
 async def demo(for_s: float, listen: str, say: Say) -> int:
-    """Run the demo; 0 when all that it is to show was seen, 1 otherwise. `listen`: as `http.listen`."""
+    """Run the demo; exit code 0 if everything expected was seen, else 1. `listen`: as `http.listen`."""
     log.configure("warning", "text")
     seen, stop = Seen(), asyncio.Event()
     scene = office()
-    options = SimOptions(box=Box(far_end_answers_s=0.5))
+    options = SimOptions(profile=Profile(far_end_answers_s=0.5))
     async with SimPbx(scene.users, options) as pbx, broker() as (name, port):
         say(f"A simulated PBX at {pbx.url}, {name} on port {port}, and the bridge between them.")
         say(f"Each line below is a message; to see them all: mosquitto_sub -p {port} -v -t '{ROOT}/#'\n")
@@ -81,7 +81,7 @@ async def demo(for_s: float, listen: str, say: Say) -> int:
 
 
 async def _show(for_s: float, pbx: SimPbx, seen: Seen, tasks: list[asyncio.Task[None]], say: Say) -> int:
-    """Play the scene again and again; end by the clock, or when a part of it breaks."""
+    """Play the scene repeatedly, until the time is up or a part of the demo fails."""
     playing = asyncio.create_task(_play(pbx, seen), name="scene")
     try:
         done, _ = await asyncio.wait(
@@ -109,7 +109,7 @@ def _config(url: str, port: int, listen: str) -> Config:
 
 
 async def _watch(port: int, seen: Seen, say: Say) -> None:
-    """Listen as any consumer would, and send the commands of the proof."""
+    """Subscribe as any consumer would, and send the commands of the proof."""
     settings = BrokerSettings("127.0.0.1", port, client_id=f"demo-{os.getpid()}")
     will = Message("demo/state", "gone")
     async with connect(settings, will) as connection:
@@ -125,7 +125,7 @@ async def _watch(port: int, seen: Seen, say: Say) -> None:
 
 
 def _note(incoming: Incoming, seen: Seen, say: Say) -> None:
-    """Remember one message, and tell it if it says something to people."""
+    """Record one message, and print it if it means something to people."""
     levels = incoming.topic.split("/")
     if levels[2:] == ["state"]:
         state = incoming.payload.decode()
@@ -152,7 +152,7 @@ def _note(incoming: Incoming, seen: Seen, say: Say) -> None:
 
 
 async def _prove(connection: Connection, seen: Seen, say: Say) -> None:
-    """Place a call by command, see it answered, clear it, set a presence and see it."""
+    """Place a call by command, see it answered, hang up, set a presence and see it."""
     await seen.until(lambda: seen.online and CALLER in seen.users)
     base = f"{ROOT}/user/{CALLER}/command"
     say(f"{'command':>10}  {CALLER}: call 0800 1234")

@@ -1,4 +1,4 @@
-"""What is on the bus, told in words a person understands. Pure: payloads in, sentences out."""
+"""Describe messages in words. Pure: payloads in, sentences out."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ _EVENTS = {
 
 
 def of_event(payload: Fields) -> str | None:
-    """One call event in words; None for one that says nothing to people."""
+    """One call event in words; None if it means nothing to people."""
     kind, call = str(payload.get("event_type")), _fields(payload.get("call"))
     user = str(payload.get("user"))
     if kind == "switched":
@@ -40,7 +40,7 @@ def of_presence(payload: Fields) -> str:
 
 
 def far(remote: Fields) -> str:
-    """The other end: name and number, or that it does not say."""
+    """The remote party: name and number, or that it withholds them."""
     if remote.get("anonymous"):
         return "somebody anonymous"
     return " ".join(str(part) for part in (remote.get("name"), remote.get("number")) if part) or "somebody"

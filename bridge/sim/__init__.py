@@ -1,1 +1,1 @@
-"""The simulated PBX: speaks the vendor's wire format with its own words and shares no decoding code."""
+"""The simulated PBX: an independent implementation of the wire format that shares no code with bridge/pbx."""

@@ -1,4 +1,4 @@
-"""Arguments of a SOAP operation as plain values: omitted, empty and nil are the same. Total, no I/O."""
+"""Arguments of a SOAP operation as plain values; omitted, empty and nil are equal. Total, no I/O."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def text(args: Args, name: str) -> str:
 
 
 def whole(args: Args, name: str) -> int:
-    """A whole number; 0 when it is none, 1 for "true"."""
+    """A whole number; 0 if it is none, 1 for "true"."""
     word = text(args, name)
     digits = word.removeprefix("-")
     return int(word) if digits.isascii() and digits.isdigit() else int(word == "true")

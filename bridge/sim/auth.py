@@ -14,10 +14,10 @@ _SESS = "-sess"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who may come in, and how: digest, basic, both or none.
+    """The account and its mode of authentication: digest, basic, both or none.
 
-    For digest: the algorithm, also with -sess; whether names come in UTF-8 or as hashes; whether each answer
-    names the next nonce, after which the last one is stale.
+    For digest: the algorithm, also with -sess; whether user names come in UTF-8 or hashed; whether each
+    response names the next nonce, which makes the last one stale.
     """
 
     username: str
@@ -30,7 +30,7 @@ class Account:
 
 
 class Gate:
-    """Checks requests and makes challenges; a new nonce makes all older answers stale."""
+    """Checks credentials and issues challenges; a new nonce makes all earlier credentials stale."""
 
     def __init__(self, account: Account, realm: str = "simulated PBX") -> None:
         self._account = account
@@ -39,7 +39,7 @@ class Gate:
         self._nonce = secrets.token_hex(16)
 
     def new_nonce(self) -> None:
-        """As after a restart: every client must answer a new challenge."""
+        """Require every client to answer a new challenge, as after a restart."""
         self._nonce = secrets.token_hex(16)
 
     def admits(self, method: str, path: str, header: str) -> bool:
@@ -66,7 +66,7 @@ class Gate:
         return [("WWW-Authenticate", offer) for offer in offers.get(account.mode, [])]
 
     def next_nonce(self) -> list[tuple[str, str]]:
-        """The headers of an answer to somebody who was admitted."""
+        """The headers of a response to an authenticated request."""
         if not self._account.next_nonce:
             return []
         self.new_nonce()

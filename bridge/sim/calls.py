@@ -1,4 +1,4 @@
-"""One call at a simulated PBX: how it rings, is answered, held and ends, leg by leg. No network, no clock.
+"""One call of a simulated PBX, leg by leg: ringing, answered, held, ended. No network, no clock.
 
 States: docs/wire.md#leg-state; messages: docs/wire.md#messages; their order, partly inferred:
 docs/wire.md#sequences.
@@ -27,9 +27,9 @@ TAKEN_ELSEWHERE, NORMAL = 26, 16
 
 
 class BasicCall:
-    """One conversation: at most one calling leg, one or more called ones, or an outside end instead.
+    """One call: at most one calling leg and one or more called legs, either of which may be outside instead.
 
-    Users are named by their long names; without one, the first leg's user is meant.
+    Users are given by long name; the default is the user of the first leg.
     """
 
     def __init__(self, exchange: Exchange, *, conf: str | None = None) -> None:
@@ -41,12 +41,12 @@ class BasicCall:
 
     @property
     def legs(self) -> list[Leg]:
-        """All legs that run."""
+        """All legs that have not ended."""
         legs = ([self.caller] if self.caller else []) + self.called
         return [leg for leg in legs if not leg.over]
 
     def leg_of(self, cn: str) -> Leg:
-        """The leg of a user in this call. Raises KeyError when there is none."""
+        """The leg of a user in this call. Raises KeyError if there is none."""
         guid = self._exchange.users[cn].id
         for leg in self.legs:
             if leg.guid == guid and not leg.xfer_only:
@@ -54,7 +54,7 @@ class BasicCall:
         raise KeyError(f"'{cn}' has no part in this call")
 
     def ring(self, user: SimUser, peer: No, *more: No) -> Leg:
-        """The call arrives at a user: state 129, r-setup. A call that rings at several is forked."""
+        """The call arrives at a user: state 129, r-setup. A call that rings at several users is forked."""
         leg = self._exchange.new_leg(user, SETUP, TO_USER, peer, self.conf)
         leg.numbers.extend(more)
         self.called.append(leg)
@@ -68,7 +68,7 @@ class BasicCall:
         return self.caller
 
     def proceed(self) -> None:
-        """The caller's number is complete: state 3; the message's name is not documented (10.4)."""
+        """The number is complete: state 3; its message has no documented name (docs/wire.md#messages)."""
         self._caller_to(CALL_PROC, "r-call-proc")
 
     def alert(self) -> None:
@@ -79,7 +79,7 @@ class BasicCall:
         self._caller_to(ALERT, "r-alert")
 
     def answer(self, by: str | None = None) -> None:
-        """Somebody answers, the first phone that rings if nobody is named, or the outside end."""
+        """A user answers (default: the first that rings), or the outside end."""
         ringing = self._ringing()
         taker = self.leg_of(by) if by else next(iter(ringing), None)
         if taker is not None:
@@ -88,7 +88,7 @@ class BasicCall:
             self._caller_to(CONNECT, "r-conn")
 
     def answer_leg(self, taker: Leg) -> None:
-        """A phone that rings is answered, the others are released with cause 26; any other is left alone."""
+        """Answer a ringing leg, release the others with cause 26; ignore a leg that does not ring."""
         ringing = self._ringing()
         if taker not in ringing:
             return
@@ -99,10 +99,10 @@ class BasicCall:
         self._caller_to(CONNECT, "r-conn")
 
     def hang_up(self, by: str = "", cause: int = NORMAL, *, tone: bool = False) -> None:
-        """The end of the call, by a user (long name, or "user"), else by the outside end (or "remote").
+        """End the call, by a user (long name, or "user") or by the outside end (or "remote").
 
-        `tone`: the phones of the others stay off hook and hear it: 6 or 134, r-disc. So they do where
-        they are connected and their handle was opened with disc (docs/wire.md#monitoring).
+        `tone`: the other phones stay off hook and hear a tone: 6 or 134, r-disc. They also do so if they
+        are connected and their handle was opened with disc (docs/wire.md#monitoring).
         """
         guid = self._guid(by)
         for leg in self.legs:
@@ -114,24 +114,24 @@ class BasicCall:
                 self.release(leg, by_user=mine, cause=cause)
 
     def drop(self, cn: str = "", cause: int = TAKEN_ELSEWHERE) -> None:
-        """One leg of several is released, as the losers of a forked call are."""
+        """Release one leg of several, like those of a forked call that another phone answered."""
         self.release(self._mine(cn), by_user=False, cause=cause)
 
     def release(self, leg: Leg, *, by_user: bool, cause: int | None) -> None:
-        """One leg ends: released by its user or by the far side, then always `del`."""
+        """End one leg: released by its user or by the remote party, then always `del`."""
         leg.state = DISC_RECEIVED if by_user else DISC_SENT
         leg.cause = cause
         self._exchange.tell(leg, "x-rel" if by_user else "r-rel")
         self.delete(leg)
 
     def disconnect(self, leg: Leg, cause: int) -> None:
-        """The far side is gone but the phone is off hook: state 6 or 134, and `del` at on-hook."""
+        """The remote party is gone, the phone is still off hook: state 6 or 134, and `del` when on hook."""
         leg.state, leg.cause = DISC_SENT, cause
         self._exchange.tell(leg, "r-disc")
         self._exchange.later(self._exchange.on_hook_s, lambda: self._on_hook(leg))
 
     def delete(self, leg: Leg) -> None:
-        """The last that is heard of a leg, once."""
+        """Report the end of a leg, once."""
         if not leg.over:
             leg.over = True
             self._exchange.tell(leg, "del")
@@ -142,27 +142,27 @@ class BasicCall:
             self._exchange.calls.remove(self)
 
     def hold(self, cn: str = "") -> None:
-        """A user puts the other on hold."""
+        """A user puts the remote party on hold."""
         self._mark(self._mine(cn).guid, lambda bits, mine: bits | (HELD if mine else HELD_BY_PEER), "r-held")
 
     def retrieve(self, cn: str = "") -> None:
-        """The user takes the other back."""
+        """The user retrieves the remote party."""
         guid = self._mine(cn).guid
         self._mark(guid, lambda bits, mine: bits & ~(HELD if mine else HELD_BY_PEER), "r-retrieved")
 
     def hold_remote(self) -> None:
-        """The outside end puts us on hold."""
+        """The outside end puts the user on hold."""
         self._mark("", lambda bits, _mine: bits | HELD_BY_PEER, "r-held")
 
     def retrieve_remote(self) -> None:
-        """The outside end takes us back."""
+        """The outside end retrieves the user."""
         self._mark("", lambda bits, _mine: bits & ~HELD_BY_PEER, "r-retrieved")
 
     def _ringing(self) -> list[Leg]:
         return [leg for leg in self.legs if leg is not self.caller and leg.state in {SETUP, ALERT}]
 
     def _mine(self, cn: str) -> Leg:
-        """The leg of a user, or the first one. Raises KeyError when the call is over."""
+        """The leg of a user, or the first leg. Raises KeyError if the call is over."""
         if cn:
             return self.leg_of(cn)
         for leg in self.legs:

@@ -1,4 +1,4 @@
-"""Call control at a simulated PBX (docs/wire.md#call-control). Later events show success, not the answer."""
+"""Call control of a simulated PBX (docs/wire.md#call-control). Later events show success."""
 
 import asyncio
 
@@ -12,8 +12,8 @@ ABSENT = 20
 
 
 async def user_call(desk: Desk, args: Args) -> list[str]:
-    """Place a call; the leg's number at once, 0 for no. A number that is nobody's is outside."""
-    session, user = desk.followed(args)
+    """Place a call; returns the leg's number at once, 0 if refused. An unknown number is outside."""
+    session, user = desk.monitored(args)
     number, name = text(args, "e164"), text(args, "cn") or text(args, "h323")
     callee = desk.exchange.find(name or number)
     if (name and callee is None) or not (name or number) or not user.registered:
@@ -23,7 +23,7 @@ async def user_call(desk: Desk, args: Args) -> list[str]:
     session.fresh_calls = [(placed, old) for placed, old in session.fresh_calls if not old.over]
     session.fresh_calls.append((asyncio.get_running_loop().time(), leg))
     caller = _caller(user, text(args, "srce164"))
-    desk.exchange.later(desk.box.call_step_s, lambda: _proceed(desk, call, callee, caller))
+    desk.exchange.later(desk.profile.call_step_s, lambda: _proceed(desk, call, callee, caller))
     return desk.answer(leg.number)
 
 
@@ -38,8 +38,8 @@ def _proceed(desk: Desk, call: SimCall, callee: SimUser | None, caller: No) -> N
     if callee is not None:
         call.ring(callee, caller)
     call.alert()
-    if callee is None and desk.box.far_end_answers_s is not None:
-        desk.exchange.later(desk.box.far_end_answers_s, call.answer)
+    if callee is None and desk.profile.far_end_answers_s is not None:
+        desk.exchange.later(desk.profile.far_end_answers_s, call.answer)
 
 
 def _caller(user: SimUser, shown: str) -> No:
@@ -51,7 +51,7 @@ def _caller(user: SimUser, shown: str) -> No:
 
 
 async def user_clear(desk: Desk, args: Args) -> list[str]:
-    """Cause 26 frees the phone at once; others leave it with a tone until it is on hook."""
+    """Hang up. Cause 26 frees the phone at once; with others it plays a tone until it is on hook."""
     leg, call = desk.leg(args)
     cause = whole(args, "cause")
     others = [other for other in call.legs if other is not leg]
@@ -66,28 +66,28 @@ async def user_clear(desk: Desk, args: Args) -> list[str]:
 
 
 async def user_connect(desk: Desk, args: Args) -> list[str]:
-    """Answer a phone that rings."""
+    """Answer a ringing phone."""
     leg, call = desk.leg(args)
     call.answer_leg(leg)
     return []
 
 
 async def user_hold(desk: Desk, args: Args) -> list[str]:
-    """Put the other end on hold."""
+    """Put the remote party on hold."""
     leg, call = desk.leg(args)
     call.hold(desk.user_of(leg).cn)
     return []
 
 
 async def user_retrieve(desk: Desk, args: Args) -> list[str]:
-    """Take the other end back."""
+    """Retrieve the remote party."""
     leg, call = desk.leg(args)
     call.retrieve(desk.user_of(leg).cn)
     return []
 
 
 async def user_transfer(desk: Desk, args: Args) -> list[str]:
-    """Join two calls of one user; anything else changes nothing."""
+    """Connect two calls of one user; ignore anything else."""
     mine, one = desk.leg(args, "a")
     theirs, other = desk.leg(args, "b")
     if one is not other and mine.guid == theirs.guid:
@@ -96,7 +96,7 @@ async def user_transfer(desk: Desk, args: Args) -> list[str]:
 
 
 async def user_redirect(desk: Desk, args: Args) -> list[str]:
-    """Send a call that came to a user elsewhere; false for a name that nobody has, or another call."""
+    """Divert an incoming call; false for an unknown name or any other call."""
     leg, call = desk.leg(args)
     number, name = text(args, "e164"), text(args, "cn") or text(args, "h323")
     to = desk.exchange.find(name or number)
@@ -110,8 +110,8 @@ async def user_redirect(desk: Desk, args: Args) -> list[str]:
 
 
 async def user_pickup(desk: Desk, args: Args) -> list[str]:
-    """Take a call that rings or is parked: by its leg, a name, a group, or any in an own active group."""
-    _, user = desk.followed(args)
+    """Pick up a ringing or parked call: by leg, by name, in a group, or in any active group."""
+    _, user = desk.monitored(args)
     old = _to_pick_up(desk, user, args)
     call = call_of(desk.exchange, old) if old else None
     if old is None or call is None:
@@ -137,14 +137,14 @@ def _takeable(leg: Leg) -> bool:
 
 
 async def user_park(desk: Desk, args: Args) -> list[str]:
-    """Park a call at a user or, unnamed, at its own; the number of the parked leg, to be picked up by."""
+    """Park a call at a user (default: its own); returns the number of the parked leg for the pickup."""
     leg, call = desk.leg(args)
     at = desk.exchange.users.get(text(args, "cn")) if text(args, "cn") else desk.user_of(leg)
     return desk.answer(0 if at is None else call.park_leg(leg, at).number)
 
 
 async def user_uui(desk: Desk, args: Args) -> list[str]:
-    """Text with the call, towards the user or the other end (Info uui)."""
+    """Send text within the call, to the user or to the remote party (Info uui)."""
     leg, call = desk.leg(args)
     for heard in [leg] if true(args, "recv") else [other for other in call.legs if other is not leg]:
         heard.uui = text(args, "uui")
@@ -153,8 +153,8 @@ async def user_uui(desk: Desk, args: Args) -> list[str]:
 
 
 async def user_message(desk: Desk, args: Args) -> list[str]:
-    """A text message; the answer is a number for it, its success an event msg-sent."""
-    session, user = desk.followed(args)
+    """Send a text message; returns its number, and reports success as an event msg-sent."""
+    session, user = desk.monitored(args)
     to = desk.exchange.find(text(args, "h323") or text(args, "e164"))
     if to is None or not user.registered:
         return desk.answer(0)
@@ -164,13 +164,13 @@ async def user_message(desk: Desk, args: Args) -> list[str]:
 
 
 async def acknowledge(desk: Desk, args: Args) -> list[str]:
-    """What has no effect on state here (tones, facilities, displays); the leg must be right all the same."""
+    """Accept an operation without effect on the state (tones, facilities, displays) if the leg exists."""
     desk.leg(args)
     return []
 
 
 async def acknowledge_both(desk: Desk, args: Args) -> list[str]:
-    """The same for two legs."""
+    """Accept an operation on two legs without effect on the state if both exist."""
     desk.leg(args, "a")
     desk.leg(args, "b")
     return []

@@ -1,4 +1,4 @@
-"""What the operations of a simulated PBX work with: its users, calls, sessions and habits. No SOAP names."""
+"""What the operations of a simulated PBX share: users, calls, sessions and settings. No SOAP names."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from bridge.sim.xml import Writer
 
 
 class UnknownSession(Exception):  # noqa: N818  (a state of affairs)
-    """The request names a session, user or call that is not there."""
+    """The request names a session, user or call that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """What a PBX says of itself and how it lets calls proceed. Seconds; None: never by itself.
+class Profile:
+    """What a PBX reports about itself, and the pace of its calls in seconds. None: never.
 
-    `crash_count`: a FindUser for more than so many fails, as the vendor warns of (docs/wire.md#queries).
-    `gives_control`: UserInitialize gives handles; else it answers 0, as without the right.
+    `crash_count`: FindUser fails for more users than this, as the vendor warns (docs/wire.md#queries).
+    `gives_control`: UserInitialize returns handles; otherwise 0, as without the right.
     """
 
     firmware: str = "14r2 simulated  "
@@ -36,32 +36,32 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One PBX as its operations see it. `guard_s`: a call dies with its session for so long (12)."""
+    """One PBX as its operations see it. `guard_s`: see docs/wire.md#call-control."""
 
     exchange: Exchange
     sessions: Sessions
     writer: Writer
-    box: Box
+    profile: Profile
     guard_s: float
     own_url: str
 
     def session(self, args: Args) -> Session:
-        """The session that is named. Raises UnknownSession."""
+        """The session that the request names. Raises UnknownSession."""
         session = self.sessions.get(whole(args, "session"))
         if session is None:
             raise UnknownSession
         return session
 
-    def followed(self, args: Args) -> tuple[Session, SimUser]:
+    def monitored(self, args: Args) -> tuple[Session, SimUser]:
         """The session and the user of a user handle. Raises UnknownSession."""
-        found = self.sessions.following(whole(args, "user"))
+        found = self.sessions.monitored(whole(args, "user"))
         user = self.exchange.by_guid(found[1]) if found else None
         if found is None or user is None:
             raise UnknownSession
         return found[0], user
 
     def leg(self, args: Args, name: str = "call") -> tuple[Leg, SimCall]:
-        """The leg that is named, and its call. Raises UnknownSession."""
+        """The leg that the request names, and its call. Raises UnknownSession."""
         leg = self.exchange.legs.get(whole(args, name))
         call = call_of(self.exchange, leg) if leg else None
         if leg is None or call is None:
@@ -69,12 +69,12 @@ class Desk:
         return leg, call
 
     def user_of(self, leg: Leg) -> SimUser:
-        """Whose leg it is. Raises UnknownSession."""
+        """The user of a leg. Raises UnknownSession."""
         user = self.exchange.by_guid(leg.guid)
         if user is None:
             raise UnknownSession
         return user
 
     def answer(self, value: object) -> list[str]:
-        """An answer of one value."""
+        """A response with one value."""
         return [self.writer.scalar("return", value)]

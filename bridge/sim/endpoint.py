@@ -1,4 +1,4 @@
-"""SOAP over HTTP as a simulated PBX does it: let in, read, carry out, spoil on purpose. No sockets here."""
+"""SOAP over HTTP: authenticate, parse, execute, and inject faults. No sockets here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from bridge.sim.request import HttpRequest
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One SOAP address. `seen` hears of every request; `invalid_session` names one of INVALID_SESSION."""
+    """One SOAP address. `seen` gets every request; `invalid_session` returns a key of INVALID_SESSION."""
 
     gate: Gate
     operations: Operations
@@ -25,7 +25,7 @@ class Endpoint:
     invalid_session: Callable[[], str]
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
-        """Answer a request; a client that may not come in is told before anything is read."""
+        """Answer a request; refuse a client without valid credentials before parsing the body."""
         if not self.gate.admits(request.method, request.path, request.headers.get("authorization", "")):
             return page(401, self.gate.challenges())
         try:
@@ -52,4 +52,4 @@ INVALID_SESSION: Mapping[str, Callable[[str, Operations], HttpResponse]] = {
     "empty": lambda name, operations: HttpResponse(body=xml.reply(name, operations.refusal(name))),
     "http": lambda *_: page(500),
 }
-"""How a request for a session that is not there is answered: which a real PBX does is not known (23.2)."""
+"""Responses for an unknown session; a real PBX's is not known (docs/wire.md#open-questions)."""

@@ -1,4 +1,4 @@
-"""Who exists at a simulated PBX, which legs run, who must hear of it. Switches no calls, knows no network."""
+"""Users and legs of a simulated PBX, and the listeners to notify. Switches no calls, knows no network."""
 
 import itertools
 from collections import deque
@@ -9,18 +9,18 @@ from typing import Protocol
 from bridge.sim.model import ALERT, TO_USER, Entry, Leg, No, SimUser, party
 
 Later = Callable[[float, Callable[[], object]], object]
-"""Do something after so many seconds."""
+"""Call a function after a number of seconds."""
 
 
 class Listener(Protocol):
-    """Whoever wants to hear what happens: a SOAP session."""
+    """Receives all changes: a SOAP session."""
 
     def user_changed(self, user: SimUser, channel: int, alert: int, *, gone: bool, cfg: bool) -> None:
-        """A user, or how many calls it has, changed."""
+        """A user or its number of calls changed."""
         ...
 
     def leg_changed(self, leg: Leg, message: str, *, xfer: bool | None) -> None:
-        """A leg changed; `leg.over` at its end. `xfer`: only for handles with (without) that wish."""
+        """A leg changed; `leg.over` marks its end. `xfer`: only for handles opened with (without) xfer."""
         ...
 
     def wishes(self, guid: str) -> frozenset[str]:
@@ -29,16 +29,16 @@ class Listener(Protocol):
 
 
 class Conversation(Protocol):
-    """A call, as far as it must be known here."""
+    """A call, as far as this module needs it."""
 
     @property
     def legs(self) -> list[Leg]:
-        """All legs that run."""
+        """All legs that have not ended."""
         ...
 
 
 class Exchange:
-    """Users and legs of one PBX, and the listeners that hear of every change. `on_hook_s`: seconds."""
+    """Users and legs of one PBX, and the listeners that it notifies. `on_hook_s`: time to on hook."""
 
     def __init__(self, users: Iterable[SimUser], later: Later, *, on_hook_s: float) -> None:
         self.users: dict[str, SimUser] = {user.cn: user for user in users}
@@ -93,20 +93,20 @@ class Exchange:
             listener.user_changed(user, 0, 0, gone=True, cfg=False)
 
     def set_presence(self, cn: str, entry: Entry) -> None:
-        """The newest entry of a contact replaces its older one and is the one that is shown."""
+        """Set a presence; it replaces the older entry of its contact and becomes the visible one."""
         user = self.users[cn]
         others = tuple(old for old in user.presence if old.contact != entry.contact)
         self.put_user(replace(user, presence=(entry, *others)))
 
     def new_leg(self, user: SimUser, state: int, bits: int, peer: No, conf: str) -> Leg:
-        """A leg of a user; nobody is told yet."""
+        """Create a leg without notifying anybody."""
         number = self._free.popleft() if self._free else next(self._numbers)
         leg = Leg(number, user.id, state, bits, [peer, party("this", user)], conf)
         self.legs[leg.number] = leg
         return leg
 
     def tell(self, leg: Leg, message: str) -> None:
-        """Let everybody hear of a leg, and of the counters it changed."""
+        """Notify all listeners of a leg and of the user's call counters."""
         if leg.over:
             self.legs.pop(leg.number, None)
         for listener in self.listeners:
@@ -116,23 +116,23 @@ class Exchange:
             self._tell_user(user)
 
     def tell_plain(self, leg: Leg, message: str) -> None:
-        """Let only those hear who do not follow transfers; no counter changes."""
+        """Notify only handles opened without xfer; the counters stay as they are."""
         for listener in self.listeners:
             listener.leg_changed(leg, message, xfer=False)
 
     def lose(self, leg: Leg) -> None:
-        """A leg is over and nobody is told; the next new leg gets its number (docs/wire.md#robustness)."""
+        """End a leg without notice; the next new leg gets its number (docs/wire.md#robustness)."""
         leg.over = True
         del self.legs[leg.number]
         self._free.append(leg.number)
         self.calls = [call for call in self.calls if call.legs]
 
     def wished(self, leg: Leg, wish: str) -> bool:
-        """Tell whether anybody follows the user of this leg with a wish: "xfer" or "disc"."""
+        """Whether a handle for the user of this leg was opened with "xfer" or "disc"."""
         return any(wish in listener.wishes(leg.guid) for listener in self.listeners)
 
     def forget_all(self) -> None:
-        """A reboot: all calls are gone and nobody hears of it; leg numbers start again."""
+        """Reboot: drop all calls without notice and restart the leg numbers."""
         for leg in self.legs.values():
             leg.over = True
         self.legs.clear()

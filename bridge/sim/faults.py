@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: faults that wait for their request, and what each kind makes of its answer."""
+"""Fault injection: faults that wait for a matching request, and the effect of each kind on the response."""
 
 import asyncio
 import gzip
@@ -19,15 +19,15 @@ NOWHERE = "http://127.0.0.1:9/hostile"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of trouble for the next `times` requests of an operation (of any, when empty).
+    """A fault for the next `times` requests of an operation (empty: any operation).
 
-    `about`: only for requests one of whose arguments is this text.
-    Instead of an answer: http (value: status), html, reset, endless, redirect (text: where to), gzip,
-    fault (text), unauthorised (a new nonce). Late: slow and hang (value: seconds). A good answer sent
-    badly: cut (half of it, then close), drip (one byte every value seconds), headers (value: how many).
-    A good answer made bad: empty, truncated, dtd, laughs, hidden_laughs, quadratic, xxe and external_dtd
+    `about`: only for requests with this text as an argument.
+    Replaces the response: http (value: status), html, reset, endless, redirect (text: target), gzip, fault
+    (text), unauthorised (a new nonce). Delays it: slow and hang (value: seconds). Breaks its transport:
+    cut (half of it, then close), drip (one byte every value seconds), headers (value: how many).
+    Corrupts its body: empty, truncated, dtd, laughs, hidden_laughs, quadratic, xxe and external_dtd
     (text: address), deep (value: levels), big (one text), elements, bad_utf8 and nul (value: bytes),
-    unknown_type (text: namespace). A value of 0 stands for the usual one, which is bad enough.
+    unknown_type (text: namespace). A value of 0 stands for a default that is bad enough.
     """
 
     kind: str
@@ -38,13 +38,13 @@ class Fault:
     about: str = ""
 
     def size(self, usual: float) -> int:
-        """The value as a whole number, or the usual one."""
+        """The value as a whole number, or the default."""
         return int(self.value or usual)
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """The request that a fault is for: where it went, who let it in, what makes its good answer."""
+    """A request that a fault applies to: its path, its gate, and the source of the correct response."""
 
     path: str
     gate: Gate
@@ -55,7 +55,7 @@ Spoil = Callable[[Fault, Hit], Awaitable[HttpResponse]]
 
 
 def _instead(make: Callable[[Fault, Hit], HttpResponse]) -> Spoil:
-    """The request is not carried out."""
+    """Replace the response; do not execute the request."""
 
     async def spoil(fault: Fault, hit: Hit) -> HttpResponse:
         return make(fault, hit)
@@ -64,7 +64,7 @@ def _instead(make: Callable[[Fault, Hit], HttpResponse]) -> Spoil:
 
 
 def _late(usual_s: float) -> Spoil:
-    """The request is carried out after a while."""
+    """Execute the request after a delay."""
 
     async def spoil(fault: Fault, hit: Hit) -> HttpResponse:
         await asyncio.sleep(fault.value or usual_s)
@@ -74,7 +74,7 @@ def _late(usual_s: float) -> Spoil:
 
 
 def _sent(change: Callable[[HttpResponse, Fault], HttpResponse]) -> Spoil:
-    """The good answer is sent in a bad way."""
+    """Execute the request and change how the response is sent."""
 
     async def spoil(fault: Fault, hit: Hit) -> HttpResponse:
         return change(await hit.answer(), fault)
@@ -83,7 +83,7 @@ def _sent(change: Callable[[HttpResponse, Fault], HttpResponse]) -> Spoil:
 
 
 def _body(change: Callable[[bytes, Fault], bytes]) -> Spoil:
-    """The good answer's body is made bad."""
+    """Execute the request and change the body of the response."""
     return _sent(lambda response, fault: replace(response, body=change(response.body, fault)))
 
 
@@ -138,37 +138,37 @@ TABLE: Mapping[str, Spoil] = {
     "nul": _body(lambda body, fault: hostile.nul(body, fault.size(1))),
     "unknown_type": _body(lambda body, fault: hostile.unknown_type(body, fault.text or NOWHERE)),
 }
-"""What each kind of fault does: the one place that names them all."""
+"""The effect of each kind of fault: the one place that lists them all."""
 
 
 class Faults:
-    """The faults that wait for their request, first come first served."""
+    """The faults that wait for a matching request, in the order of their addition."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Let a fault wait. Raises ValueError for a kind that there is not."""
+        """Add a fault. Raises ValueError for an unknown kind."""
         if fault.kind not in TABLE:
             raise ValueError(f"no fault of the kind '{fault.kind}'; there are {', '.join(sorted(TABLE))}")
         self._waiting.append(fault)
 
     @property
     def pending(self) -> int:
-        """How many still wait."""
+        """The number of faults that still wait."""
         return len(self._waiting)
 
     def clear(self) -> None:
-        """No more trouble."""
+        """Remove all faults."""
         self._waiting.clear()
 
     async def answer(self, operation: str, args: Mapping[str, object], hit: Hit) -> HttpResponse:
-        """The answer to a request: spoiled by the fault that waited for it, else good."""
+        """The response to a request, changed by the first fault that matches."""
         fault = self._take(operation, args)
         return await (hit.answer() if fault is None else TABLE[fault.kind](fault, hit))
 
     def _take(self, operation: str, args: Mapping[str, object]) -> Fault | None:
-        """The fault for a request, if there is one; it counts down."""
+        """Take the first fault that matches a request; it counts down."""
         for index, fault in enumerate(self._waiting):
             if fault.operation in {"", operation} and (not fault.about or fault.about in args.values()):
                 if fault.times > 1:

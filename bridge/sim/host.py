@@ -1,4 +1,4 @@
-"""One address on which one or more simulated PBXs answer, each on its path. Knows HTTP, no SOAP."""
+"""One address on which one or more simulated PBXs answer, each on its own path. HTTP, no SOAP."""
 
 import ssl
 from importlib.resources import files
@@ -11,7 +11,7 @@ HTML = b"<!DOCTYPE html><html><head><title>Login</title></head><body>Please log 
 
 
 def page(status: int, headers: list[tuple[str, str]] | None = None) -> HttpResponse:
-    """A page for people, as boxes send it where a program wanted SOAP."""
+    """An HTML page, as appliances send it to a client that expects SOAP."""
     return HttpResponse(status, HTML, headers or [], content_type="text/html")
 
 
@@ -20,7 +20,7 @@ class Site(Protocol):
 
     @property
     def path(self) -> str:
-        """Where it answers."""
+        """Its path."""
         ...
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
@@ -28,7 +28,7 @@ class Site(Protocol):
         ...
 
     def disconnected(self, connection: int) -> None:
-        """A TCP connection closed, whoever it was for."""
+        """A TCP connection closed, possibly one of another site."""
         ...
 
     def lose_power(self) -> None:
@@ -37,7 +37,7 @@ class Site(Protocol):
 
 
 class Host:
-    """A box: its PBXs share the port, and its power."""
+    """An appliance whose PBXs share the port and the power supply."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._name = host
@@ -47,7 +47,7 @@ class Host:
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """Its address without a path."""
         return f"{self._scheme}://{self._name}:{self._server.port}"
 
     async def listen(self) -> None:
@@ -63,7 +63,7 @@ class Host:
         await self._server.refuse(reset=False)
 
     async def crash(self) -> None:
-        """Power is lost: connections reset, calls and sessions gone, connections refused."""
+        """Lose power: reset connections, forget calls and sessions, refuse new connections."""
         for site in self.sites:
             site.lose_power()
         await self._server.refuse(reset=True)

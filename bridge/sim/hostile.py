@@ -1,4 +1,4 @@
-"""Answers that hurt whoever reads them carelessly. Each is a good answer but for one thing; bytes only."""
+"""Responses that harm a careless reader. Each is correct except for one thing. Bytes only."""
 
 import re
 
@@ -10,7 +10,7 @@ _TYPE = re.compile(rb'xsi:type="[^"]*"')
 
 
 def laughs(answer: bytes) -> bytes:
-    """Billion laughs: each of ten entities is ten times the one before; in text and in an attribute."""
+    """Billion laughs in text and in an attribute: each of ten entities expands to ten of the one before."""
     entities = [b'<!ENTITY l0 "%s">' % SHORT]
     entities += [b'<!ENTITY l%d "%s">' % (level, b"&l%d;" % (level - 1) * 10) for level in range(1, LEVELS)]
     last = b"&l%d;" % (LEVELS - 1)
@@ -28,12 +28,12 @@ def quadratic(answer: bytes) -> bytes:
 
 
 def external_entity(answer: bytes, address: str) -> bytes:
-    """XXE: an entity whose text is to be fetched from an address."""
+    """XXE: an entity that refers to an address."""
     return _declared(answer, b'[<!ENTITY x SYSTEM "%s">]' % address.encode(), b"&x;")
 
 
 def external_dtd(answer: bytes, address: str) -> bytes:
-    """A DTD that is to be fetched from an address."""
+    """A DTD that refers to an address."""
     return _declared(answer, b'SYSTEM "%s"' % address.encode(), b"")
 
 
@@ -48,37 +48,37 @@ def deep(answer: bytes, levels: int) -> bytes:
 
 
 def text(answer: bytes, size: int) -> bytes:
-    """One text node of so many bytes."""
+    """One text node of `size` bytes."""
     return _with(answer, b"x" * size)
 
 
 def elements(answer: bytes, size: int) -> bytes:
-    """So many bytes of the smallest elements there are."""
+    """The smallest possible elements, `size` bytes in total."""
     return _with(answer, b"<a/>" * (size // len(b"<a/>")))
 
 
 def bad_utf8(answer: bytes, size: int) -> bytes:
-    """So many bytes that are no UTF-8."""
+    """`size` bytes that are not UTF-8."""
     return _with(answer, (_BAD_UTF8 * (size // len(_BAD_UTF8) + 1))[:size])
 
 
 def nul(answer: bytes, size: int) -> bytes:
-    """So many NUL bytes."""
+    """`size` NUL bytes."""
     return _with(answer, bytes(size))
 
 
 def unknown_type(answer: bytes, namespace: str) -> bytes:
-    """Every type is of a namespace nobody knows, with a hint where to fetch its schema."""
+    """Every type is in an unknown namespace, with a hint where to fetch its schema."""
     space = namespace.encode()
     hint = b'<e:Envelope xmlns:odd="%s" xsi:schemaLocation="%s %s"' % (space, space, space)
     return _TYPE.sub(b'xsi:type="odd:Hostile"', answer).replace(b"<e:Envelope", hint, 1)
 
 
 def _with(answer: bytes, content: bytes) -> bytes:
-    """The answer with one more element in its SOAP body, behind the one that is asked for."""
+    """The response with one more element in its SOAP body, after the requested one."""
     return answer.replace(b"</e:Body>", b"<%s>%s</%s></e:Body>" % (SHORT, content, SHORT), 1)
 
 
 def _declared(answer: bytes, dtd: bytes, content: bytes) -> bytes:
-    """The answer with a DTD, and something in it that makes use of it."""
+    """The response with a DTD and content that uses it."""
     return _with(answer, content).replace(b"?>", b"?><!DOCTYPE e:Envelope %s>" % dtd, 1)

@@ -31,7 +31,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """One response. `break_after`: send so many bytes of the body, then close. `drip_s`: between bytes."""
+    """One response. `break_after`: close after this many bytes of the body. `drip_s`: pause between bytes."""
 
     status: int = 200
     body: bytes = b""
@@ -47,7 +47,7 @@ Handle = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class HttpServer:
-    """Serves one handler on one address; can be told to refuse and to come back on the same port."""
+    """Serves one handler on one address; it can refuse connections and return on the same port."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class HttpServer:
         self._numbers = itertools.count(1)
 
     async def listen(self) -> None:
-        """Accept connections. Raises OSError when the port is taken."""
+        """Accept connections. Raises OSError if the port is in use."""
         self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -79,7 +79,7 @@ class HttpServer:
             self._server = None
 
     async def refuse(self, *, reset: bool) -> None:
-        """Accept no more, and end all connections, with a reset if wanted."""
+        """Refuse new connections and end all open ones, optionally with a reset."""
         self.stop_listening()
         tasks = list(self._tasks.items())
         for task, writer in tasks:
@@ -89,7 +89,7 @@ class HttpServer:
         await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Known from the first moment on, so that `refuse` misses no connection."""
+        """Register the connection at once, so that `refuse` does not miss it."""
         if self._server is None:
             writer.transport.abort()
             return
@@ -148,7 +148,7 @@ async def _next(reader: asyncio.StreamReader, requests: RequestReader) -> HttpRe
 
 
 async def _write(writer: asyncio.StreamWriter, response: HttpResponse) -> bool:
-    """Send a response; False when the connection is to be closed."""
+    """Send a response; returns False if the connection must be closed."""
     if response.reset:
         _reset(writer)
         return False
@@ -172,7 +172,7 @@ async def _write(writer: asyncio.StreamWriter, response: HttpResponse) -> bool:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST instead of FIN, as a box does that loses its power."""
+    """Close with RST instead of FIN, as when an appliance loses power."""
     sock = writer.get_extra_info("socket")
     if sock is not None:
         with contextlib.suppress(OSError):

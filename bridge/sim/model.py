@@ -1,4 +1,4 @@
-"""What a simulated PBX consists of, as plain values: users, parties, legs. Nothing is sent from here."""
+"""The data of a simulated PBX: users, parties, legs. Sends nothing."""
 
 import uuid
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ TO_USER, HELD, HELD_BY_PEER = 0x080, 0x100, 0x200
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One presence entry: each contact of a user has its own, the newest is shown (docs/wire.md#presence)."""
+    """One presence entry. Each contact of a user has one; the newest is visible (docs/wire.md#presence)."""
 
     contact: str
     activity: str = ""
@@ -21,7 +21,7 @@ class Entry:
 class SimUser:
     """A PBX object. `groups`: name and whether the membership is active. `object` "bool": a switch.
 
-    An empty guid is made of the long name once; it stays when the object is renamed.
+    An empty guid is derived from the long name once and survives a rename.
     """
 
     cn: str
@@ -68,9 +68,9 @@ def party(kind: str, user: SimUser) -> No:
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """One leg of one user; changes as the call does. `state` is the low nibble, `bits` the rest.
+    """One leg of one user, mutable. `state` is the low nibble of the wire state, `bits` the rest.
 
-    `xfer_only`: transferred away, only handles opened with xfer still hear of it (docs/wire.md#monitoring).
+    `xfer_only`: transferred; only handles opened with xfer report it (docs/wire.md#monitoring).
     """
 
     number: int
@@ -86,22 +86,22 @@ class Leg:
 
     @property
     def word(self) -> int:
-        """The state as it goes over the wire."""
+        """The state as sent on the wire."""
         return self.state | self.bits
 
     @property
     def peer(self) -> No:
-        """The far end as this leg shows it."""
+        """The remote party as this leg shows it."""
         return next((number for number in self.numbers if number.type == "peer"), No("peer"))
 
     def put(self, number: No) -> None:
-        """Set the party of a type, replacing the one that was there."""
+        """Set the party of a type, replacing an earlier one."""
         self.numbers = [other for other in self.numbers if other.type != number.type] + [number]
 
 
 @dataclass(frozen=True, slots=True)
 class UserNews:
-    """A user changed; `gone`: it left the scope; `cfg`: what changed is its configuration."""
+    """A user changed. `gone`: it left the scope; `cfg`: its configuration changed."""
 
     user: SimUser
     channel: int = 0
@@ -113,9 +113,9 @@ class UserNews:
 
 @dataclass(frozen=True, slots=True)
 class LegNews:
-    """A leg changed; frozen, because the leg may change again before it is polled."""
+    """A leg changed. A snapshot, because the leg may change again before the next Poll."""
 
-    follow: int
+    user_handle: int
     leg: int
     state: int
     numbers: tuple[No, ...]

@@ -1,4 +1,4 @@
-"""A call that changes hands at a simulated PBX: diverted, picked up, parked, transferred. No network here."""
+"""Calls that change hands: diverted, picked up, parked, transferred. No network here."""
 
 from dataclasses import replace
 
@@ -7,19 +7,19 @@ from bridge.sim.exchange import Exchange
 from bridge.sim.model import CONNECT, DISC_SENT, HELD, HELD_BY_PEER, PARKED, TO_USER, Leg, No, SimUser, party
 
 FORWARDED = None
-"""No cause is documented for a leg that a diversion took."""
+"""No cause is documented for a leg that ends by a diversion."""
 
 
 class SimCall(BasicCall):
-    """A call with everything that can become of it; users are named by their long names."""
+    """A call with all its moves. Users are given by long name."""
 
     def divert(self, cn: str, to: str) -> Leg:
-        """A diversion takes the call from a user to another (leg2, docs/wire.md#parties)."""
+        """Divert the call from one user to another (leg2, docs/wire.md#parties)."""
         user = self._exchange.users[cn]
         return self.divert_leg(self.leg_of(cn), user, self._exchange.users[to])
 
     def divert_leg(self, old: Leg, user: SimUser, to: SimUser) -> Leg:
-        """The same for a leg; the caller sees a new far end."""
+        """Divert a leg; the caller sees a new remote party."""
         first = next((number for number in old.numbers if number.type == "leg2orig"), None)
         origin = replace(first or party("leg2", user), type="leg2orig")
         leg = self.ring(to, old.peer, party("leg2", user), origin)
@@ -29,17 +29,17 @@ class SimCall(BasicCall):
         return leg
 
     def divert_outside(self, old: Leg, number: str) -> None:
-        """The call goes to a number outside: the leg ends, a caller of ours goes on with a new far end."""
+        """Divert to an outside number: the leg ends, an internal caller sees a new remote party."""
         self._show_caller(No("peer", e164=number))
         self.release(old, by_user=False, cause=FORWARDED)
 
     def pick_up(self, by: str, cn: str) -> Leg:
-        """Somebody takes the call that rings at a user: No picking and ct at the new leg."""
+        """A user picks up the call that rings at another: No picking and ct at the new leg."""
         user = self._exchange.users[cn]
         return self.take(self.leg_of(cn), party("ct", user), self._exchange.users[by])
 
     def take(self, old: Leg, origin: No, by: SimUser) -> Leg:
-        """The same for a leg that rings or is parked."""
+        """Pick up a ringing or parked leg."""
         leg = self.ring(by, old.peer, No("picking"), origin)
         self.release(old, by_user=False, cause=NORMAL if old.state == PARKED else TAKEN_ELSEWHERE)
         self._show_caller(party("peer", by))
@@ -48,7 +48,7 @@ class SimCall(BasicCall):
         return leg
 
     def park(self, cn: str, at: str) -> Leg:
-        """A user's leg is cleared with No parked-to; a leg in state 8 waits at the place."""
+        """Park a user's call: its leg ends with No parked-to; a leg in state 8 waits at the other user."""
         return self.park_leg(self.leg_of(cn), self._exchange.users[at])
 
     def park_leg(self, old: Leg, at: SimUser) -> Leg:
@@ -61,11 +61,11 @@ class SimCall(BasicCall):
         return parked
 
     def transfer(self, cn: str, other: "SimCall") -> None:
-        """A user joins this call with another one and drops out: the rest get r-ct with No ct."""
+        """A user connects this call with another one and leaves: the remaining legs get r-ct with No ct."""
         self.transfer_legs(self._exchange.users[cn], self.leg_of(cn), other, other.leg_of(cn))
 
     def transfer_legs(self, user: SimUser, mine: Leg, other: "SimCall", theirs: Leg) -> None:
-        """The same for the two legs of the user."""
+        """Transfer by the two legs of the user."""
         ends = ((self, theirs.peer), (other, mine.peer))
         rest = [(leg, far) for call, far in ends for leg in call.legs if leg not in {mine, theirs}]
         for leg, far in rest:
@@ -81,7 +81,7 @@ class SimCall(BasicCall):
             self._exchange.calls.remove(other)
 
     def _leave(self, leg: Leg, to: No) -> None:
-        """The leg of a user who transferred: it ends, unless a handle with xfer goes on with it."""
+        """End the leg of a user who transferred, except for handles opened with xfer."""
         if not self._exchange.wished(leg, "xfer"):
             self.release(leg, by_user=False, cause=NORMAL)
             return
@@ -100,5 +100,5 @@ class SimCall(BasicCall):
 
 
 def call_of(exchange: Exchange, leg: Leg) -> SimCall | None:
-    """The call a leg belongs to."""
+    """The call of a leg."""
     return next((call for call in exchange.calls if isinstance(call, SimCall) and leg in call.legs), None)

@@ -1,14 +1,14 @@
-"""The SOAP operations of a simulated PBX: those of sessions, and the table of all. No HTTP, no XML here."""
+"""The SOAP operations: those of sessions, and the table of all. No HTTP, no XML here."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 from bridge.sim import controls, queries
 from bridge.sim.arguments import Args, text, true, whole
-from bridge.sim.desk import Box, Desk, UnknownSession
-from bridge.sim.session import Follow, Session
+from bridge.sim.desk import Desk, Profile, UnknownSession
+from bridge.sim.session import Monitor, Session
 
-__all__ = ["Box", "Operations", "UnknownSession"]
+__all__ = ["Operations", "Profile", "UnknownSession"]
 
 Operation = Callable[[Desk, Args], Awaitable[list[str]]]
 FLAGS = ("v", "v501", "v700", "v800", "vx1000")
@@ -16,19 +16,19 @@ WISHES = ("xfer", "disc")
 
 
 class Operations:
-    """Carries out operations; returns the parts of the answer."""
+    """Executes operations and returns the parts of the response."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def knows(self, operation: str) -> bool:
-        """Tell whether there is such an operation."""
+        """Whether an operation of this name exists."""
         return operation == "Initialize" or operation in TABLE
 
     async def run(self, operation: str, args: Args, connection: int) -> list[str]:
-        """The parts of the answer. Raises UnknownSession.
+        """Execute an operation; returns the parts of the response. Raises UnknownSession.
 
-        A connection that was used for a session keeps it alive (docs/wire.md#session).
+        A connection that has carried requests of a session keeps it alive (docs/wire.md#session).
         """
         if operation == "Initialize":
             return self._initialize(args, connection)
@@ -38,7 +38,7 @@ class Operations:
         return await TABLE[operation](self._desk, args)
 
     def refusal(self, operation: str) -> list[str]:
-        """The answer that says nothing: one of the ways in which a PBX may treat an unknown session."""
+        """An empty response: one of the possible responses to an unknown session."""
         if operation == "Poll":
             return [self._desk.writer.any_info([], [])]
         arrays = {"Calls": "call", "Devices": "devices"}
@@ -49,14 +49,14 @@ class Operations:
         return self._desk.answer(0) if operation in ANSWER_HANDLES else []
 
     def _session_of(self, args: Args) -> Session | None:
-        """The session that is named, or that gave out the user handle that is."""
+        """The session that the request names, or that issued its user handle."""
         if "session" in args:
             return self._desk.sessions.get(whole(args, "session"))
-        found = self._desk.sessions.following(whole(args, "user"))
+        found = self._desk.sessions.monitored(whole(args, "user"))
         return found[0] if found else None
 
     def _initialize(self, args: Args, connection: int) -> list[str]:
-        """Handle and key of a new session; 0 and 0 for nobody, or for an old dialect, which is not spoken."""
+        """Handle and key of a new session; 0 and 0 for an unknown user or the old dialect."""
         user = self._desk.exchange.users.get(text(args, "user"))
         session = None
         if user is not None and all(true(args, name) for name in FLAGS):
@@ -68,7 +68,7 @@ class Operations:
 
 
 async def echo(desk: Desk, args: Args) -> list[str]:
-    """1 while the session lives and the key is right."""
+    """1 while the session is alive and the key is right."""
     session = desk.sessions.get(whole(args, "session"))
     return desk.answer(int(session is not None and session.key == whole(args, "key")))
 
@@ -80,7 +80,7 @@ async def end(desk: Desk, args: Args) -> list[str]:
 
 
 async def poll(desk: Desk, args: Args) -> list[str]:
-    """News, or nothing after a while."""
+    """Changes, or nothing after the hold time."""
     session = desk.session(args)
     users, legs = await session.poll()
     if not session.alive:
@@ -89,24 +89,24 @@ async def poll(desk: Desk, args: Args) -> list[str]:
 
 
 async def user_initialize(desk: Desk, args: Args) -> list[str]:
-    """Follow a user, by long name only; an unknown device gives a handle that stays silent (11)."""
+    """Monitor a user, by long name only; with an unknown device in vain (docs/wire.md#monitoring)."""
     session = desk.session(args)
     user = desk.exchange.users.get(text(args, "user"))
-    if user is None or not session.visible(user) or not desk.box.gives_control:
+    if user is None or not session.visible(user) or not desk.profile.gives_control:
         return desk.answer(0)
     device = text(args, "hw")
     silent = bool(device) and device not in dict(user.devices)
     handle = desk.sessions.new_handle()
-    session.follow(handle, Follow(user.id, frozenset(wish for wish in WISHES if true(args, wish)), silent))
+    session.monitor(handle, Monitor(user.id, frozenset(wish for wish in WISHES if true(args, wish)), silent))
     return desk.answer(handle)
 
 
 async def user_end(desk: Desk, args: Args) -> list[str]:
     """Free a user handle."""
-    found = desk.sessions.following(whole(args, "user"))
+    found = desk.sessions.monitored(whole(args, "user"))
     if found is None:
         raise UnknownSession
-    del found[0].follows[whole(args, "user")]
+    del found[0].monitors[whole(args, "user")]
     return []
 
 
@@ -145,4 +145,4 @@ TABLE: Mapping[str, Operation] = {
     "SetPresence": queries.set_presence,
     "LocationUrl": queries.location_url,
 }
-"""All but Initialize, which also needs the connection, and Admin, which is not simulated."""
+"""All except Initialize, which needs the connection too, and Admin, which is not simulated."""

@@ -1,6 +1,6 @@
 """The simulated PBX as one object: an async context manager that speaks SOAP over real HTTP.
 
-For tests, the demo and whoever wants to try the bridge; nothing in production imports it.
+For tests, the demo and trials; no production code imports it.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Self
 
 from bridge.sim import xml
 from bridge.sim.auth import Account, Gate
-from bridge.sim.desk import Box, Desk
+from bridge.sim.desk import Desk, Profile
 from bridge.sim.endpoint import Endpoint
 from bridge.sim.exchange import Exchange
 from bridge.sim.faults import Faults
@@ -32,7 +32,7 @@ LOG_CAP = 100_000
 
 @dataclass(frozen=True, slots=True)
 class SimOptions:
-    """Where and how a simulated PBX answers. `invalid_session`: fault, empty or http. Seconds."""
+    """How a simulated PBX behaves; durations in seconds. `invalid_session`: fault, empty or http."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -40,7 +40,7 @@ class SimOptions:
     account: Account = field(default_factory=lambda: Account("admin", "secret"))
     tls: ssl.SSLContext | None = None
     habits: Habits = field(default_factory=Habits)
-    box: Box = field(default_factory=Box)
+    profile: Profile = field(default_factory=Profile)
     decoration: xml.Decoration = field(default_factory=xml.Decoration)
     session_linger_s: float = 5.0
     call_guard_s: float = 1.0
@@ -49,7 +49,7 @@ class SimOptions:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A SOAP request that was seen; `at` is loop time."""
+    """A SOAP request that arrived; `at` is loop time."""
 
     operation: str
     args: dict[str, object]
@@ -57,11 +57,11 @@ class Request:
 
 
 class SimPbx:
-    """One PBX. Users and calls are changed through methods; `faults` and `reboot` make trouble.
+    """One PBX. Methods change users and calls; `faults` and `reboot` disturb it.
 
-    `invalid_session` tells how it answers for a session that is not there; it may be changed at any time.
-    `beside`: answer on the port of another PBX, under a path of one's own, as a dynamic PBX does
-    (docs/wire.md#several-pbxs). The other must be entered first; they share its power.
+    `invalid_session` selects the response to an unknown session and may be changed at any time.
+    `beside`: answer on the port of another PBX under a path of its own, as a dynamic PBX does
+    (docs/wire.md#several-pbxs). Enter the other one first; they share its power supply.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SimPbx:
     ) -> None:
         self._options = options = options or SimOptions()
         self._timers = Timers()
-        self.exchange = Exchange(users, self._timers.later, on_hook_s=options.box.on_hook_s)
+        self.exchange = Exchange(users, self._timers.later, on_hook_s=options.profile.on_hook_s)
         self.faults = Faults()
         self.invalid_session = options.invalid_session
         self.log: list[Request] = []
@@ -99,12 +99,12 @@ class SimPbx:
 
     @property
     def path(self) -> str:
-        """Where it answers."""
+        """Its path."""
         return self._options.path
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """Its address without a path."""
         return self.host.url
 
     @property
@@ -119,7 +119,7 @@ class SimPbx:
     def ring(
         self, callee: str, number: str = "", name: str = "", *, conf: str | None = None, uui: str = ""
     ) -> SimCall:
-        """A call from outside arrives at a user and rings."""
+        """An outside call rings at a user."""
         call = SimCall(self.exchange, conf=conf)
         leg = call.ring(self.exchange.users[callee], No("peer", e164=number, dn=name))
         leg.uui = uui
@@ -127,7 +127,7 @@ class SimPbx:
         return call
 
     def dial(self, caller: str, to: str) -> SimCall:
-        """A user calls a user (long name, short name or number) or a number outside; the far end rings."""
+        """A user calls another (long name, short name or number) or an outside number, and that end rings."""
         call, callee = SimCall(self.exchange), self.exchange.find(to)
         user = self.exchange.users[caller]
         call.dial(user, party("peer", callee) if callee else No("peer", e164=to))
@@ -138,7 +138,7 @@ class SimPbx:
         return call
 
     def fork(self, call: SimCall, cn: str) -> Leg:
-        """The call rings at another user, or at another device of the same, too."""
+        """The call also rings at another user, or at another device of the same user."""
         leg = call.ring(self.exchange.users[cn], call.called[0].peer)
         call.alert()
         return leg
@@ -146,11 +146,11 @@ class SimPbx:
     def set_presence(
         self, cn: str, activity: str, note: str = "", contact: str = "tel:", status: str = "open"
     ) -> None:
-        """Somebody sets presence at the phone."""
+        """A user sets a presence on the phone."""
         self.exchange.set_presence(cn, Entry(contact, activity, note, status))
 
     def add_user(self, user: SimUser) -> None:
-        """A new object. Raises ValueError when there is one of this name."""
+        """Add an object. Raises ValueError if the name is taken."""
         if user.cn in self.exchange.users:
             raise ValueError(f"there is a '{user.cn}' already")
         self.exchange.put_user(user, cfg=True)
@@ -165,7 +165,7 @@ class SimPbx:
         self.exchange.put_user(user, instead_of=cn, cfg=set(changes) != {"registered"})
 
     def switch(self, cn: str, *, manual: bool, on: bool) -> None:
-        """A Boolean object changes: a leg that stays, with two digits as number (docs/wire.md#switches)."""
+        """Change a Boolean object: its leg persists and has two digits as number (docs/wire.md#switches)."""
         user = self.exchange.users[cn]
         digits = No("peer", e164=f"{int(manual)}{int(on)}")
         leg = next((leg for leg in self.exchange.legs.values() if leg.guid == user.id), None)
@@ -175,30 +175,30 @@ class SimPbx:
         self.exchange.tell(leg, "update")
 
     def lose(self, call: SimCall) -> None:
-        """A call is over and nobody is told; new legs get the numbers of its legs, the first one first."""
+        """End a call without notice; new legs reuse the numbers of its legs, the first one first."""
         for leg in call.legs:
             self.exchange.lose(leg)
 
     def kill_sessions(self) -> None:
-        """All sessions vanish without a word."""
+        """End all sessions without notice."""
         self.sessions.close_all(guard_s=self._options.call_guard_s)
 
     async def reboot(self, down_s: float = 0.0) -> None:
-        """Lose power, and come back on the same port after so many seconds. Raises OSError."""
+        """Lose power, and return on the same port after some seconds. Raises OSError."""
         await self.crash()
         await asyncio.sleep(down_s)
         await self.start_again()
 
     async def crash(self) -> None:
-        """Power is lost: connections reset, calls and sessions gone, connections refused."""
+        """Lose power: reset connections, forget calls and sessions, refuse new connections."""
         await self.host.crash()
 
     async def start_again(self) -> None:
-        """Power is back: same port, new nonce, nobody remembers anything. Raises OSError."""
+        """Return after a crash: same port, new nonce, no sessions and calls. Raises OSError."""
         await self.host.listen()
 
     def stop_listening(self) -> None:
-        """Refuse new connections; `start_again` ends it. Those that are open go on."""
+        """Refuse new connections until `start_again`; open ones stay."""
         self.host.stop_listening()
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
@@ -206,29 +206,29 @@ class SimPbx:
         return await self._endpoint.answer(request)
 
     def disconnected(self, connection: int) -> None:
-        """For the host: a TCP connection closed; its sessions live on for a moment (docs/wire.md#session)."""
+        """For the host: a TCP connection closed; its sessions survive for a moment (docs/wire.md#session)."""
         for session in self.sessions.disconnected(connection):
             self._timers.later(self._options.session_linger_s, partial(self._linger, session))
 
     def lose_power(self) -> None:
-        """For the host: forget sessions and calls, and what was to happen by itself."""
+        """For the host: forget sessions and calls, and cancel all timers."""
         self._timers.call_off()
         self.sessions.forget_all()
         self.exchange.forget_all()
         self._gate.new_nonce()
 
     def _wire(self) -> Endpoint:
-        """Now that the port is known."""
+        """Build the endpoint, once the port is known."""
         options, writer = self._options, xml.Writer(self._options.decoration)
         desk = Desk(
-            self.exchange, self.sessions, writer, options.box, options.call_guard_s, own_url=self.soap_url
+            self.exchange, self.sessions, writer, options.profile, options.call_guard_s, own_url=self.soap_url
         )
         return Endpoint(
             self._gate, Operations(desk), writer, self.faults, self._seen, lambda: self.invalid_session
         )
 
     def _seen(self, operation: str, args: dict[str, object]) -> None:
-        """Keep the request, and of old ones not more than an office makes in days."""
+        """Log the request; cap the log at a few days of an office."""
         self.log.append(Request(operation, args, asyncio.get_running_loop().time()))
         if len(self.log) > LOG_CAP:
             del self.log[: LOG_CAP // 2]

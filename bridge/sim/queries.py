@@ -1,29 +1,29 @@
-"""What a simulated PBX tells about users without a session, and about calls and devices with one."""
+"""Queries: about users without a session, about calls and devices with one."""
 
 from bridge.sim.arguments import Args, text, true, whole
 from bridge.sim.desk import Desk, UnknownSession
 from bridge.sim.model import Entry, LegNews, SimUser, UserNews
 
 ESCAPE = "0"
-"""The prefix that leads outside (UserLocalNum)."""
+"""The prefix of outside numbers (UserLocalNum)."""
 
 
 async def version(desk: Desk, _args: Args) -> list[str]:
     """Firmware and the like."""
-    scalar, box = desk.writer.scalar, desk.box
+    scalar, profile = desk.writer.scalar, desk.profile
     return [
         scalar("WSDLVersion", 501),
-        scalar("GatekeeperID", box.location),
-        scalar("Location", box.location),
-        scalar("FirmwareVersion", box.firmware),
-        scalar("SerialNumber", box.serial),
+        scalar("GatekeeperID", profile.location),
+        scalar("Location", profile.location),
+        scalar("FirmwareVersion", profile.firmware),
+        scalar("SerialNumber", profile.serial),
     ]
 
 
 async def find_user(desk: Desk, args: Args) -> list[str]:
-    """A search string is a place in the sorted list, not a filter (docs/wire.md#queries)."""
+    """Find users; the search string is a position in the sorted list, not a filter (docs/wire.md#queries)."""
     count = whole(args, "count")
-    if count > desk.box.crash_count:
+    if count > desk.profile.crash_count:
         raise UnknownSession
     found = _from_place(desk, args)[: max(0, count)]
     fields = [_user(desk, user) for user in found]
@@ -31,7 +31,7 @@ async def find_user(desk: Desk, args: Args) -> list[str]:
 
 
 def _from_place(desk: Desk, args: Args) -> list[SimUser]:
-    """Users from the place on; from the first where nothing follows, but never when paging on."""
+    """Users from a position on. At the end of the list start over, except for a request of the next page."""
     key = next((name for name in ("e164", "h323", "cn") if text(args, name)), "cn")
     wanted, paging = text(args, key), whole(args, "next") != 0
     place = (wanted.casefold(), wanted)
@@ -47,7 +47,7 @@ def _key(user: SimUser, attribute: str) -> tuple[str, str]:
 
 
 async def calls(desk: Desk, args: Args) -> list[str]:
-    """The calls of a user as they stand."""
+    """The current calls of a user."""
     desk.session(args)
     user = desk.exchange.users.get(text(args, "user"))
     legs = [leg for leg in desk.exchange.legs.values() if user and leg.guid == user.id and not leg.xfer_only]
@@ -66,14 +66,14 @@ async def devices(desk: Desk, args: Args) -> list[str]:
 
 
 async def location_url(desk: Desk, args: Args) -> list[str]:
-    """Our own address for our own location; empty for others."""
-    own = text(args, "loc") == desk.box.location
-    return desk.answer((desk.box.url or desk.own_url) if own else "")
+    """The own address for the own location; empty for others."""
+    own = text(args, "loc") == desk.profile.location
+    return desk.answer((desk.profile.url or desk.own_url) if own else "")
 
 
 async def find_destination(desk: Desk, args: Args) -> list[str]:
-    """True for a number that may go on; the user when it is somebody's."""
-    desk.followed(args)
+    """Whether a number is complete or may continue, and the user who has it."""
+    desk.monitored(args)
     wanted = text(args, "h323") or text(args, "e164")
     user = desk.exchange.find(wanted)
     numbers = [other.e164 for other in desk.exchange.users.values()]
@@ -83,14 +83,14 @@ async def find_destination(desk: Desk, args: Args) -> list[str]:
 
 
 async def local_number(desk: Desk, args: Args) -> list[str]:
-    """A number as it is dialled here: our own as they are, others with the prefix that leads outside."""
-    desk.followed(args)
+    """A number as dialled here: internal numbers unchanged, others with the outside prefix."""
+    desk.monitored(args)
     number = text(args, "num")
     return desk.answer(number if not number or desk.exchange.find(number) else ESCAPE + number)
 
 
 async def set_presence(desk: Desk, args: Args) -> list[str]:
-    """Set the presence of one contact of a user, by guid or, with guid "*", by short name (13)."""
+    """Set one contact's presence, by guid or, with guid "*", by short name (docs/wire.md#presence)."""
     guid, short = text(args, "guid"), text(args, "h323")
     user = desk.exchange.by_guid(guid) if guid != "*" else None
     if user is None and short:
@@ -104,13 +104,13 @@ async def set_presence(desk: Desk, args: Args) -> list[str]:
 
 
 async def license_text(desk: Desk, args: Args) -> list[str]:
-    """There are no licences here."""
+    """Licences are not simulated."""
     desk.session(args)
     return desk.answer("")
 
 
 async def user_license(desk: Desk, _args: Args) -> list[str]:
-    """There are no licences here."""
+    """Licences are not simulated."""
     return desk.answer(value=False)
 
 

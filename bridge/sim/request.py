@@ -12,7 +12,7 @@ HEAD_CAP, BODY_CAP = 16_384, 1_048_576
 
 
 class RefusedError(Exception):
-    """The request gets this status as its response, and the connection is closed."""
+    """The response has this status, and the connection closes."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -46,7 +46,7 @@ class RequestReader:
         self._body = bytearray()
 
     def take(self) -> HttpRequest | None:
-        """The next request that is complete."""
+        """The next complete request, if any."""
         return self._complete.popleft() if self._complete else None
 
     def feed(self, data: bytes) -> None:
@@ -63,7 +63,7 @@ class RequestReader:
             raise RefusedError(self._refused)
 
     def on_message_begin(self) -> None:
-        """Forget the request before."""
+        """Start a new request."""
         self._head_size = 0
         self._path = b""
         self._headers = {}
@@ -75,7 +75,7 @@ class RequestReader:
         self._path += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; of two with one name the last one counts."""
+        """Take a header; of two with the same name the last one counts."""
         self._head_size += len(name) + len(value)
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 

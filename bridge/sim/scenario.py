@@ -1,4 +1,4 @@
-"""A scene for a simulated PBX: steps as data, from YAML, played one after the other. Errors name the step."""
+"""Scenes for a simulated PBX: steps from YAML, played in order. Errors name the step."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ class ScenarioError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """At so many seconds, do one thing."""
+    """One action at a number of seconds."""
 
     number: int
     at: float
@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Users and what they do."""
+    """Users and their steps."""
 
     users: tuple[SimUser, ...]
     steps: tuple[Step, ...]
@@ -39,7 +39,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a step may say, and what it does. `users`: those of its words that must name one."""
+    """An action: its arguments and its effect. `users`: the arguments that must name a user."""
 
     do: Callable[[SimPbx, Calls, Words], object]
     needs: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Action:
 
 
 def office() -> Scene:
-    """The office that comes with the package."""
+    """The office that ships with the package."""
     return read((files("bridge.sim") / "office.yaml").read_text(encoding="utf-8"))
 
 
@@ -74,9 +74,9 @@ def read(text: str) -> Scene:
 async def play(
     pbx: SimPbx, scene: Scene, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
-    """Play all steps once. Raises ScenarioError at one that does not fit.
+    """Play all steps once. Raises ScenarioError at a step that is impossible.
 
-    A step of a call that is over, or that its user has left, is left out: somebody else may have ended it.
+    Steps of a call that has ended, or that the user has left, are skipped: a command may have ended it.
     """
     calls: Calls = {}
     now = 0.0
@@ -118,7 +118,7 @@ def _step(number: int, words: object) -> Step:
 
 
 def _check(steps: Iterable[Step], users: set[str]) -> None:
-    """Raise ScenarioError at the first step that names what there is not, or comes before the one before."""
+    """Raise ScenarioError at the first step with an unknown name, or earlier than the step before."""
     calls: set[str] = set()
     before = 0.0
     for step in steps:

@@ -1,4 +1,4 @@
-"""One SOAP session of a simulated PBX: scope, handles, queued news, the held Poll. No HTTP, no XML here."""
+"""One SOAP session: scope, handles, queued changes, the held Poll. No HTTP, no XML here."""
 
 import asyncio
 from collections import deque
@@ -13,10 +13,10 @@ News = UserNews | LegNews
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How this PBX delivers news: seconds a Poll is held, and news in one reply at most.
+    """How this PBX delivers changes: how long it holds a Poll, and how many changes one response has at most.
 
-    `list_delay_s`: before the first list comes. `update_before_end`, `update_after_end`: an update of a
-    listed user comes just before the end of the list, or after it in the same reply (docs/wire.md#poll).
+    `list_delay_s`: delay of the first list. `update_before_end`, `update_after_end`: an update of a listed
+    user comes just before the end of the list, or after it in the same response (docs/wire.md#poll).
     """
 
     hold_s: float = 60.0
@@ -27,8 +27,8 @@ class Habits:
 
 
 @dataclass(frozen=True, slots=True)
-class Follow:
-    """A user handle, its wishes "xfer" and "disc". `silent`: its device does not exist (11)."""
+class Monitor:
+    """A monitored user; wishes: xfer, disc. `silent`: no such device (docs/wire.md#monitoring)."""
 
     guid: str
     wishes: frozenset[str] = frozenset()
@@ -36,12 +36,12 @@ class Follow:
 
 
 class Session:
-    """One session: hears the exchange, queues what its user may see, answers Polls."""
+    """One session: listens to the exchange, queues what its user may see, answers Polls."""
 
     def __init__(self, handle: int, key: int, user: SimUser, exchange: Exchange, habits: Habits) -> None:
         self.handle = handle
         self.key = key
-        self.follows: dict[int, Follow] = {}
+        self.monitors: dict[int, Monitor] = {}
         self.fresh_calls: list[tuple[float, Leg]] = []
         self.connections: set[int] = set()
         self.alive = True
@@ -63,20 +63,20 @@ class Session:
 
     @property
     def all_told(self) -> bool:
-        """Nothing waits, and a Poll is held: the client has been told everything and came back for more."""
+        """The queue is empty and a Poll is held: the client has everything and polls again."""
         return self._held and not self._news
 
     @property
     def heard_count(self) -> int:
-        """How many news the client has got for certain."""
+        """How many changes the client has certainly received."""
         return self.queued - len(self._news) - len(self._last)
 
     def told(self, count: int) -> bool:
-        """The client has come back for more after the list and after the first `count` news."""
+        """The client has polled again after the list and after the first `count` changes."""
         return self._listed is not None and self.heard_count >= max(count, self._listed)
 
     def visible(self, user: SimUser) -> bool:
-        """All members of the groups in which our user is active; without one only the user (6, 7)."""
+        """Members of groups in which the session user is active, or only itself (docs/wire.md#session)."""
         own = self._exchange.by_guid(self._own)
         active = {name for name, is_active in own.groups if is_active} if own else set()
         if not active:
@@ -84,7 +84,7 @@ class Session:
         return not user.hidden and any(name in active for name, _ in user.groups)
 
     def user_changed(self, user: SimUser, channel: int, alert: int, *, gone: bool, cfg: bool) -> None:
-        """Queue a change of a user; one that left the scope is reported once more, as gone."""
+        """Queue a change of a user; a user that left the scope is reported once more, as gone."""
         self._show(user, channel, alert, gone=gone, cfg=cfg)
         if user.id == self._own and cfg:
             for other in list(self._exchange.users.values()):
@@ -92,32 +92,32 @@ class Session:
                     self._show(other, *self._exchange.counts(other.id), gone=False, cfg=False)
 
     def leg_changed(self, leg: Leg, message: str, *, xfer: bool | None) -> None:
-        """Queue a change of a leg, for each handle that follows its user."""
-        for handle, follow in self.follows.items():
-            if follow.guid == leg.guid and not follow.silent and xfer in {None, "xfer" in follow.wishes}:
+        """Queue a change of a leg for each handle that monitors its user."""
+        for handle, monitor in self.monitors.items():
+            if monitor.guid == leg.guid and not monitor.silent and xfer in {None, "xfer" in monitor.wishes}:
                 self._queue(_leg_news(handle, leg, message))
 
     def wishes(self, guid: str) -> frozenset[str]:
-        """What the handles for a user were opened with."""
+        """The wishes with which the handles for a user were opened."""
         return frozenset(
-            wish for follow in self.follows.values() if follow.guid == guid for wish in follow.wishes
+            wish for monitor in self.monitors.values() if monitor.guid == guid for wish in monitor.wishes
         )
 
-    def follow(self, handle: int, follow: Follow) -> None:
-        """Follow a user; the calls it has are reported as they stand (docs/wire.md#sequences)."""
-        self.follows[handle] = follow
+    def monitor(self, handle: int, monitor: Monitor) -> None:
+        """Monitor a user and report its current calls (docs/wire.md#sequences)."""
+        self.monitors[handle] = monitor
         for leg in self._exchange.legs.values():
-            if leg.guid == follow.guid and not follow.silent and not leg.xfer_only:
+            if leg.guid == monitor.guid and not monitor.silent and not leg.xfer_only:
                 self._queue(_leg_news(handle, leg, "update"))
 
     def message_sent(self, handle: int, number: int) -> None:
-        """A text message went out: an event of its own, after which its number is gone (10.4)."""
+        """Report that a text message was sent; its number becomes invalid (docs/wire.md#messages)."""
         self._queue(LegNews(handle, number, 0, (), "msg-sent", "", None, active=False))
 
     async def poll(self) -> tuple[list[UserNews], list[LegNews]]:
-        """What is new, at once or when something happens; nothing after the time a Poll is held.
+        """Changes, at once or as soon as there are any; nothing after the hold time.
 
-        Who polls again has got the reply before: `heard` is told of everything that was in it.
+        A client that polls again has received the last response: `heard` is called for each change in it.
         """
         for news in self._last:
             self.heard(news)
@@ -137,7 +137,7 @@ class Session:
         return users, [news for news in taken if isinstance(news, LegNews)]
 
     def end(self) -> None:
-        """The session is gone; a Poll that is held returns."""
+        """End the session; a held Poll returns."""
         self.alive = False
         self._wake.set()
 
@@ -156,7 +156,7 @@ class Session:
         self._queue(UserNews(user, channel, alert, gone=not seen, cfg=cfg))
 
     def _list(self) -> None:
-        """The first list, then the record that ends it (docs/wire.md#poll)."""
+        """Queue the first list and the record that ends it (docs/wire.md#poll)."""
         listed: list[News] = []
         for user in sorted(self._exchange.users.values(), key=lambda user: user.cn):
             if self.visible(user):
@@ -177,7 +177,7 @@ class Session:
 
 def _leg_news(handle: int, leg: Leg, message: str) -> LegNews:
     return LegNews(
-        follow=handle,
+        user_handle=handle,
         leg=leg.number,
         state=leg.word,
         numbers=tuple(leg.numbers),

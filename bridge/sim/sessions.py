@@ -1,4 +1,4 @@
-"""All SOAP sessions of a simulated PBX: opened, found, ended, orphaned. What each hears is in session.py."""
+"""All SOAP sessions of a simulated PBX: open, find, end, orphan. session.py decides what each reports."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from bridge.sim.session import Habits, News, Session
 
 
 class Sessions:
-    """All sessions of a PBX. `lost` hears of calls that die with their session.
+    """All sessions of a PBX. `lost` is called for calls that end with their session.
 
-    `heard` is told of all news that a client has got for certain.
+    `heard` is called for each change that a client has certainly received.
     """
 
     def __init__(self, exchange: Exchange, habits: Habits, lost: Callable[[Leg], None]) -> None:
@@ -28,19 +28,19 @@ class Sessions:
 
     @property
     def all_told(self) -> bool:
-        """There is a session, and each has been told everything."""
+        """There is a session, and every session's client has received everything."""
         return bool(self._sessions) and all(session.all_told for session in self._sessions.values())
 
     @property
     def heard_counts(self) -> dict[int, int]:
-        """By session: how many news its client has got for certain."""
+        """By session: how many changes its client has certainly received."""
         return {handle: session.heard_count for handle, session in self._sessions.items()}
 
     def mark(self) -> Callable[[], bool]:
-        """Asks, later and as often as you like, whether the clients have heard all that has happened so far.
+        """A function that says whether the clients have received everything up to this moment.
 
-        A session that is opened meanwhile must have told its list. Unlike `all_told`, this comes true while
-        news keep coming.
+        A session opened later must have sent its list. Unlike `all_told`, this becomes true while new
+        changes keep coming.
         """
         marks = {session: session.queued for session in self._sessions.values()}
 
@@ -51,7 +51,7 @@ class Sessions:
         return told
 
     def open(self, user: SimUser, key: int) -> Session:
-        """A new session that sees what a user sees."""
+        """Open a session with the view of a user."""
         session = Session(self._next, key, user, self._exchange, self._habits)
         session.heard = self.heard
         self._next += 1
@@ -60,23 +60,23 @@ class Sessions:
         return session
 
     def get(self, handle: int) -> Session | None:
-        """The session with this handle, while it lives."""
+        """The session with this handle, while it is alive."""
         return self._sessions.get(handle)
 
     def new_handle(self) -> int:
-        """A handle for a followed user."""
+        """A handle for a monitored user."""
         self._next_handle += 1
         return self._next_handle
 
-    def following(self, handle: int) -> tuple[Session, str] | None:
-        """The session that gave out a user handle, and the user's guid."""
+    def monitored(self, handle: int) -> tuple[Session, str] | None:
+        """The session that issued a user handle, and the user's guid."""
         for session in self._sessions.values():
-            if handle in session.follows:
-                return session, session.follows[handle].guid
+            if handle in session.monitors:
+                return session, session.monitors[handle].guid
         return None
 
     def close(self, session: Session, *, guard_s: float) -> None:
-        """End a session; calls it placed a moment ago are aborted (docs/wire.md#call-control)."""
+        """End a session; calls that it placed a moment ago are aborted (docs/wire.md#call-control)."""
         self._sessions.pop(session.handle, None)
         if session in self._exchange.listeners:
             self._exchange.listeners.remove(session)
@@ -92,12 +92,12 @@ class Sessions:
             self.close(session, guard_s=guard_s)
 
     def forget_all(self) -> None:
-        """A reboot: all sessions are gone, and handles are given out from the first one again."""
+        """Reboot: drop all sessions and restart the handles."""
         self.close_all()
         self._next = self._next_handle = 1
 
     def disconnected(self, connection: int) -> list[Session]:
-        """A TCP connection closed: the sessions that have none left."""
+        """A TCP connection closed; returns the sessions that have none left."""
         orphans = []
         for session in self._sessions.values():
             if connection in session.connections:

@@ -1,17 +1,17 @@
-"""Things a simulated PBX does later, all of which can be called off at once."""
+"""Timers of a simulated PBX, which can be cancelled all at once."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Timers:
-    """What waits for its time."""
+    """All pending timers."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.TimerHandle] = set()
 
     def later(self, seconds: float, do: Callable[[], object]) -> None:
-        """Do something after so many seconds, unless it is called off."""
+        """Call a function after some seconds, unless cancelled."""
 
         def act() -> None:
             self._waiting.discard(timer)
@@ -21,7 +21,7 @@ class Timers:
         self._waiting.add(timer)
 
     def call_off(self) -> None:
-        """Nothing that waits is done any more."""
+        """Cancel all pending timers."""
         for timer in self._waiting:
             timer.cancel()
         self._waiting.clear()

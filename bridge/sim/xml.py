@@ -1,4 +1,4 @@
-"""SOAP as this PBX writes and reads it: its own templates, its own habits. Never shares code with pbx/."""
+"""SOAP as this PBX writes and reads it, with templates of its own. Shares no code with bridge/pbx."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,14 +39,14 @@ _OLD_ORDER = (
     *("guid", "active", "state", "channel", "alert", "cn", "dn", "type", "e164", "h323", "presence"),
     *("loc", "node", "nodenum", "object", "cfg", "groups", "email"),
 )
-"""UserInfo in the order of the WSDL's older edition (docs/wire.md#arrays); only the order is old here."""
+"""UserInfo in the field order of the older WSDL (docs/wire.md#arrays)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoration:
-    """How replies are dressed; firmware differs (docs/wire.md#arrays). `empty`: empty, missing or nil.
+    """Variants of the XML, as firmware differs (docs/wire.md#arrays). `empty`: empty, missing or nil.
 
-    `misspelt`: pieces of replies and what is sent in their place, which need not be XML.
+    `misspelt`: replacements of pieces of responses, which need not be XML.
     """
 
     xsi_type: bool = True
@@ -62,7 +62,7 @@ class Decoration:
 
 
 class BadRequestError(Exception):
-    """The request is not one."""
+    """The body is not a SOAP request."""
 
 
 def read_request(body: bytes) -> tuple[str, dict[str, object]]:
@@ -83,7 +83,7 @@ def read_request(body: bytes) -> tuple[str, dict[str, object]]:
 
 
 def _value(part: etree._Element) -> object:
-    """Text, or a mapping for a structure."""
+    """The text of an element, or a mapping for a structure."""
     if len(part):
         return {_local(child): _value(child) for child in part}
     return part.text or ""
@@ -94,7 +94,7 @@ def _local(element: etree._Element) -> str:
 
 
 def reply(operation: str, parts: Iterable[str]) -> bytes:
-    """The envelope around the parts of an answer; Echo and UserEnd stand in another namespace."""
+    """The envelope around the parts of a response; Echo and UserEnd use another namespace."""
     odd = operation in {"Echo", "UserEnd"}
     namespace = ' xmlns:b="http://innovaphone/binding"' if odd else ""
     prefix = "b" if odd else "inno"
@@ -109,13 +109,13 @@ def fault(text: str) -> bytes:
 
 
 class Writer:
-    """Writes the parts of answers in one decoration."""
+    """Writes the parts of responses in one variant."""
 
     def __init__(self, decoration: Decoration) -> None:
         self._how = decoration
 
     def scalar(self, name: str, value: object) -> str:
-        """One part that is a number, a truth value or text."""
+        """One part with a number, a truth value or text."""
         kind = "boolean" if isinstance(value, bool) else "int" if isinstance(value, int) else "string"
         text = str(value).lower() if isinstance(value, bool) else escape(str(value))
         typed = f' xsi:type="xsd:{kind}"' if self._how.xsi_type else ""
@@ -130,7 +130,7 @@ class Writer:
         return f"<return{typed}>{body}</return>"
 
     def array(self, name: str, items: list[str], *, outer: str | None = None) -> str:
-        """An array whose items go by its own name, or by "item" where it is itself the result."""
+        """An array. Its items have its name, or "item" if the array is the whole result."""
         tag = outer or name
         item = "item" if outer or self._how.item_names else name
         if not items and self._how.empty == "missing":
@@ -208,7 +208,7 @@ class Writer:
         info += [] if news.cause is None else [self._info("cause", news.cause, "")]
         info += [self._info("uui", 0, news.uui)] if news.uui else []
         return (
-            self.scalar("user", news.follow)
+            self.scalar("user", news.user_handle)
             + self.scalar("call", news.leg)
             + self.scalar("reg", 0)
             + self.scalar("active", news.active)
@@ -226,7 +226,7 @@ class Writer:
         return "".join(self.scalar(name, value) for name, value in values.items())
 
     def finish(self, body: bytes) -> bytes:
-        """The bytes as they leave: with a Latin-1 byte where text should be UTF-8, if that is wanted."""
+        """The bytes to send, optionally with a Latin-1 byte where UTF-8 is expected."""
         for right, wrong in self._how.misspelt:
             body = body.replace(right.encode(), wrong.encode("utf-8", "surrogatepass"))
         return body.replace("ü".encode(), b"\xfc") if self._how.latin1 else body

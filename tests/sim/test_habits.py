@@ -171,7 +171,7 @@ async def test_handles_open_with_wishes(sim: SimPbx) -> None:
         sim.ring(BERT, "1")
         legs = (await session.poll())[1]
 
-    assert {news.follow for news in legs} == {3}
+    assert {news.user_handle for news in legs} == {3}
 
 
 async def test_users_come_and_go(sim: SimPbx) -> None:
