@@ -1,15 +1,15 @@
-"""What can go wrong, sorted by what happens next. No logic here.
+"""The errors of the bridge, classified by how the caller reacts. No logic here.
 
 BridgeError
 ├─ ConfigError             exit 78, every problem listed, nothing started
-├─ LinkError               one end of a link broke; supervise() decides by `heals`
-│  ├─ Unreachable          heals: back off (refused, reset, timed out, name not found)
-│  ├─ SessionLost          heals: start again (session gone, connection cut, list must be read again)
-│  ├─ ProtocolError        heals: the other side said what we cannot read; counted, session restarted
-│  ├─ TakenOver            heals: another client has our MQTT client id: look who, and come back soon
-│  ├─ StandsBack           another bridge serves our PBX: back off long
+├─ LinkError               a session of a link failed; supervise() decides by `heals`
+│  ├─ Unreachable          heals: back off (connection refused or reset, timeout, name not found)
+│  ├─ SessionLost          heals: open a new session (session gone, connection lost, list must be read again)
+│  ├─ ProtocolError        heals: unreadable answer; counted, then a new session
+│  ├─ TakenOver            heals: another client took our MQTT client id; probe it, and come back soon
+│  ├─ StandsBack           another bridge serves this PBX: long delay
 │  ├─ Rejected             a human must act (password, right, unknown user): longest delay
-│  └─ Crashed              a bug ended a link: a new one takes its place after a growing delay
+│  └─ Crashed              a bug ended a link; it is replaced after a growing delay
 └─ CommandError            becomes exactly one reply, never a crash
 """
 
@@ -17,11 +17,11 @@ from typing import ClassVar
 
 
 class BridgeError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base class of all errors that the bridge raises deliberately."""
 
 
 class ConfigError(BridgeError):
-    """The configuration cannot be used; `problems` are ready to be shown, one line each."""
+    """The configuration is invalid. `problems`: one line each, ready to print."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))
@@ -29,12 +29,11 @@ class ConfigError(BridgeError):
 
 
 class LinkError(BridgeError):
-    """One end of a link broke. `reason` is a sentence for people without any secret in it.
+    """A session of a link failed. `reason`: a sentence for the log and the pages, without secrets.
 
-    It may name addresses and accounts: it is for the log and the pages. `on_bus` follows the name of the PBX
-    and is for everybody who may read the bus.
-    `answered`: the other side took the request and answered it badly; another request may fare better.
-    `longest_s`: the next attempt comes after this time at the latest.
+    It may name addresses and accounts. `on_bus` is its short form for every client of the broker; it follows
+    the name of the PBX. `answered`: the request reached the other side and got a bad answer, so the session
+    may still work for other requests. `longest_s`: upper limit of the delay before the next attempt.
     """
 
     heals: ClassVar[bool] = True
@@ -50,51 +49,51 @@ class LinkError(BridgeError):
 
 
 class Unreachable(LinkError):  # noqa: N818  (a state of the world, as every name in this tree)
-    """Nobody answers there, or not in time."""
+    """The other side does not answer, or not in time."""
 
     on_bus = "does not answer"
 
 
 class SessionLost(LinkError):  # noqa: N818
-    """There was a session and it is gone."""
+    """An open session has ended."""
 
     on_bus = "ended the session"
 
 
 class ProtocolError(LinkError):
-    """The other side said something that we cannot or must not read."""
+    """The other side sent an answer that cannot or must not be read."""
 
     answered = True
     on_bus = "gave an answer that cannot be used"
 
 
 class TakenOver(LinkError):  # noqa: N818
-    """Another client connected with our MQTT client id. It may be anybody: that must not keep us away."""
+    """Another client connected with our MQTT client id. Any client can do so: it must not keep us away."""
 
     longest_s = 5.0
 
 
 class StandsBack(LinkError):  # noqa: N818
-    """Another bridge serves our PBX, and has proved it where the bridge has a password for the broker."""
+    """Another bridge serves this PBX. It has proved so, if the bridge has a password for the broker."""
 
     heals = False
 
 
 class Rejected(LinkError):  # noqa: N818
-    """The other side refuses us until a human changes something."""
+    """The other side rejects the bridge until a human changes something."""
 
     heals = False
     on_bus = "rejects the bridge"
 
 
 class Crashed(LinkError):  # noqa: N818
-    """A bug in the bridge ended a link, and has been reported. Other links do not notice."""
+    """A bug ended a link and has been reported. Other links are not affected."""
 
 
 class CommandError(BridgeError):
-    """A command that cannot be carried out; `code` is one of the contract's codes.
+    """A command that cannot be executed. `code`: one of docs/topics.md#replies.
 
-    `message` is for the reply. `detail` is for the log, where there is more to say than the bus may know.
+    `message` goes into the reply. `detail` goes into the log and may contain more than clients may see.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool = False, detail: str = "") -> None:

@@ -114,6 +114,7 @@ def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[E
     """
     if before is None:
         return _beginning(after, resync=resync)
+    # A new session gives the same leg another handle, which is no news for a consumer.
     if replace(before, leg_handle=None) == replace(after, leg_handle=None):
         return ()
     return _steps(before, after) or (EventType.UPDATED,)

@@ -78,6 +78,7 @@ def _took(other: Call, call: Call, topic: str) -> bool:
 
 
 def _of_unanswered(call: Call, topic: str, related: list[Call]) -> Outcome:
+    # The cause of a call that a command ended was chosen by that command: it says nothing of the called user.
     if call.hung_up:
         return Outcome.DECLINED
     if call.cause == causes.TAKEN_ELSEWHERE or _names(topic, (other.picked_up_from for other in related)):

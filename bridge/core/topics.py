@@ -91,16 +91,15 @@ class Topics:
 
     def user_in_state(self, topic: str) -> str | None:
         """The topic id in a user's state topic; None for any other topic."""
-        match topic.removeprefix(f"{self.root}/").split("/"):
-            case ["user", user, "state"] if topic.startswith(f"{self.root}/"):
-                return user
-            case _:
-                return None
+        return self._user_in(topic, "state")
 
     def user_in_event(self, topic: str) -> str | None:
         """The topic id in the topic of a user's events; None for any other topic."""
+        return self._user_in(topic, "event")
+
+    def _user_in(self, topic: str, leaf: str) -> str | None:
         match topic.removeprefix(f"{self.root}/").split("/"):
-            case ["user", user, "event"] if topic.startswith(f"{self.root}/"):
+            case ["user", user, last] if last == leaf and topic.startswith(f"{self.root}/"):
                 return user
             case _:
                 return None

@@ -48,6 +48,7 @@ def user_record(element: etree._Element) -> UserRecord | None:
     kind = _word(fields, "type")
     presence = _children(fields["presence"]) if "presence" in fields else {}
     return UserRecord(
+        # Without a guid the long name identifies the user, which is unique at a PBX but may be renamed.
         guid=guid or f"name:{name}",
         name=name,
         display_name=_text(fields, "dn"),
@@ -94,6 +95,7 @@ def heard_leg(element: etree._Element) -> HeardLeg:
         picked_up_from=taken_from or parties.get("picking") if picked_up else None,
         conference=info.get("conf", (0, ""))[1],
         cause=cause[0] & 0x7F if cause else None,
+        # Percent-encoded from 13r3; unquoting leaves older texts alone unless they hold a % and two digits.
         uui=unquote(uui[1]) if uui and uui[1] else None,
         released_by=_released_by(bits & _STATE_MASK, _word(fields, "msg")),
     )

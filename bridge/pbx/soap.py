@@ -48,6 +48,7 @@ class Soap:
         transport = _LocalOnly()
         with as_file(files("bridge.pbx") / "pbx.wsdl") as path:
             client = Client(str(path), transport=transport, settings=settings)
+        # zeep opens an HTTP session of its own, which is never used: connection.py sends the requests.
         transport.session.close()
         self._binding = client.wsdl.bindings[_BINDING]
 

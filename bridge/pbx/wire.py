@@ -92,6 +92,8 @@ def parse_xml(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
         raise ProtocolError("the answer is a web page, not SOAP: is the address right?")
     if body.count(b"<") > MOST_TAGS:
         raise ProtocolError(f"the answer has more than {MOST_TAGS} elements, which is refused")
+    # Before parsing, because the entities of a DTD could expand without end; after it once more, because a
+    # body in another encoding (UTF-16) hides the word from this search.
     if b"<!DOCTYPE" in body:
         raise ProtocolError("the answer carries a DTD, which is refused")
     unreadable: tuple[str, ...] = ()
@@ -115,6 +117,7 @@ def _parse_repaired(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
     except etree.XMLSyntaxError as error:
         place = f"line {error.lineno}, column {error.offset}" if error.lineno else "the start"
         refusal = ProtocolError(f"the answer is not XML (at {place})")
+    # A truncated body must not lose its last records silently: their events would never come again.
     if not text.rstrip().endswith(_END):
         raise refusal
     text, unreadable = without_bad_records(text)
