@@ -136,7 +136,7 @@ class Builder:
             session_user=pbx.session_user,
             options=MonitorOptions(pbx.transfers, pbx.wait_on_hook, pbx.device),
             monitor_per_s=pbx.monitor_per_s,
-            settle_s=pbx.settle_s,
+            resync_grace_s=pbx.resync_grace_s,
         )
         return SoapBackend(
             self._soap,
@@ -166,7 +166,7 @@ class Builder:
                 clear_cause=commands.clear_cause,
                 response_topics=commands.response_topics,
             ),
-            end_grace_s=pbx.settle_s,
+            end_grace_s=pbx.end_grace_s,
             deadlines=Deadlines(
                 poll_s=3 * pbx.poll_timeout_s + 15,
                 mqtt_s=max(

@@ -49,7 +49,8 @@ def pbx_section(sim: SimPbx, **changes: Any) -> dict[str, Any]:
         "username": "admin",
         "password": "secret",
         "session_user": "API",
-        "settle_s": 0.3,
+        "resync_grace_s": 0.3,
+        "end_grace_s": 0.3,
     }
     return {**section, **changes}
 

@@ -175,7 +175,7 @@ async def test_nothing_that_waits_is_lost_by_a_reload(
         pbx.ring("Anna M\u00fcller", "0123")
         await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
         more = {"state_dir": str(tmp_path / "state")} if durable else {}
-        await program.reload(configuration(proxy.port, pbx_section(pbx, settle_s=0.2), **more))
+        await program.reload(configuration(proxy.port, pbx_section(pbx, end_grace_s=0.2), **more))
         await eventually(lambda: pbx.requests("End"), "the old link has ended")
         await broker.start()
         async with Observer(broker.port) as fresh:

@@ -15,6 +15,7 @@ from bridge.config.yaml import Document, Place, Problem, UnreadableError, YamlEr
 from bridge.errors import ConfigError
 
 CUT = "everything after ' #' is a comment; if it belongs to the password, quote the whole value"
+SETTLE_S = "renamed: write resync_grace_s and end_grace_s instead, both with this value"
 NUMBERS = (
     "now also applies to to_user and name (by the callee's number), and emergency numbers must be listed"
     " digit by digit: complete it, then set commands.types: [ep]"
@@ -80,6 +81,10 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     """Settings that work and should be changed all the same."""
     yield from _cut(document)
     yield from _dialling(config.commands, document)
+    for index, pbx in enumerate(config.pbxs):
+        if pbx.settle_s is not None:
+            renamed: Place = ("pbxs", index, "settle_s")
+            yield Problem(line_of(renamed, document), renamed, SETTLE_S)
     sections: list[tuple[Place, Mqtt | Pbx]] = [(("mqtt",), config.mqtt)]
     sections += ((("pbxs", index), pbx) for index, pbx in enumerate(config.pbxs))
     for place, section in sections:

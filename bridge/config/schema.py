@@ -42,6 +42,8 @@ from bridge.core.rules import Rule
 from bridge.core.topics import REPLY
 from bridge.net.addresses import ascii_host, listening
 
+_GRACE_AT_MOST_S = 60
+
 
 class Mqtt(WithPassword):
     """The broker."""
@@ -156,7 +158,9 @@ class Pbx(WithPassword):
     poll_timeout_s: float = Field(75, gt=0, le=600)
     request_timeout_s: float = Field(10, gt=0, le=60)
     monitor_per_s: float = Field(100, gt=0, le=10_000)
-    settle_s: float = Field(2, gt=0, le=60)
+    resync_grace_s: float = Field(2, gt=0, le=_GRACE_AT_MOST_S)
+    end_grace_s: float = Field(2, gt=0, le=_GRACE_AT_MOST_S)
+    settle_s: float | None = Field(None, gt=0, le=_GRACE_AT_MOST_S, exclude=True)
     limits: PbxLimits = PbxLimits()
 
     @field_validator("name")
@@ -165,6 +169,17 @@ class Pbx(WithPassword):
         if name == REPLY:
             raise ValueError(f"'{REPLY}' is reserved for reply topics; choose another name")
         return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_settle_s(cls, values: object) -> object:
+        """Read the one key that 0.1.0 had for two unrelated times; file.py warns about it."""
+        if not isinstance(values, dict):
+            return values
+        old = values.get("settle_s")
+        if not isinstance(old, int | float) or not 0 < old <= _GRACE_AT_MOST_S:
+            return values  # a wrong value is reported once, for the key that has it
+        return {"resync_grace_s": old, "end_grace_s": old, **values}
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

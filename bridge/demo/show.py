@@ -105,7 +105,9 @@ def _config(url: str, port: int, listen: str) -> Config:
     pbx = {"name": "office", "url": url, "username": "admin", "password": "secret", "session_user": "API"}
     mqtt = {"url": f"mqtt://127.0.0.1:{port}"}
     http = {"listen": listen}
-    return Config.model_validate({"mqtt": mqtt, "pbxs": [{**pbx, "settle_s": 0.3}], "http": http})
+    return Config.model_validate(
+        {"mqtt": mqtt, "pbxs": [{**pbx, "resync_grace_s": 0.3, "end_grace_s": 0.3}], "http": http}
+    )
 
 
 async def _watch(port: int, seen: Seen, say: Say) -> None:

@@ -33,12 +33,15 @@ DEFAULT_OPTIONS = MonitorOptions()
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session needs of the configuration. `settle_s`: how long running calls may take to be told."""
+    """What a session needs of the configuration.
+
+    `resync_grace_s`: how long after `monitored` the PBX may take to report the calls that already run.
+    """
 
     session_user: str
     options: MonitorOptions = DEFAULT_OPTIONS
     monitor_per_s: float = 100.0
-    settle_s: float = 2.0
+    resync_grace_s: float = 2.0
 
 
 @asynccontextmanager
@@ -252,7 +255,7 @@ class Session:
             finally:
                 self._monitors.forget_early()
         if self._monitors.handle_of(guid) is not None and self._events is not None:
-            self._asked.put_nowait((_now() + self._settings.settle_s, guid))
+            self._asked.put_nowait((_now() + self._settings.resync_grace_s, guid))
             self._events.monitored(guid)
             if early:
                 self._events.reported(Batch(legs=early))

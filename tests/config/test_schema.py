@@ -269,8 +269,8 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["b.yaml:21: nested too deeply"],
     ),
     "a date": (
-        GOOD + "  device: 2026-99-99\n  settle_s: 2026-99-99\n",
-        ["b.yaml:8: pbxs[0].settle_s: expected a number"],
+        GOOD + "  device: 2026-99-99\n  end_grace_s: 2026-99-99\n",
+        ["b.yaml:8: pbxs[0].end_grace_s: expected a number"],
     ),
     "a number without end": (
         GOOD + f"mqtt: {{keepalive_s: {'9' * 5000}}}\nevents: {{max_age_s: 0x{'f' * 5000}}}\n",
@@ -419,8 +419,8 @@ def test_a_secret_is_in_a_plain_file(tmp_path: Path, make: Callable[[Path], None
 )
 def test_numbers_as_yaml_has_them(tmp_path: Path, written: str, number: float) -> None:
     """Also without a digit in front of the point."""
-    (tmp_path / "b.yaml").write_text(GOOD + f"  settle_s: {written}\n")
-    assert load(tmp_path / "b.yaml").pbxs[0].settle_s == number
+    (tmp_path / "b.yaml").write_text(GOOD + f"  end_grace_s: {written}\n")
+    assert load(tmp_path / "b.yaml").pbxs[0].end_grace_s == number
 
 
 def test_credentials_of_systemd_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -642,3 +642,17 @@ def test_a_protocol_may_be_a_number(protocol: object) -> None:
     config = Config.model_validate({"pbxs": [basics], "mqtt": {"protocol": protocol}})
 
     assert config.mqtt.protocol == str(protocol)
+
+
+def test_the_old_name_of_two_times_still_works(tmp_path: Path) -> None:
+    """With a warning that says what to write; a new key beside it wins."""
+    (tmp_path / "b.yaml").write_text(GOOD + "  settle_s: 5\n  end_grace_s: 3\n")
+    warnings: list[str] = []
+    config = load(tmp_path / "b.yaml", warnings.append)
+
+    assert (config.pbxs[0].resync_grace_s, config.pbxs[0].end_grace_s) == (5, 3)
+    sentence = "renamed: write resync_grace_s and end_grace_s instead, both with this value"
+    assert warnings[0] == f"{tmp_path}/b.yaml:7: pbxs[0].settle_s: {sentence}"
+    assert "settle_s" not in masked(config)
+    found = problems(tmp_path, GOOD + "  settle_s: 99\n")
+    assert found == ["b.yaml:7: pbxs[0].settle_s: must be at most 60.0"]

@@ -285,7 +285,9 @@ async def test_each_refused_reply_costs_one_session(broker: Mosquitto, bus: Obse
             )
             for kind in ONE_OF_EACH
         }
-        sections = [pbx_section(pbx, name=name, settle_s=0.05) for name, pbx in pbxs.items()]
+        sections = [
+            pbx_section(pbx, name=name, resync_grace_s=0.05, end_grace_s=0.05) for name, pbx in pbxs.items()
+        ]
         async with bridge(configuration(broker.port, *sections)):
             troubles = [recovers(bus, pbxs[kind], lure.bait(fault)) for kind, fault in ONE_OF_EACH.items()]
             await asyncio.gather(*troubles)
@@ -295,7 +297,7 @@ async def test_each_refused_reply_costs_one_session(broker: Mosquitto, bus: Obse
 @pytest.mark.parametrize("way", INVALID_SESSION)
 async def test_a_session_that_died_silently(broker: Mosquitto, bus: Observer, pbx: SimPbx, way: str) -> None:
     """Noticed in whichever way the PBX answers for it, without asking again and again."""
-    async with bridge(configuration(broker.port, pbx_section(pbx, settle_s=0.05))):
+    async with bridge(configuration(broker.port, pbx_section(pbx, resync_grace_s=0.05, end_grace_s=0.05))):
         await right(bus, pbx)
         pbx.invalid_session = way
         asked = len(pbx.requests("Poll"))
@@ -312,7 +314,7 @@ async def test_a_session_that_died_silently(broker: Mosquitto, bus: Observer, pb
 @pytest.mark.broker
 async def test_a_burst_of_401_is_survived(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """Each refused Poll costs a session, not the link; each session asks twice, as a new nonce wants it."""
-    async with bridge(configuration(broker.port, pbx_section(pbx, settle_s=0.05))):
+    async with bridge(configuration(broker.port, pbx_section(pbx, resync_grace_s=0.05, end_grace_s=0.05))):
         await right(bus, pbx)
         before = len(pbx.requests("Poll"))
         pbx.faults.add(Fault("unauthorised", "Poll", times=4))
@@ -331,7 +333,7 @@ async def test_a_burst_of_401_is_survived(broker: Mosquitto, bus: Observer, pbx:
 @pytest.mark.broker
 async def test_401_for_ever_is_for_a_human(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """After one attempt to log in again: rejected, with the reason."""
-    async with bridge(configuration(broker.port, pbx_section(pbx, settle_s=0.05))):
+    async with bridge(configuration(broker.port, pbx_section(pbx, resync_grace_s=0.05, end_grace_s=0.05))):
         await right(bus, pbx)
         asked = len(pbx.log)
         pbx.faults.add(Fault("unauthorised", times=1_000_000))
@@ -356,7 +358,7 @@ def told(bus: Observer, number: str) -> list[str]:
 @pytest.mark.parametrize("last", ["ringing", "answered", "held"])
 async def test_a_handle_is_used_again(broker: Mosquitto, bus: Observer, pbx: SimPbx, last: str) -> None:
     """The end of the old call was never told: it gets its one terminal event, and the new one is told."""
-    async with bridge(configuration(broker.port, pbx_section(pbx, settle_s=0.05))):
+    async with bridge(configuration(broker.port, pbx_section(pbx, resync_grace_s=0.05, end_grace_s=0.05))):
         await right(bus, pbx)
         old = pbx.ring(ANNA, "0123")
         if last != "ringing":
