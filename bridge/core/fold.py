@@ -1,4 +1,4 @@
-"""The transitions of what we know of a PBX: state and input in, state and changes out. Pure."""
+"""The transitions of the state of a PBX: state and input in, new state and changes out. Pure."""
 
 import re
 from dataclasses import replace
@@ -12,12 +12,12 @@ from bridge.core.transaction import Transaction
 
 PLACED_KEPT = 256
 OVERDUE_S = 3600.0
-"""Where a user has too many calls, the end of one that began earlier than this is taken as lost."""
+"""When a user has too many calls, one that is older than this many seconds is given up as lost."""
 _SWITCH = re.compile(r"[01]{2}")
 
 
 def begin(state: PbxState) -> PbxState:
-    """A new PBX session: all handles are void, nothing is confirmed yet, what we told still stands."""
+    """A new PBX session: leg handles are void and nothing is confirmed. Published states still stand."""
     unconfirmed = {
         guid: tuple(replace(call, leg_handle=None) for call in calls) for guid, calls in state.calls.items()
     }
@@ -41,7 +41,7 @@ def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[Pbx
 
 
 def settle(state: PbxState, guids: tuple[str, ...], scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
-    """The PBX has reported all running calls of these users: what it did not name is lost."""
+    """The PBX has reported all running calls of these users. Calls that it did not name are lost."""
     tx = Transaction(state, scope, now)
     for guid in guids:
         tx.unsettled.discard(guid)
@@ -50,7 +50,7 @@ def settle(state: PbxState, guids: tuple[str, ...], scope: Scope, now: Instant) 
 
 
 def give_up(state: PbxState, guid: str, scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
-    """The PBX reports no calls of this user: those of an earlier session are lost, later ones may follow."""
+    """The PBX does not report the calls of this user. Those of an earlier session are lost."""
     tx = Transaction(state, scope, now)
     _lose_unconfirmed(tx, guid)
     return tx.finish()
@@ -59,7 +59,7 @@ def give_up(state: PbxState, guid: str, scope: Scope, now: Instant) -> tuple[Pbx
 def reconcile(
     state: PbxState, guid: str, ids: frozenset[str], scope: Scope, now: Instant
 ) -> tuple[PbxState, Changes]:
-    """The end of these calls was never reported, and the PBX still counts none (docs/wire.md#robustness)."""
+    """Close calls whose end was never reported, if the PBX still counts none (docs/wire.md#robustness)."""
     tx = Transaction(state, scope, now)
     if guid in tx.users and tx.users[guid].record.channels == 0:
         for call in tx.running.of(guid):
@@ -71,7 +71,7 @@ def reconcile(
 def place(
     state: PbxState, guid: str, leg_handle: int, command_id: str | None, scope: Scope, now: Instant
 ) -> tuple[PbxState, Changes, str]:
-    """A command of ours started a leg: name it before, or after, the PBX first reports it."""
+    """A command started a leg: give its call an id. The PBX may report the leg before or after that."""
     tx = Transaction(state, scope, now)
     known = tx.running.by_leg_handle(guid, leg_handle)
     if known is not None:
@@ -86,7 +86,7 @@ def place(
 
 
 def mark_hung_up(state: PbxState, call: Call, *, hung_up: bool) -> PbxState:
-    """Remember that a command of ours ends this call (or, after a refusal, that it did not)."""
+    """Note that a command hangs up this call, or that the PBX refused to."""
     marked = tuple(
         replace(other, hung_up=hung_up) if other.id == call.id else other
         for other in state.calls.get(call.user, ())
@@ -136,7 +136,7 @@ def _lose_unconfirmed(tx: Transaction, guid: str) -> None:
 
 
 def _complete(tx: Transaction) -> None:
-    """Users missing from the list are gone, unless a record of it was unreadable: it may be theirs."""
+    """Remove users that the list did not name. If one record was unreadable, it may be theirs: keep them."""
     for guid in sorted(tx.unseen or ()):
         tx.unmonitor(guid)
         if tx.torn:
@@ -148,10 +148,10 @@ def _complete(tx: Transaction) -> None:
 
 
 def _note_quiet(tx: Transaction) -> None:
-    """Of the users who have no call any more, says the PBX: the calls that the bridge still has of them.
+    """For users whose count of calls went to zero: note the calls that the state still has of them.
 
-    Their ends may be on the way: `reconcile` is for a moment later. Calls that go on without the user
-    (transferred, parked) are left out.
+    Their ends may be on the way, so the caller waits a moment before it calls `reconcile`. Calls that go on
+    without the user (transferred, parked) are left out.
     """
     for guid in tuple(tx.quiet):
         running = (call for call in tx.running.of(guid) if call.leg_handle is not None)
@@ -161,7 +161,7 @@ def _note_quiet(tx: Transaction) -> None:
 
 
 def _with_ends(records: tuple[LegRecord, ...]) -> list[tuple[LegRecord, bool]]:
-    """Each record, and whether the next one of its leg is the end of it."""
+    """Each record, and whether the next record of the same leg ends it."""
     ends: dict[tuple[str, int], bool] = {}
     backwards = []
     for record in reversed(records):
@@ -201,10 +201,10 @@ def _open(tx: Transaction, guid: str, record: LegRecord) -> None:
 
 
 def _has_room(tx: Transaction, guid: str) -> bool:
-    """Tell whether one more call may begin; what is overdue makes room.
+    """Tell whether one more call fits. At the limit, an overdue call is closed to make room.
 
-    So a PBX that loses ends does not hide new calls for ever, and one that names legs without end does not
-    make an event for each.
+    A PBX that loses ends must not hide new calls for ever, and one that names endless legs must not cause
+    endless events.
     """
     most, limit = tx.scope.most, ""
     if tx.running.count_of(guid) >= most.calls_per_user:
@@ -238,7 +238,7 @@ def _advance(tx: Transaction, known: Call, record: LegRecord, *, ends_next: bool
 
 
 def _close(tx: Transaction, call: Call, outcome: Outcome | None) -> None:
-    """The one terminal event of a call; without an outcome given, what was seen of it decides."""
+    """End a call with its one terminal event. Without an outcome, the history of the call decides it."""
     kind_of_user = tx.users[call.user].record.type
     judged = judge(call, kind_of_user, tx.related(call), tx.topics) if outcome is None else outcome
     last = legs.ended(replace(call, outcome=judged), tx.now)
@@ -251,7 +251,7 @@ def _close(tx: Transaction, call: Call, outcome: Outcome | None) -> None:
 
 
 def _known_call(tx: Transaction, guid: str, record: LegRecord) -> Call | None:
-    """By its handle; else, after a reconnect, the unconfirmed call that looks most like it."""
+    """The call with this leg handle; after a reconnect, the unconfirmed call that is most like the record."""
     return tx.running.by_leg_handle(guid, record.leg_handle) or tx.running.like(guid, record)
 
 
@@ -260,7 +260,7 @@ def _needs_its_user(call: Call) -> bool:
 
 
 def _another_call(tx: Transaction, known: Call, record: LegRecord) -> bool:
-    """The PBX gave the handle of a leg whose end we missed to a new leg (docs/wire.md#robustness).
+    """The PBX reused the handle of a leg, and the end of that leg was missed (docs/wire.md#robustness).
 
     A transfer changes the conference of a leg too, but never its direction, nor does it set a leg up.
     """
@@ -273,7 +273,7 @@ def _another_call(tx: Transaction, known: Call, record: LegRecord) -> bool:
 
 
 def _see_switch(tx: Transaction, guid: str, record: LegRecord) -> None:
-    """A Boolean object's "call" carries two digits: by hand or not, on or off (docs/wire.md#switches)."""
+    """A Boolean object's "call" carries two digits: manual or not, on or off (docs/wire.md#switches)."""
     digits = next(
         (end.number for end in (record.remote, record.local) if _SWITCH.fullmatch(end.number)), None
     )

@@ -1,7 +1,7 @@
-"""What must survive, as values, and who hears of it: here over a reload, in store.py over a crash.
+"""What must survive the end of a link, and the interface that records it. Must not do I/O.
 
-No I/O here. The journal of a link hears of every change in the order in which it happens; what was
-said since the last `commit` is kept together or not at all.
+A link records every change here, in order. All changes since the last `commit` are kept together or not at
+all. `MemoryJournal` survives a reload; link/store.py has the one that survives a crash.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ COMMANDS_AT_MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class KeptEvent:
-    """An event that the broker had not acknowledged; `number` is the outbox's name for it."""
+    """An event that the broker had not acknowledged. `number` identifies it in the outbox."""
 
     number: int
     message: Message
@@ -24,9 +24,9 @@ class KeptEvent:
 
 @dataclass(frozen=True, slots=True)
 class KeptCommand:
-    """A request that was let through; without a reply it is not known whether it was carried out.
+    """An accepted request. Without a reply it is unknown whether it was carried out.
 
-    `fingerprint` says which request it was; it is empty in a file of 0.1.0.
+    `fingerprint` identifies the request; it is empty in a file of 0.1.0.
     """
 
     id: str
@@ -37,15 +37,15 @@ class KeptCommand:
 
     @property
     def retryable(self) -> bool:
-        """It was refused for a while only: the retry runs, so that nothing is to be remembered."""
+        """It was refused for the moment only. A retry must run, so it is not remembered."""
         return (self.reply or {}).get("retryable") is True
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What an earlier run left: user payloads by topic id, events and commands, oldest first.
+    """The content of a journal: user payloads by topic id, events and commands, oldest first.
 
-    `whole`: this is a memory of all users that were published, so that the broker need not be believed.
+    `whole`: it holds every user that was published, so the retained states at the broker need not be trusted.
     """
 
     users: Mapping[str, object] = field(default_factory=dict)
@@ -55,64 +55,64 @@ class Snapshot:
 
 
 class Journal(Protocol):
-    """Hears of everything that must survive."""
+    """Records everything that must survive."""
 
     def kept(self) -> Snapshot:
-        """What an earlier run left."""
+        """What an earlier run recorded."""
         ...
 
     def user(self, topic_id: str, payload: Json | None) -> None:
-        """A user's state was told, or (None) cleared."""
+        """A user's state was published, or (None) erased."""
         ...
 
     def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
-        """The link ends, and these are the states of all its users, for a journal that has none."""
+        """The link ends. `users` renders the states of all users, for a journal that does not hold them."""
         ...
 
     def event(self, event: KeptEvent) -> None:
-        """An event waits for the broker."""
+        """An event was queued for the broker."""
         ...
 
     def event_done(self, number: int) -> None:
-        """The broker has an event, or it was dropped."""
+        """An event was acknowledged by the broker, or dropped."""
         ...
 
     def command(self, command: KeptCommand) -> None:
-        """A request goes to the PBX, or has got its reply; it is forgotten when that asks for a retry."""
+        """A request goes to the PBX, or got its reply. A retryable refusal removes it."""
         ...
 
     def commit(self) -> None:
-        """Keep all this, together. Returns at once; `kept_now` waits for it."""
+        """Keep all changes since the last commit. Returns at once; `kept_now` waits for it."""
         ...
 
     async def kept_now(self) -> None:
-        """Return when all that was said before is kept, or cannot be."""
+        """Wait until everything recorded so far is kept, or cannot be."""
         ...
 
     @property
     def behind(self) -> bool:
-        """A state or an event is not kept yet: it should not be sent before that."""
+        """Something recorded is not kept yet. It should not be sent before it is."""
         ...
 
     def on_kept(self, call: Callable[[], None]) -> None:
-        """Call this whenever `behind` may have become false."""
+        """Register a callback for whenever `behind` may have become false."""
         ...
 
     def on_lost(self, call: Callable[[], None]) -> None:
-        """Call this when the states that were kept are lost: it says those of all users again."""
+        """Register a callback that records the states of all users again; called when they were lost."""
         ...
 
     def close(self) -> None:
-        """Keep what is left and let go of the file; what is said after that is not kept."""
+        """Keep what is left and close the file. Nothing is recorded after that."""
         ...
 
     async def closed(self) -> None:
-        """Return when the file has been let go of."""
+        """Wait until the file is closed."""
         ...
 
 
 def hand_over(kept: Snapshot, journal: Journal) -> None:
-    """Add what one journal kept to another one, behind what that one has kept."""
+    """Append a snapshot of one journal to another journal."""
     there = journal.kept()
     last = max((event.number for event in there.events), default=0)
     for number, event in enumerate(kept.events, last + 1):
@@ -128,7 +128,7 @@ def hand_over(kept: Snapshot, journal: Journal) -> None:
 
 
 class MemoryJournal:
-    """What a link without a state directory has: survives a reload or a bug of the link, not the process."""
+    """For a link without a state directory: survives a reload or a crash of the link, not of the process."""
 
     def __init__(self) -> None:
         self._left: dict[str, Json] = {}
@@ -137,7 +137,7 @@ class MemoryJournal:
         self._commands: dict[str, KeptCommand] = {}
 
     def kept(self) -> Snapshot:
-        """See Journal; before the first link ends, the broker's memory is the only one of users."""
+        """See Journal. It holds users only after a link has ended; until then the broker alone does."""
         events, commands = tuple(self._events.values()), tuple(self._commands.values())
         return Snapshot(dict(self._left), events, commands, self._whole)
 
@@ -158,7 +158,7 @@ class MemoryJournal:
         self._events.pop(number, None)
 
     def command(self, command: KeptCommand) -> None:
-        """See Journal. As many are kept as a ledger knows, the newest."""
+        """See Journal. The newest `COMMANDS_AT_MOST` are kept."""
         self._commands.pop(command.id, None)
         if not command.retryable:
             self._commands[command.id] = command

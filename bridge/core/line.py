@@ -1,4 +1,4 @@
-"""Messages that wait their turn, in order and within limits. Plain data; decides nothing about sending."""
+"""Queued messages, their kinds, and a bounded queue. Plain data; must not decide what is sent."""
 
 import json
 from collections import deque
@@ -12,9 +12,9 @@ OVERHEAD_BYTES = 64
 
 
 class Kind(Enum):
-    """What a message is to the outbox. The last three answer requests, so that strangers cause them.
+    """The kinds of messages. The last three answer requests, so anybody who sends requests can cause them.
 
-    `REPLY`: on `response/<verb>`. `CHOSEN_REPLY`: on a topic that the request chose. `ERASURE`: deletes a
+    `REPLY` goes to `response/<verb>`, `CHOSEN_REPLY` to a topic that the request named. `ERASURE` deletes a
     retained message from a command topic.
     """
 
@@ -30,7 +30,7 @@ ANSWERS = (Kind.REPLY, Kind.CHOSEN_REPLY, Kind.ERASURE)
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message on its way. Events have a `number`: late ones say so. `queued`: it waited for a broker."""
+    """A message in the outbox. Events have a `number`. `queued`: it waited for a broker, and must say so."""
 
     message: Message
     since_s: float
@@ -41,12 +41,12 @@ class QueuedMessage:
 
     @property
     def key(self) -> str | int | None:
-        """How the next session knows it: topic of a state, number of an event; answers are sent once."""
+        """Identifies a message across sessions: topic of a state, number of an event. Answers have none."""
         return self.message.topic if self.kind is Kind.STATE else self.number
 
 
 class Line:
-    """A queue with limits: `push` returns what had to go, the oldest first; or what is too large for it."""
+    """A bounded queue of messages."""
 
     def __init__(self, most: int, most_bytes: int | None = None) -> None:
         self._most = most
@@ -62,11 +62,11 @@ class Line:
 
     @property
     def head(self) -> QueuedMessage | None:
-        """The next one, which stays."""
+        """The next message, without taking it out."""
         return self._entries[0] if self._entries else None
 
     def push(self, entry: QueuedMessage) -> tuple[QueuedMessage, ...]:
-        """Let it wait at the end."""
+        """Append a message. Return what was dropped: the oldest ones, or this one if it is too large."""
         if self._most_bytes is not None and entry.size > self._most_bytes:
             return (entry,)
         self._entries.append(entry)
@@ -77,19 +77,19 @@ class Line:
         return tuple(gone)
 
     def pop(self) -> QueuedMessage:
-        """Take the next one out."""
+        """Take the next message out."""
         entry = self._entries.popleft()
         self._bytes -= entry.size
         return entry
 
     def put_back(self, entry: QueuedMessage) -> None:
-        """Let one that was taken out be the next again."""
+        """Return a message to the head of the queue."""
         self._entries.appendleft(entry)
         self._bytes += entry.size
 
 
 def size_of(message: Message) -> int:
-    """About how many bytes its packet takes, not less."""
+    """An upper estimate of the bytes of its packet."""
     payload = message.payload
     body = payload if payload is None or isinstance(payload, str) else json.dumps(payload)
     texts = len(message.topic.encode(errors="replace")) + len((body or "").encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""What goes to the broker and what comes from it, as values. No encoding, no client library here."""
+"""Messages to and from the broker, as values. Must not encode anything or know a client library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One publish. `payload` None clears a retained topic; a mapping becomes JSON at the edge."""
+    """A message to publish. `payload` None erases a retained topic; a mapping is sent as JSON."""
 
     topic: str
     payload: Json | str | None
@@ -20,9 +20,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One message from the broker, its MQTT 5 properties included when there were any.
+    """A message from the broker, with its MQTT 5 properties if it has any.
 
-    `expires_in_s` is what is left of the message expiry interval, in seconds, at receipt.
+    `expires_in_s`: seconds left of the message expiry interval when the message arrived.
     """
 
     topic: str
@@ -36,7 +36,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class BrokerLimits:
-    """What the broker announced when it accepted us; the defaults are those of the MQTT 5 standard."""
+    """The limits in the CONNACK of the broker. The defaults are those of the MQTT 5 standard."""
 
     receive_maximum: int = 65535
     maximum_qos: int = 2
@@ -44,13 +44,13 @@ class BrokerLimits:
     retain_available: bool = True
 
     def lowered(self, most: int) -> Self:
-        """The same broker that takes no packet larger than this."""
+        """The same limits, with no packet larger than this."""
         known = self.maximum_packet_bytes
         return replace(self, maximum_packet_bytes=most if known is None else min(known, most))
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """What the broker cannot do, and what that means: sentences for people."""
+        """Sentences for people: the features that the broker lacks, and the consequences."""
         retain = (
             "it keeps no retained messages: who subscribes later sees a state when it changes next, "
             "and after a restart of the bridge calls that ended meanwhile get no `ended` without a state_dir"
@@ -61,7 +61,7 @@ class BrokerLimits:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A topic filter and how to subscribe to it (MQTT 5 options; 3.1.1 brokers ignore them)."""
+    """A topic filter with its subscription options, which need MQTT 5; with 3.1.1 they are not sent."""
 
     topic_filter: str
     qos: int = 1

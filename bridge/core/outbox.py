@@ -1,8 +1,8 @@
-"""What waits between our state and the broker. Plain data: whoever waits for it owns the waiting.
+"""The queue between the state of a link and its broker session. Must not send anything or encode anything.
 
-State coalesces: one pending message per retained topic, the newest. Events wait in one line and answers to
-requests in another, each in order and within limits of its own: neither pushes the other out nor starves it.
-What is dropped is counted.
+States coalesce: at most one message per retained topic waits, the newest. Events wait in one line, answers to
+requests in another. Each line keeps its order and has its own limits, so neither can displace or starve the
+other. Dropped messages are counted.
 """
 
 from collections import Counter
@@ -16,12 +16,12 @@ from bridge.core.message import Message
 from bridge.core.suspects import EVENT_TIMES, STATE_TIMES, Suspects
 
 SET_ASIDE_S = 3600.0
-"""How long nothing is sent on a topic at which the broker ends our sessions."""
+"""Seconds for which a topic is skipped after the broker has closed sessions because of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many events wait at most and for how many seconds; how many answers wait, and their bytes."""
+    """The most events that wait, their greatest age in seconds, and the most answers and bytes of answers."""
 
     most: int = 100_000
     event_age_s: float = 300.0
@@ -31,34 +31,34 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """The message at which the broker ended the session."""
+    """The message that made the broker close the session."""
 
     message: Message
     kind: Kind
 
 
 class Signal(Protocol):
-    """What an asyncio.Event does; the core runs on no event loop of its own."""
+    """An asyncio.Event as the core sees it: the core imports no event loop."""
 
     def set(self) -> None:
-        """Let everybody who waits go on."""
+        """Wake all waiters."""
         ...
 
     def clear(self) -> None:
-        """Let those who wait from now on wait."""
+        """Make later calls of `wait` block."""
         ...
 
     async def wait(self) -> object:
-        """Return once it is set."""
+        """Block until `set` is called."""
         ...
 
 
 class Outbox:
-    """Pending and unacknowledged messages of one link; `changed` waits until there may be more to do.
+    """The waiting and unacknowledged messages of one link. Await `changed` for something to send.
 
-    `event_done` is called with the number of each event that need not be kept any longer: acknowledged or
-    dropped. `held`: something that must be on disk before it is sent is not there yet. Without a `signal`
-    nothing can wait.
+    `event_done` is called with the number of each event that was acknowledged or dropped, so that the journal
+    can delete it. `held` says whether a message still has to reach the disk before anything is sent.
+    Without a `signal`, `changed` cannot be awaited.
     """
 
     def __init__(
@@ -94,49 +94,52 @@ class Outbox:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits and nothing is on its way."""
+        """Nothing waits and nothing is in flight."""
         return not len(self)
 
     @property
     def oldest_s(self) -> float | None:
-        """Since when the oldest message waits for the broker, in monotonic seconds."""
+        """When the oldest unacknowledged message was put in, in monotonic seconds."""
         heads = (line.head for line in (self._events, self._answers))
         waiting = (*self._states.values(), *heads, *self._flying.values())
         return min((entry.since_s for entry in waiting if entry is not None), default=None)
 
     @property
     def in_flight(self) -> int:
-        """How many messages the broker has not answered."""
+        """The number of messages that were sent and not yet answered."""
         return len(self._flying) - len(self._refused)
 
     @property
     def answers_in_flight(self) -> bool:
-        """The broker has not answered something that a request caused."""
+        """An answer to a request was sent and is not yet acknowledged."""
         return any(entry.kind in ANSWERS for entry in self._flying.values())
 
     async def changed(self) -> None:
-        """Return when something was put, sent off or held back since the caller looked.
+        """Wait for the next change: a message was put in, acknowledged, refused or dropped.
 
-        No news is lost between the look and the wait: there is no `await` between them, so nothing else runs.
+        Look at the outbox first, then await this.
         """
         if self._signal is None:
             raise RuntimeError("this outbox was made without a signal")
+        # Nothing can change between the caller's look and this line: neither awaits in between. So a change
+        # that the signal still shows is one that the caller has seen.
         self._signal.clear()
         await self._signal.wait()
 
     def recheck(self) -> None:
-        """What was held may be sent now."""
+        """Wake the sender: messages that were held may be sent now."""
         if self._signal is not None:
             self._signal.set()
 
     def put_state(self, message: Message, now_s: float) -> bool:
-        """Let a retained message wait; it takes the place of an older one of its topic, and its age.
+        """Queue a retained message. It replaces a waiting one of the same topic and inherits its age.
 
-        False: it clears what the broker never had, and neither is sent. A PBX may make and delete users
-        without end while the broker is away.
+        Return False if the message erases a topic that the broker has never had; then nothing is sent.
         """
         older = self._states.get(message.topic)
         if message.payload is None:
+            # A PBX may create and delete users without end while the broker is away. If their erasures
+            # were queued, the outbox would grow for ever.
             if older is not None and message.topic not in self._at_broker:
                 del self._states[message.topic]
                 self.recheck()
@@ -148,33 +151,33 @@ class Outbox:
         return True
 
     def put_event(self, message: Message, now_s: float) -> int:
-        """Let an event wait its turn, and number it; the oldest one in line goes when there are too many."""
+        """Queue an event and return its number. When the line is full, the oldest event is dropped."""
         self._numbered += 1
         queued = not self.connected
         self._queue_event(QueuedMessage(message, now_s, Kind.EVENT, self._numbered, queued=queued), now_s)
         return self._numbered
 
     def put_back(self, number: int, message: Message, since_s: float) -> None:
-        """Let an event of an earlier run wait, under its number; before all new ones."""
+        """Queue an event of an earlier run under its old number, before any new event."""
         self._numbered = max(self._numbered, number)
         self._queue_event(QueuedMessage(message, since_s, Kind.EVENT, number, queued=True), since_s)
 
     def put_reply(self, message: Message, now_s: float, *, chosen: bool = False) -> None:
-        """Let a reply wait its turn. `chosen`: the request chose the topic."""
+        """Queue a reply. `chosen`: the request named the response topic."""
         self._queue_answer(message, Kind.CHOSEN_REPLY if chosen else Kind.REPLY, now_s)
 
     def put_erasure(self, topic: str, now_s: float) -> None:
-        """Have a retained message deleted from a command topic, unless that is known to be in vain."""
+        """Queue the erasure of a retained command, unless the broker is known to ignore erasures."""
         if now_s < self._no_erasures_until_s:
             return
         self._queue_answer(Message(topic, None, retain=True), Kind.ERASURE, now_s)
 
     def pause_erasures(self, until_s: float) -> None:
-        """Delete nothing from command topics until then: the broker ignores it."""
+        """Erase no command topics until then: the broker ignores it."""
         self._no_erasures_until_s = until_s
 
     def refresh(self, messages: Iterable[Message], now_s: float) -> None:
-        """A new broker session: all our state again, in this order, before whatever else waits."""
+        """Start a new broker session: queue all retained messages in this order, before everything else."""
         fresh = {message.topic: QueuedMessage(message, now_s, Kind.STATE) for message in messages}
         self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
         self._at_broker |= fresh.keys()
@@ -182,10 +185,10 @@ class Outbox:
         self.recheck()
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
-        """The next message to send, with a delivery_id to hand back; states go first.
+        """The next message to send and its delivery id; states go first.
 
-        None while some were not taken and others are on their way still, so that order is kept; and while
-        a suspect would have company, or has left alone; and while anything is held.
+        None if nothing may be sent now: something is held; or the broker refused messages while others are
+        still in flight, and the order must be kept; or a suspect has to travel alone.
         """
         if self._held():
             return None
@@ -204,7 +207,7 @@ class Outbox:
         return self._last_delivery_id, _dated(entry, now_s)
 
     def _one_goes_alone(self, entry: QueuedMessage, now_s: float) -> bool:
-        """Whether a suspect is next, or on its way: it travels alone, so that its effect is clear."""
+        """A suspect is next or in flight. It travels alone, so that its effect is certain."""
         return any(self._is_suspect(each, now_s) for each in (entry, next(iter(self._flying.values()))))
 
     def _is_suspect(self, entry: QueuedMessage, now_s: float) -> bool:
@@ -213,9 +216,10 @@ class Outbox:
         return entry.key in self._suspects
 
     def done(self, delivery_id: int, *, answered: bool = True) -> float | None:
-        """The broker has it: forget it and tell since when it waited.
+        """Forget a delivered message and return when it was put in.
 
-        `answered`: the broker said so. With QoS 0 it was only written to the socket, which proves nothing.
+        `answered`: the broker acknowledged it. With QoS 0 it was only written to the socket, which proves
+        nothing.
         """
         entry = self._flying.pop(delivery_id, None)
         if entry is None:
@@ -234,16 +238,16 @@ class Outbox:
             self._at_broker.discard(topic)
 
     def again(self, delivery_id: int) -> None:
-        """The broker could not take it now: it waits again once everything on its way has been answered."""
+        """The broker cannot take this message now: queue it again when everything in flight is answered."""
         if delivery_id in self._flying:
             self._refused.add(delivery_id)
             self.recheck()
 
     def disconnected(self, now_s: float, *, by_broker: bool = False) -> Culprit | None:
-        """The broker session is gone: what it did not acknowledge waits again, in its old order.
+        """The broker session is gone: queue unacknowledged messages again, in their old order.
 
-        An answer does not: it is sent once. Where the broker ended the session, the message that made it do
-        so is returned when that is clear, and is not sent again.
+        Answers are dropped: each is sent once. If the broker closed the session and it is certain which
+        message made it do so, that message is returned and not sent again.
         """
         self.connected = False
         culprit = self._judge(now_s) if by_broker else None
@@ -255,7 +259,7 @@ class Outbox:
         return culprit
 
     def _judge(self, now_s: float) -> Culprit | None:
-        """Find out whether the broker ended the session because of one message."""
+        """Find the message that made the broker close the session, if it is certain."""
         unanswered = [each for delivery_id, each in self._flying.items() if delivery_id not in self._refused]
         alone = self._proven and len(unanswered) == 1
         for kind, caused in self._caused.items():
@@ -267,20 +271,23 @@ class Outbox:
         key = self._suspects.session_ended(keys, times, proven=self._proven)
         if key is None:
             return None
-        _, entry = self._flying.popitem()  # it was alone
+        _, entry = self._flying.popitem()  # a suspect travels alone
         self._drop(entry, "poison")
         return Culprit(entry.message, entry.kind)
 
     def set_aside(self, topic: str, now_s: float) -> None:
-        """Send nothing on this topic for an hour."""
+        """Skip this topic for an hour."""
         self._aside[topic] = now_s + SET_ASIDE_S
 
     def aside(self, now_s: float) -> tuple[str, ...]:
-        """The topics on which nothing is sent."""
+        """The topics that are skipped now."""
         self._aside = {topic: until_s for topic, until_s in self._aside.items() if now_s < until_s}
         return tuple(self._aside)
 
     def _take_back(self) -> None:
+        # Everything in flight was taken from the heads of the lines and so is older than what still waits.
+        # Put back in reverse, one by one at the head, the messages end up in their old order. A state that
+        # changed meanwhile has a newer message waiting already: that one wins.
         for entry in reversed(self._flying.values()):
             if entry.kind is Kind.STATE:
                 self._states.setdefault(entry.message.topic, entry)
@@ -292,7 +299,7 @@ class Outbox:
         self._refused.clear()
 
     def _queue_event(self, entry: QueuedMessage, now_s: float) -> None:
-        """What is too old would not be sent any more: it need not wait until a broker is there."""
+        """Queue an event and drop those that are too old to be sent: they need not wait for a broker."""
         while (head := self._events.head) is not None and self._is_too_old(head, now_s):
             self._drop(self._events.pop(), "age")
         for gone in self._events.push(entry):
@@ -308,7 +315,7 @@ class Outbox:
         return now_s - event.since_s > self._limits.event_age_s
 
     def _head(self, now_s: float) -> QueuedMessage | None:
-        """What is to be sent next; what is too old, or must not be sent, is dropped on the way."""
+        """The next message to send. Messages that are too old or must not be sent are dropped on the way."""
         while self._states:
             topic = next(iter(self._states))
             if now_s >= self._aside.get(topic, 0.0):
@@ -339,7 +346,7 @@ class Outbox:
         return head
 
     def _remove(self, entry: QueuedMessage) -> None:
-        """Events and answers take turns while both wait."""
+        """Take a message out of its queue. Events and answers alternate while both wait."""
         if entry.kind is Kind.STATE:
             del self._states[entry.message.topic]
             return
@@ -359,7 +366,7 @@ class Outbox:
 
 
 def _dated(entry: QueuedMessage, now_s: float) -> Message:
-    """The message to send; a late event says that it is late and how late."""
+    """The message as it is sent: an event that waited carries `queued` and its age."""
     payload = entry.message.payload
     if entry.number is None or not entry.queued or payload is None or isinstance(payload, str):
         return entry.message

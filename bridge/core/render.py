@@ -12,7 +12,7 @@ _ALERTING = frozenset({CallState.SETUP, CallState.RINGING})
 
 
 def user_state(state: PbxState, pbx: str, guid: str) -> Json:
-    """One user now, with its running calls and its last one."""
+    """The payload of a user: the present state, the running calls, the last call."""
     user = state.users[guid]
     record = user.record
     calls = state.calls.get(guid, ())
@@ -45,7 +45,7 @@ def user_state(state: PbxState, pbx: str, guid: str) -> Json:
 
 
 def call_state(calls: tuple[Call, ...]) -> str:
-    """One word for all the calls of a user; the first that fits."""
+    """The state of a user's calls in one word; the first that matches."""
     connected = [one for one in calls if one.state is CallState.CONNECTED]
     alerting = [one.direction for one in calls if one.state in _ALERTING]
     if Direction.INBOUND in alerting:
@@ -58,7 +58,7 @@ def call_state(calls: tuple[Call, ...]) -> str:
 
 
 def call(one: Call) -> Json:
-    """One leg."""
+    """The JSON of a call."""
     return {
         "id": one.id,
         "conference": one.conference,
@@ -86,7 +86,7 @@ def call(one: Call) -> Json:
 
 
 def event(one: Event, epoch: str, pbx: str) -> Json:
-    """One call event; whoever sends it late overwrites `queued` and `age_ms`."""
+    """The payload of an event. The outbox overwrites `queued` and `age_ms` if it is sent late."""
     payload: dict[str, object] = {
         "schema": SCHEMA,
         "id": f"{epoch}-{one.seq}",
@@ -124,7 +124,7 @@ def _presence(user: User) -> Json:
 
 
 def _switched(switch: Switch | None) -> Json:
-    """The field that only Boolean objects have."""
+    """The field `switch`, which only Boolean objects have."""
     if switch is None:
         return {}
     return {"switch": {"mode": "manual" if switch.manual else "auto", "on": switch.on}}

@@ -1,7 +1,7 @@
-"""What we told the world before we were started: state payloads read back. Pure and total.
+"""The state of an earlier run, read back from its state payloads. Pure and total: any payload is accepted.
 
-What does not look like ours is left out, and the caller clears its topic. How far a payload may be believed
-that somebody else could have written: see retained.py.
+A payload that cannot be ours yields nothing, and the caller erases its topic. Others can write state topics
+too: retained.py decides how far a payload is trusted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,16 +18,16 @@ from bridge.core.transaction import Transaction
 
 Word = TypeVar("Word", bound=StrEnum)
 LARGEST = 2**53
-"""The largest whole number that every JSON reader and writer keeps."""
+"""The largest integer that every JSON library reads and writes exactly."""
 LONGEST_TEXT = 1024
-"""The longest text that a record of a PBX brings, too."""
+"""Longest text that is read, as in the records of a PBX."""
 YEARS = range(1971, 9999)
-"""After the epoch and before the last year, whatever the zone."""
+"""Years in which a time zone can shift a moment neither before the epoch nor past the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A user as an earlier run published it, with the calls that ran."""
+    """A user as an earlier run published it, with its running calls."""
 
     user: User
     calls: tuple[Call, ...]
@@ -35,9 +35,10 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What this bridge knows without the broker, by topic id; None: a topic that is to be cleared.
+    """The users that the journal holds, by topic id; None for a topic that must be erased.
 
-    `whole`: there is a memory of our own, so that nothing else was published by us. It may be new and empty.
+    `whole`: the journal holds every user that was published, so anything else at the broker is not ours. It
+    may be new and empty.
     """
 
     users: Mapping[str, Remembered | None] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class Memory:
 
 
 def remembered(topic: str, payload: object, scope: Scope, now: Instant) -> Remembered | None:
-    """The user in a state payload; None where it cannot be one of ours."""
+    """The user in a state payload; None if this bridge cannot have written it."""
     fields = _Fields(payload)
     user = _user(topic, fields, scope.user_id)
     if user is None:
@@ -56,9 +57,9 @@ def remembered(topic: str, payload: object, scope: Scope, now: Instant) -> Remem
 def restore(
     epoch: str, found: Mapping[str, Remembered | None], scope: Scope, now: Instant
 ) -> tuple[PbxState, tuple[str, ...]]:
-    """The state behind what is remembered by topic id, and the topic ids that are not of it.
+    """The state made of remembered users, and the topic ids that must be erased.
 
-    Of a user under two topics (killed while it was renamed) the one counts that was told last.
+    A user has two topics if the bridge was killed while it was renamed. The one published last counts.
     """
     tx = Transaction(PbxState(epoch), scope, now)
     room = scope.most.calls
@@ -74,7 +75,7 @@ def restore(
 
 
 def _latest(found: Mapping[str, Remembered | None]) -> Iterator[tuple[User, tuple[Call, ...]]]:
-    """Each user once; of the same moment, the later of the mapping."""
+    """Each user once: the payload with the latest time, or the last of the mapping if times are equal."""
     latest: dict[str, Remembered] = {}
     for each in found.values():
         if each is None:
@@ -162,7 +163,7 @@ def _with_ends(call: Call, fields: "_Fields") -> Call:
 
 
 def _with_progress(call: Call, fields: "_Fields", now: Instant) -> Call:
-    """Durations go on from what was told: the clock may have been set since, but they never go back."""
+    """Durations continue from the published ones. They never shrink, even if the clock was set back."""
     answered = fields.moment("answered_at")
     cause = fields.sub("cause")
     ring_s, talk_s = fields.seconds("ring_s"), fields.seconds("talk_s")
@@ -198,7 +199,7 @@ def _party(fields: "_Fields") -> RemoteParty | None:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """Reads fields of the right type from what may be anything; a wrong one reads as absent."""
+    """Reads typed fields from any value. A field of the wrong type reads as absent."""
 
     source: object
 
@@ -230,7 +231,7 @@ class _Fields:
         return words(value) if value in set(words) else None
 
     def moment(self, key: str) -> int | None:
-        """Unix milliseconds of an RFC 3339 time with a zone, of a year that is told the same in any zone."""
+        """Unix milliseconds of an RFC 3339 time with a zone; None for any other text."""
         try:
             moment = datetime.fromisoformat(self.text(key))
         except ValueError:

@@ -1,7 +1,6 @@
-"""The running calls within one transition, found without a walk over all of them. Knows no fold and no rules.
+"""The running calls within one transition, indexed. Must not know the rules of the fold.
 
-A PBX may name thousands of legs in one answer: whatever is done for each of them must not take longer the
-more there are.
+A PBX may name thousands of legs in one reply, so no step that is done for each leg may walk over all calls.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +10,7 @@ from bridge.core.model import Call, Direction
 from bridge.core.records import LegRecord
 
 RELATED_AT_MOST = 256
-"""How many calls with one conference, or one far end, are looked at: more are no conversation."""
+"""At most this many calls with one conference or one far end are examined: more are no conversation."""
 
 
 class _Index:
@@ -37,7 +36,7 @@ class _Index:
 
 
 class _Legs:
-    """The calls of one user: by id, by handle, and those that the present session has not named yet."""
+    """The calls of one user: by id, by leg handle, and those that this session has not confirmed."""
 
     def __init__(self, calls: Iterable[Call]) -> None:
         self.calls: dict[str, Call] = {}
@@ -84,7 +83,7 @@ class _Legs:
         return any(self._conferences.first((leg.conference, other)) is not None for other in others)
 
     def like(self, record: LegRecord) -> Call | None:
-        """The unconfirmed call that looks most like a record: one conversation, then one far end's number."""
+        """The unconfirmed call most like a record: by conversation first, then by remote number."""
         conference, number = record.conference, record.remote.number
         if conference:
             same = [("both", conference, number), ("both", "", number)]
@@ -101,7 +100,7 @@ def _keys(conference: str, number: str) -> tuple[object, ...]:
 
 
 class _Related:
-    """All calls by what may join them to another one."""
+    """All calls, by the keys that join them to others of a conversation."""
 
     def __init__(self, calls: Iterable[Call]) -> None:
         self._index = _Index()
@@ -128,13 +127,13 @@ class _Related:
 
 
 def _beyond(call: Call) -> tuple[object, ...]:
-    """What a call has in common with others of its conversation."""
+    """The keys that a call shares with others of its conversation."""
     joints = (("conference", call.conference), ("far", call.remote.number or call.remote.user))
     return tuple(joint for joint in joints if joint[1])
 
 
 class Running:
-    """The calls of all users. What is not touched is not copied."""
+    """The calls of all users. Those of a user are copied when they are first changed."""
 
     def __init__(self, calls: Mapping[str, tuple[Call, ...]]) -> None:
         self._before = calls
@@ -144,7 +143,7 @@ class Running:
 
     @property
     def count(self) -> int:
-        """How many calls this session has named."""
+        """The number of calls that this session has confirmed."""
         if self._count is None:
             self._count = sum(call.leg_handle is not None for call in self._all())
         return self._count
@@ -155,28 +154,28 @@ class Running:
         return self._before.get(guid, ()) if legs is None else tuple(legs.calls.values())
 
     def count_of(self, guid: str) -> int:
-        """How many calls of a user this session has named."""
+        """The number of calls of a user that this session has confirmed."""
         return len(self._legs(guid).handles)
 
     def oldest(self, guid: str) -> Call | None:
-        """The call of a user that this session named first."""
+        """The call of a user that this session confirmed first."""
         legs = self._legs(guid)
         return next((legs.calls[call_id] for call_id in legs.handles.values()), None)
 
     def by_leg_handle(self, guid: str, leg_handle: int) -> Call | None:
-        """The call of a user that the PBX calls so in this session."""
+        """The call of a user with this leg handle of the session."""
         return self._legs(guid).by_leg_handle(leg_handle)
 
     def like(self, guid: str, record: LegRecord) -> Call | None:
-        """The call of a user, not named yet in this session, that looks most like a record."""
+        """The call of a user that is most like a record and not yet confirmed by this session."""
         return self._legs(guid).like(record)
 
     def meets(self, guid: str, leg: Call) -> bool:
-        """Tell whether a user has a leg in the conference of this one, in the opposite direction."""
+        """Tell whether a user has a leg of the same conference in the opposite direction."""
         return bool(leg.conference) and self._legs(guid).meets(leg)
 
     def related(self, call: Call, far_user: str | None) -> list[Call]:
-        """Other calls of the same conversation or far end, and those of `far_user`, its guid."""
+        """Other calls of the same conversation or far end, and those of the user `far_user` (a guid)."""
         if self._related is None:
             self._related = _Related(self._all())
         return self._related.to(call, far_user)
@@ -191,7 +190,7 @@ class Running:
             self._related.put(call)
 
     def drop(self, call: Call) -> None:
-        """Take a call off its user."""
+        """Remove a call."""
         legs = self._legs(call.user)
         before = len(legs.handles)
         legs.drop(call.id)
@@ -203,7 +202,7 @@ class Running:
         self._count = None if self._count is None else self._count + more
 
     def finished(self) -> Mapping[str, tuple[Call, ...]]:
-        """All of them by user; who has none is not named."""
+        """All calls by user. Users without calls are left out."""
         if not self._touched:
             return self._before
         after = {**self._before, **{guid: self.of(guid) for guid in self._touched}}

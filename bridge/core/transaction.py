@@ -1,4 +1,4 @@
-"""The working copy of one transition: copied once, changed freely, frozen at the end. Pure from outside."""
+"""The working copy of a state in one transition: copied once, changed, frozen. Must not judge calls."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ CONTEST = 2
 
 
 class _Sets(Generic[Key]):
-    """Guids by some key. A set is copied when it is first touched, not for each guid that comes to it."""
+    """Sets of guids by key. A set is copied once, when it is first changed."""
 
     def __init__(self, before: Mapping[Key, frozenset[str]]) -> None:
         self._before = before
@@ -63,7 +63,7 @@ class _Sets(Generic[Key]):
 
 
 class Transaction:
-    """A mutable copy of a state that notes what changes. Lives inside one transition only."""
+    """A mutable copy of a state that records what changes. Used within one transition only."""
 
     def __init__(self, state: PbxState, scope: Scope, now: Instant) -> None:
         self._state = state
@@ -89,7 +89,7 @@ class Transaction:
         self._left_out: Counter[str] = Counter()
 
     def put_user(self, user: User) -> None:
-        """Add or replace a user and give it, and whoever competes for it, the right topic id."""
+        """Add or replace a user, and settle its topic id and those of users who want the same one."""
         known = self.users.get(user.guid)
         self.users[user.guid] = replace(user, changed_ms=self.now.unix_ms)
         self._touched[user.guid] = None
@@ -98,32 +98,32 @@ class Transaction:
             self._claim(user)
 
     def drop_user(self, guid: str) -> None:
-        """Forget a user whose calls are closed already."""
+        """Remove a user. Its calls must be closed already."""
         user = self.users.pop(guid)
         self._touched.pop(guid, None)
         self.unsettled.discard(guid)
         self._unclaim(user)
 
     def monitor(self, guid: str) -> None:
-        """Have the calls of a user reported."""
+        """Ask for the calls of a user."""
         self._monitor[guid] = None
 
     def unmonitor(self, guid: str) -> None:
-        """Have the calls of a user not reported any more, until `monitor` says otherwise.
+        """Stop asking for the calls of a user, until `monitor` is called for it.
 
-        A user that is deleted and made again within one batch is in both: what the PBX reports of the first
-        one is given up, then the second one is asked for.
+        A user that is deleted and created again within one batch ends up in both lists: the PBX has forgotten
+        the first one, so its monitor is given up and the second one gets its own.
         """
         self._monitor.pop(guid, None)
         self._unmonitor[guid] = None
 
     @property
     def is_full(self) -> bool:
-        """There is no room for one more user; those that this session has not confirmed do not count."""
+        """There is no room for one more user. Users that this session has not confirmed do not count."""
         return len(self.users) - len(self.unseen or ()) >= self.scope.most.users
 
     def leave_out(self, limit: str) -> None:
-        """Count what is beyond a limit."""
+        """Count a record that is beyond a limit."""
         self._left_out[limit] += 1
 
     def related(self, call: Call) -> list[Call]:
@@ -131,7 +131,7 @@ class Transaction:
         return self.running.related(call, self._guid_at(call.remote.user))
 
     def tell(self, kind: EventType, guid: str, call: Call | None, *, resync: bool = False) -> None:
-        """Number one event of a user and keep it for the end."""
+        """Record an event of a user under the next number."""
         self._seq += 1
         user = self.users[guid]
         switch: Switch | None = user.switch if call is None else None
@@ -140,21 +140,21 @@ class Transaction:
         )
 
     def new_call_id(self) -> str:
-        """An id no call of any run of any link has had."""
+        """A call id that is unique across runs and links."""
         self._call_count += 1
         return f"{self._state.epoch}-{self._call_count}"
 
     def inside(self, party: Party) -> RemoteParty:
-        """A party with the topic id of the user it is, if exactly one fits its short name or its number."""
+        """The party with its topic id, if exactly one user has its short name or its number."""
         user = self._user_named("short_name", party.short_name) or self._user_named("number", party.number)
         return _party(party, user)
 
     def claimed(self, party: Party) -> RemoteParty:
-        """The same by the short name only: the PBX gives short names, callers give any number."""
+        """The same by the short name only. Short names come from the PBX; a caller may send any number."""
         return _party(party, self._user_named("short_name", party.short_name))
 
     def far_end(self, party: Party, leg: Call) -> RemoteParty:
-        """The same by the number too, where nobody outside can have claimed it."""
+        """The same by the number too, if nobody outside can have chosen it."""
         if party.short_name:
             return self.claimed(party)
         return _party(party, self._user_at_far_end(party.number, leg))
@@ -191,15 +191,15 @@ class Transaction:
         return Monitor(guid, self.users[guid].record.name, urgent=in_doubt)
 
     def _guid_at(self, topic_id: str | None) -> str | None:
-        """The guid of the user who has this topic id now."""
+        """The guid of the user with this topic id."""
         guids = () if topic_id is None else (*self._claims.get(topic_id), unquote(topic_id))
         return next((guid for guid in guids if self.topics.get(guid) == topic_id), None)
 
     def _user_at_far_end(self, number: str, leg: Call) -> str | None:
-        """The user with this number, where the number is no claim of somebody outside.
+        """The user with this number, if the number was not chosen by a caller outside.
 
-        Our own user dialled it, or the leg that answers this one is that user's. Both legs of a call inside
-        have one conference and opposite directions; a call through a gateway has no second leg of a user.
+        That is so if the leg's own user dialled it, or if that user has the opposite leg of the call: both
+        legs of an internal call have one conference and opposite directions.
         """
         user = self._user_named("number", number)
         if user is None or self.users[leg.user].record.type == GATEWAY:
@@ -231,9 +231,9 @@ class Transaction:
         self._settle_topics(wanted)
 
     def _settle_topics(self, wanted: str, claimed_by: str | None = None) -> None:
-        """A user who alone wants a topic id gets it; where several want it, each goes by its guid.
+        """Give a topic id to the one user who wants it. If several want it, each gets its guid instead.
 
-        With more than two, only the newcomer changes: the others go by their guids already.
+        With more than two, only the newcomer changes: the others have their guids already.
         """
         guids = self._claims.get(wanted)
         for guid in frozenset(guids) if len(guids) <= CONTEST else guids & {claimed_by}:
@@ -255,6 +255,6 @@ def _identity(record: UserRecord) -> tuple[str, str, str]:
 
 
 def _keys(record: UserRecord) -> tuple[tuple[str, str], ...]:
-    """What a user can be found by."""
+    """The keys by which a user can be found."""
     named = (("short_name", record.short_name), ("number", record.number), ("name", record.name))
     return tuple(key for key in named if key[1])

@@ -1,6 +1,6 @@
-"""The state of one PBX as the bus must show it: batches in, messages into the outbox and the journal.
+"""Holds the state of one PBX: folds batches into it, puts messages into the outbox and the journal.
 
-Waits for nothing and opens nothing; renders nothing either: that is what core/outputs is for.
+Must not wait, open connections or render payloads; the outputs of core/outputs render.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ NO_CHANGES = Changes()
 
 
 class Mirror:
-    """Keeps the state of one PBX and publishes every change of it through the outputs."""
+    """The state of one PBX. Every change of it is published through the outputs."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Mirror:
         return self.status.link is LinkState.ONLINE
 
     def restore(self, found: Mapping[str, Remembered | None]) -> None:
-        """Start from what we told the world in an earlier run; clear what is not ours."""
+        """Start from the published states of an earlier run, and erase topics that are not ours."""
         now = self._clock()
         self.state, strange = restore(self._epoch, found, self.scope, now)
         for topic in strange:
@@ -71,13 +71,13 @@ class Mirror:
         self._keep_all()
 
     def _keep_all(self) -> None:
-        """Say the states of all users to the journal."""
+        """Record the states of all users in the journal."""
         for topic_id, payload in self.states().items():
             self._journal.user(topic_id, payload)
         self._journal.commit()
 
     def states(self) -> Mapping[str, Json]:
-        """The state of each user, by topic id: what a later run needs to know."""
+        """The state payloads of all users by topic id, for the journal."""
         pbx = self.topics.pbx
         return {topic: render.user_state(self.state, pbx, guid) for guid, topic in self.state.topics.items()}
 
@@ -87,18 +87,18 @@ class Mirror:
         return [message for output in self._outputs for message in output.tree(view)]
 
     def refresh(self) -> None:
-        """Send all that must be retained to a new broker session, before anything else."""
+        """Queue all retained topics for a new broker session, before anything else."""
         self.outbox.refresh(self.tree(), self._clock().monotonic_s)
 
     def say_again(self, topics: AbstractSet[str]) -> None:
-        """Put what must be retained on these topics into the outbox again; nothing belongs on the others."""
+        """Publish these topics again. Those on which nothing must be retained are erased."""
         now_s = self._clock().monotonic_s
         tree = {message.topic: message for message in self.tree()}
         for topic in topics:
             self.outbox.put_state(tree.get(topic, _erasure(topic)), now_s)
 
     def republish(self) -> None:
-        """Send all that must be retained again: somebody may have deleted it at the broker."""
+        """Publish all retained topics again: another client may have deleted them."""
         now_s = self._clock().monotonic_s
         for message in self.tree():
             self.outbox.put_state(message, now_s)
@@ -116,31 +116,31 @@ class Mirror:
         self._journal.commit()
 
     def failed(self, cause: LinkError) -> None:
-        """Say that there is no PBX session."""
+        """The PBX session failed: publish the reason."""
         link = LinkState.UNREACHABLE if cause.heals else LinkState.REJECTED
         self.set_status(link, self.on_bus(cause), detail=cause.reason)
 
     def on_bus(self, cause: LinkError) -> str:
-        """What everybody may know of a failure of the PBX: not where it is, nor as whom we log in."""
+        """The reason without addresses and accounts, which are not for the bus."""
         word = ProtocolError.on_bus if cause.answered and cause.heals else cause.on_bus
         return f"the PBX '{self.topics.pbx}' {word}"
 
     def set_status(self, link: LinkState, reason: str, *, detail: str = "") -> None:
-        """Say what the link is doing; without a `detail` the reason is all that there is to say."""
+        """Publish a new status. `detail`: the reason with addresses, for the log; by default the reason."""
         self.status = Status(link, reason, self._clock().unix_ms, detail or reason)
         if not link.has_session:
             self.monitoring.forget_answers()
         self._publish()
 
     def began(self, about: About) -> None:
-        """A new PBX session: everything is to be confirmed."""
+        """A PBX session is open. It has to confirm all users and calls."""
         self.about = about
         self.state = fold.begin(self.state)
         self.monitoring.forget_answers()
         self.set_status(LinkState.SYNCING, "reading the list of users")
 
     def reported(self, batch: Batch) -> Changes:
-        """Fold one batch and tell what it changed."""
+        """Fold one batch and publish the changes."""
         changes = self._apply(fold.fold(self.state, batch, self.scope, self._clock()))
         if batch.list_complete:
             self.set_status(LinkState.ONLINE, "")
@@ -151,56 +151,58 @@ class Mirror:
         self._apply(fold.reconcile(self.state, guid, ids, self.scope, self._clock()))
 
     def settled(self, guid: str) -> None:
-        """The calls of a user that the PBX did not name again are lost."""
+        """The running calls of a user have been reported. Others are lost."""
         self._apply(fold.settle(self.state, (guid,), self.scope, self._clock()))
 
     def monitored(self, guid: str) -> None:
-        """The PBX gave a handle: it reports this user's calls."""
+        """The PBX reports the calls of this user from now on."""
         self.monitoring.accept(guid)
         self._publish()
 
     def not_monitored(self, guid: str) -> None:
-        """The PBX gave no handle. After a second time nobody will tell how this user's old calls ended."""
+        """The PBX does not report the calls of this user. After the second refusal its old calls are lost."""
         if self.monitoring.refuse(guid):
             self._apply(fold.give_up(self.state, guid, self.scope, self._clock()))
         self._publish()
 
     def placed(self, guid: str, leg: int, command_id: str | None) -> str:
-        """A command started a leg: the id of its call."""
+        """A command started a leg: return the id of its call."""
         state, changes, call_id = fold.place(self.state, guid, leg, command_id, self.scope, self._clock())
         self._apply((state, changes))
         return call_id
 
     def mark_hung_up(self, call: Call, *, hung_up: bool) -> None:
-        """A command of ours ends a call, or failed to."""
+        """A command hangs up a call, or failed to."""
         self.state = fold.mark_hung_up(self.state, call, hung_up=hung_up)
 
     def contested(self) -> None:
-        """Another bridge, or its late will, was on our topics: count it and say again what is true."""
+        """Another client, or a delayed Last Will, overwrote our state topic: republish the correct value."""
         self.takeovers += 1
         self._publish()
 
     def says(self, payload: bytes) -> bool:
-        """Tell whether this is what our state topic must say now."""
+        """Tell whether the state topic must have this payload now."""
         return payload.decode(errors="replace") == link_state.word(online=self.online)
 
     def reply(self, message: Message) -> None:
-        """Send a reply."""
+        """Queue a reply to a command."""
         chosen = message.topic not in self._own_replies
         self.outbox.put_reply(message, self._clock().monotonic_s, chosen=chosen)
 
     def erase_retained(self, topic: str) -> None:
-        """Delete a retained message from a command topic."""
+        """Erase a retained message from a command topic."""
         self.outbox.put_erasure(topic, self._clock().monotonic_s)
 
     def _apply(self, transition: tuple[PbxState, Changes]) -> Changes:
         self.state, changes = transition
-        self.monitoring.apply(changes)  # before anything is rendered: `info` counts who is monitored
+        # `info` counts monitored users. If it were rendered before this, a batch that adds users would first
+        # publish that all users have been asked for.
+        self.monitoring.apply(changes)
         self._publish(changes)
         return changes
 
     def _publish(self, changes: Changes = NO_CHANGES) -> None:
-        """Put into the outbox, and the journal, what is news against what was published last."""
+        """Queue, and record in the journal, all news since the last call."""
         before, after = self._published, self._view()
         self._published = after
         for topic_id in changes.gone:
@@ -235,7 +237,7 @@ class Mirror:
         )
 
     def figures(self, inbound_dropped: Mapping[str, int]) -> LinkFigures:
-        """The numbers for metrics and pages; messages from the broker are dropped elsewhere."""
+        """The numbers for metrics and pages. `inbound_dropped`: messages from the broker that were dropped."""
         view = self._view()
         return LinkFigures(
             status=self.status,
@@ -252,16 +254,16 @@ class Mirror:
         )
 
     def tidy(self) -> None:
-        """Forget which topics were cleared, once the broker has all that we told."""
+        """Once the broker has acknowledged everything, the journal need not hold erased users any longer."""
         if self._erased and self.outbox.connected and self.outbox.idle:
             for topic_id in self._erased.difference(self.state.topics.values()):
                 self._journal.user(topic_id, None)
             self._erased.clear()
 
     def _erase_user(self, topic_id: str, now: Instant) -> None:
-        """Erase what is retained of a user, and note the time of it until the broker has heard of it.
+        """Erase the topics of a user; the journal notes the time until the broker has acknowledged it.
 
-        If the bridge is killed before that, a later run must not believe what is retained there.
+        If the bridge is killed before that, a later run must not trust the state that is still retained.
         """
         topics = self._topics_of_user(topic_id)
         waits = [self.outbox.put_state(_erasure(topic), now.monotonic_s) for topic in topics]
@@ -272,7 +274,7 @@ class Mirror:
             self._journal.user(topic_id, None)
 
     def _topics_of_user(self, topic_id: str) -> list[str]:
-        """The state comes last: it is what tells a later run that there is something to erase."""
+        """The state comes last: while it is retained, a later run knows that the others must be erased."""
         of_outputs = (output.topics_of_user(self.topics, topic_id) for output in reversed(self._outputs))
         return [topic for topics in of_outputs for topic in topics]
 
