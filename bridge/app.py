@@ -68,7 +68,7 @@ class Process:
         self._chosen: Chosen = (config, pbxs)
         self._log = structlog.get_logger()
         self._metrics = Metrics(self.registry, OPERATIONS)
-        self.bugs = Bugs(lambda pbx: self._metrics.bugs.labels(pbx).inc())
+        self.bugs = Bugs(lambda pbx: self._metrics.sessions.bugs.labels(pbx).inc())
         self._builder = Builder(config)
         self._offset_s, self._log_dropped = time.time() - time.monotonic(), 0
         self.health.config = partial(masked, config)
@@ -111,8 +111,9 @@ class Process:
             ("pages", http.address, pages.answer),
             ("probes", http.probes_address, Probes(self.health).answer),
         )
+        turned_away = self._metrics.process.turned_away
         return [
-            self._side_job(name, partial(serve, name, address, served, self.bugs, self._metrics.turned_away))
+            self._side_job(name, partial(serve, name, address, served, self.bugs, turned_away))
             for name, address, served in doors
             if address is not None
         ]
@@ -137,7 +138,7 @@ class Process:
             self.notifier.ready()
 
     def _not_reloaded(self, problems: Sequence[str]) -> None:
-        self._metrics.reloaded(good=False)
+        self._metrics.process.reloaded(good=False)
         self.health.config_good = False
         for problem in problems:
             self._log.error("configuration not reloaded", problem=problem)
@@ -153,7 +154,7 @@ class Process:
             self._log.warning("the section http changes at the next start only")
         self._chosen = chosen
         await fleet.apply(config, pbxs, self._builder)
-        self._metrics.reloaded(good=True)
+        self._metrics.process.reloaded(good=True)
         self.health.config_good, self.health.config = True, partial(masked, config)
         self._log.info("configuration reloaded", pbxs=len(pbxs))
 
@@ -188,10 +189,10 @@ class Process:
     def _measure(self) -> None:
         """The metrics of the process."""
         offset_s, dropped = time.time() - time.monotonic(), log.dropped()
-        self._metrics.clock_jumps.inc(abs(offset_s - self._offset_s) > JUMP_S)
-        self._metrics.log_dropped.inc(dropped - self._log_dropped)
+        self._metrics.process.clock_jumps.inc(abs(offset_s - self._offset_s) > JUMP_S)
+        self._metrics.process.log_dropped.inc(dropped - self._log_dropped)
         self._offset_s, self._log_dropped = offset_s, dropped
-        self._metrics.beat.set_to_current_time()
+        self._metrics.process.beat.set_to_current_time()
 
     def _tell_health(self, fleet: Fleet, running: Mapping[str, Link]) -> None:
         """What cannot be had of one link does not hide the others."""

@@ -71,7 +71,7 @@ class Builder:
         """The link of one PBX."""
         return Link(
             self._link_settings(pbx),
-            self.backend(pbx).sessions(observer.asked),
+            self.backend(pbx).sessions(observer.pbx.asked),
             Dialer(self.broker(pbx)),
             observer=observer,
             clock=clock.now,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.ops.metrics import PREFIX
+from bridge.ops.families import PREFIX
 from tests.bus import eventually, free_port
 from tests.running import bridge
 

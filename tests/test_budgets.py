@@ -21,8 +21,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 TOO_MANY = {"bridge.link.commander.Commander"}
 """Constructors that are to be cut. Nothing is added."""
 BORN_LATE = {
-    "bridge.mqtt.websocket.Frames": "fills the place of a class of paho, whose constructor connects",
-    "bridge.ops.metrics.Metrics": "made by one method for each family",
+    "bridge.mqtt.paho_client.WebSocket": "fills the place of a class of paho, whose constructor connects",
     "bridge.ops.web._Visit": "a protocol of asyncio gets its transport later",
     "bridge.sim.pbx.SimPbx": "knows its port when it listens",
 }
@@ -33,8 +32,10 @@ WALL_CLOCK = {
     "bridge.link.state_files": "compares it with the age of a file",
     "bridge.ops.health": "when the process started",
     "bridge.ops.log": "stamps lines",
-    "bridge.ops.metrics": "stamps series",
-    "bridge.ops.observer": "stamps series",
+    "bridge.ops.broker_observer": "stamps series",
+    "bridge.ops.observer": "since when a session is up or down",
+    "bridge.ops.pbx_observer": "stamps series",
+    "bridge.ops.process_metrics": "stamps series",
 }
 """Modules that read the wall clock, and why; all others are given a clock."""
 BANNED = {

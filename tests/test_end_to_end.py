@@ -588,7 +588,7 @@ async def test_a_name_that_xml_forbids_costs_nothing_else(
         assert bus.now("innovaphone/hq/user/bert/state")["name"] == "Bert O'Neil"
         assert bus.now(STATE) == "online"
         assert len(pbx.requests("Initialize")) == 1
-    lines = [line for line in capsys.readouterr().out.splitlines() if "records left out" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "records skipped" in line]
     assert len(lines) == 1
     assert "user record 'Carla '" in lines[0]
 
@@ -643,7 +643,7 @@ async def test_a_user_who_cannot_be_followed_costs_no_session(
             ("updated", "resync")
         ]
         assert len(pbx.requests("Initialize")) == 1
-    lines = [line for line in capsys.readouterr().out.splitlines() if "user not followed" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "user not monitored" in line]
     assert len(lines) == 1
     assert "Anna" in lines[0]
 
@@ -667,7 +667,7 @@ async def test_a_user_to_whom_the_pbx_gives_no_handle(
         await eventually(lambda: "innovaphone/hq/user/karla/state" in bus.tree, "the change is told")
         asked_for = [request.args["user"] for request in pbx.requests("UserInitialize")]
         assert asked_for.count("Karla") == 1
-    assert capsys.readouterr().out.count("user not followed") == 1
+    assert capsys.readouterr().out.count("user not monitored") == 1
 
 
 @pytest.mark.parametrize("echo", ["fault", "http", "reset"])

@@ -84,7 +84,7 @@ class BrokerSide:
         self._takeover = Takeover()
         self._packet_limit = PacketLimit()
         self._guard = StateGuard(mirror, observer.contradicted)
-        self._dots = DotCheck(mirror.topics.dotted, observer.limited)
+        self._dots = DotCheck(mirror.topics.dotted, observer.broker.limited)
 
     @property
     def heard_s(self) -> float | None:
@@ -116,7 +116,7 @@ class BrokerSide:
         async with self._dialer.open(Message(topics.state, "offline", retain=True), attempt) as connection:
             self._takeover.no_other_bridge()
             for sentence in connection.limits.lacks:
-                self._observer.limited(sentence)
+                self._observer.broker.limited(sentence)
             await self.earlier.read(connection)
             live = self._live = self._new_session(connection)
             self.earlier.connected(connection)
@@ -146,7 +146,7 @@ class BrokerSide:
         if result is ProbeResult.BRIDGE or anybody:
             raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
         if result is not ProbeResult.NOBODY:
-            self._observer.impostor()
+            self._observer.broker.impostor()
         self._takeover.no_other_bridge()
 
     def _new_session(self, connection: Connection) -> _Live:
@@ -178,7 +178,7 @@ class BrokerSide:
         now_s, by_broker = self._clock().monotonic_s, connection.ended_by_broker
         culprit = self._mirror.outbox.disconnected(now_s, by_broker=by_broker)
         if culprit is not None and culprit.kind in ANSWERS:
-            self._observer.answers_rest(culprit.message.topic, culprit.kind)
+            self._observer.broker.answers_rest(culprit.message.topic, culprit.kind)
         elif culprit is not None:
             self._set_aside(culprit.message, now_s)
         self._observer.left("mqtt")
@@ -193,11 +193,11 @@ class BrokerSide:
         too_large = self._packet_limit.blame(size, now_s)
         if not too_large:
             self._mirror.outbox.set_aside(culprit.topic, now_s)
-        self._observer.set_aside(culprit.topic, size, too_large=too_large)
+        self._observer.broker.set_aside(culprit.topic, size, too_large=too_large)
 
     def _count_inbound(self, connection: Connection) -> None:
         if connection.oversized:
-            self._observer.oversized(connection.oversized_topic)
+            self._observer.broker.oversized(connection.oversized_topic)
         self.inbound_dropped.update(inbound=connection.dropped, oversized=connection.oversized)
         connection.dropped = connection.oversized = 0
 

@@ -57,7 +57,7 @@ class Deliveries:
         if self._echoes.is_missing(now_s):
             self._mirror.outbox.pause_erasures(now_s + REST_S)
             reason = "a retained command stays though the bridge has deleted it"
-            self._observer.limited(reason, hint="grant the right to write the command topics")
+            self._observer.broker.limited(reason, hint="grant the right to write the command topics")
         again = self._effect.look(now_s)
         if again:
             self._mirror.say_again(again)
@@ -73,7 +73,7 @@ class Deliveries:
         """The broker has a message (DeliveryEvents)."""
         now_s = self._clock().monotonic_s
         self._liveness.alive(OUTBOX, now_s)
-        self._observer.acknowledged(seconds)
+        self._observer.broker.acknowledged(seconds)
         self._echoes.acknowledged(topic, now_s)
         self._effect.accepted(topic)
 
@@ -83,7 +83,7 @@ class Deliveries:
         A topic of ours counts as refused until the broker takes something there. Not so a topic that others
         choose (replies, retained commands), nor one event that is too large.
         """
-        self._observer.refused(message.topic, error)
+        self._observer.broker.refused(message.topic, error)
         not_ours = self._mirror.topics.command_in(message.topic) is not None
         if not_ours or isinstance(error, Unreachable):
             return
@@ -119,6 +119,6 @@ class Deliveries:
             self._mirror.republish()
 
     def _report(self) -> None:
-        self._observer.refused_topics(self._effect.refused, self._effect.refused_count)
+        self._observer.broker.refused_topics(self._effect.refused, self._effect.refused_count)
         if self._effect.problem:
             self._observer.no_effect(self._effect.problem)

@@ -48,10 +48,12 @@ class EarlierRun:
             return
         retained = self._new_retained()
         found = await read_back(connection, self._mirror.topics, retained)
-        self._observer.cleared(found.cleared)
+        self._observer.broker.cleared(found.cleared)
         if retained.users and not (found.marked or self._memory.users):
             reason = "it does not deliver all that is retained: calls and counts of some users are forgotten"
-            self._observer.limited(reason, hint="let it queue more messages than users, or set state_dir")
+            self._observer.broker.limited(
+                reason, hint="let it queue more messages than users, or set state_dir"
+            )
         self.has_read.set()
         any_user = retained.users or found.cleared
         if any_user or not found.was_here or not connection.limits.retain_available:
@@ -93,10 +95,14 @@ class EarlierRun:
     def _report(self, recall: Recall) -> None:
         if recall.refused:
             reason = "it refuses to tell what is retained of some users: their old calls get no end"
-            self._observer.limited(reason, hint="grant the right to read user/+/state, or set state_dir")
+            self._observer.broker.limited(
+                reason, hint="grant the right to read user/+/state, or set state_dir"
+            )
         if recall.found:
             reason = "retained messages do not come for wildcards: users deleted while we were away stay"
-            self._observer.limited(reason, hint="set state_dir, so that the bridge knows them by itself")
+            self._observer.broker.limited(
+                reason, hint="set state_dir, so that the bridge knows them by itself"
+            )
 
     def _new_retained(self) -> Retained:
         return Retained(self._memory, self._mirror.scope, self._clock)

@@ -109,9 +109,9 @@ class Link:
             settings,
             session=lambda: self._pbx.session,
             clock=self._clock,
-            told=self._observer.replied,
-            crashed=self._observer.crashed,
-            unanswered=self._observer.unanswered,
+            told=self._observer.commands.replied,
+            crashed=self._observer.commands.crashed,
+            unanswered=self._observer.commands.unanswered,
             journal=self._journal,
         )
 
@@ -249,7 +249,7 @@ class Link:
         try:
             self._commander.offer(incoming)
         except Exception as bug:  # noqa: BLE001  (anybody may send a request: a bug costs the request, not the link)
-            self._observer.crashed(bug)
+            self._observer.commands.crashed(bug)
 
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
         await supervise(

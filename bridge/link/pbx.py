@@ -81,7 +81,7 @@ class PbxSide:
     def began(self, about: About) -> None:
         """The PBX session is open (PbxEvents)."""
         self._alive()
-        self._observer.polling()
+        self._observer.pbx.polling()
         self._mirror.began(about)
 
     def reported(self, batch: Batch) -> None:
@@ -90,10 +90,10 @@ class PbxSide:
         self._monitor(changes)
         for guid, ids in changes.quiet.items():
             self._later(self._end_grace_s, partial(self._reconcile, guid, ids))
-        self._observer.events(changes.events)
+        self._observer.pbx.events(changes.events)
         self._observer.left_out(changes.left_out)
         if batch.unreadable:
-            self._observer.unreadable(batch.unreadable)
+            self._observer.pbx.unreadable(batch.unreadable)
         if batch.list_complete:
             self._up()
             about = self._mirror.about
@@ -110,12 +110,12 @@ class PbxSide:
     def monitored(self, guid: str) -> None:
         """The PBX reports the calls of this user (PbxEvents)."""
         self._mirror.monitored(guid)
-        self._observer.monitored(guid)
+        self._observer.pbx.monitored(guid)
 
     def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """The PBX does not report the calls of this user (PbxEvents)."""
         self._mirror.not_monitored(guid)
-        self._observer.not_monitored(guid, name, reason)
+        self._observer.pbx.not_monitored(guid, name, reason)
 
     async def kept(self) -> None:
         """Wait until the journal is on disk (PbxEvents), but a disk that hangs must not stop the events."""
@@ -126,7 +126,7 @@ class PbxSide:
     def alive(self, seconds: float, *, events: bool) -> None:
         """The PBX has answered (PbxEvents)."""
         self._alive()
-        self._observer.polled(seconds, events=events)
+        self._observer.pbx.polled(seconds, events=events)
 
     def _reconcile(self, guid: str, ids: frozenset[str]) -> None:
         if not self._closed:

@@ -1,4 +1,4 @@
-"""What the log says of a side that fails again and again. Knows no metric and no other side."""
+"""Logs failing sessions without flooding the log. Knows no metric, and only one side of a link."""
 
 import logging
 import time
@@ -10,13 +10,14 @@ from bridge.core.status import STAYED_S, Down
 from bridge.errors import LinkError, StandsBack
 
 REMIND_S = 300.0
+LONGEST_REASON = 300
 Logger = structlog.typing.FilteringBoundLogger
 
 
 class FailureLog:
-    """The first failure of a kind is loud, repeats are quiet but for a reminder, the recovery counts them.
+    """Logs the first failure of each kind, a reminder every five minutes, and the recovery with a count.
 
-    A session that comes up and breaks again and again is one trouble: it ends when one has stayed up.
+    An outage ends when a session has stayed up: one that comes up and breaks again and again is one outage.
     """
 
     def __init__(self, side: str, log: Logger, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,21 +26,21 @@ class FailureLog:
         self._clock = clock
         self._failures = 0
         self._ups = 0
-        self._said_s = 0.0
-        self._said: set[type[LinkError]] = set()
+        self._logged_s = 0.0
+        self._logged: set[type[LinkError]] = set()
         self._quiet_up: Mapping[str, object] | None = None
         self._up_s: float | None = None
 
     def down(self, down: Down) -> None:
-        """A session ended or did not come about."""
+        """A session ended, or an attempt failed."""
         if down.stayed:
             self._over()
         self._up_s = None
         self._failures += 1
         now = self._clock()
-        loud = type(down.cause) not in self._said or now - self._said_s >= REMIND_S
-        self._said_s, self._ups = (now, 0) if loud else (self._said_s, self._ups)
-        self._said.add(type(down.cause))
+        loud = type(down.cause) not in self._logged or now - self._logged_s >= REMIND_S
+        self._logged_s, self._ups = (now, 0) if loud else (self._logged_s, self._ups)
+        self._logged.add(type(down.cause))
         level = logging.ERROR if isinstance(down.cause, StandsBack) else logging.WARNING
         self._log.log(
             level if loud else logging.DEBUG,
@@ -50,7 +51,7 @@ class FailureLog:
         )
 
     def up(self, **facts: object) -> None:
-        """A session has proved itself: news once after each failure that was; then it must stay up."""
+        """A session is up. Logged once after each failure that was; the outage ends when it stays up."""
         self._up_s = self._clock()
         self._ups += 1
         self._quiet_up = None if self._ups == 1 else facts
@@ -58,7 +59,7 @@ class FailureLog:
         self._log.log(level, f"{self._side} up", failures=self._failures, **facts)
 
     def look(self) -> None:
-        """End the trouble when the session has stayed up."""
+        """End the outage if the session has stayed up."""
         if self._up_s is not None and self._clock() - self._up_s >= STAYED_S:
             self._over()
 
@@ -67,4 +68,4 @@ class FailureLog:
             self._log.info(f"{self._side} up", failures=self._failures, **self._quiet_up)
         self._failures = self._ups = 0
         self._quiet_up = self._up_s = None
-        self._said.clear()
+        self._logged.clear()

@@ -591,12 +591,11 @@ async def test_a_second_resync_comes_too_early(slow: Bench) -> None:
 
 def test_the_line_of_a_command_says_who_and_why() -> None:
     """User and reason, in bounds; a command that was done has no reason."""
-    observer = Observer("hq", Metrics(CollectorRegistry()), Bugs(lambda _: None))
+    observed = Observer("hq", Metrics(CollectorRegistry()), Bugs(lambda _: None)).commands
     with structlog.testing.capture_logs() as lines:
-        observer.log = structlog.get_logger(pbx="hq")
-        observer.replied(Address("t", "call", user="anna"), "c-1", "unknown_user", "no user 'x' on hq", 0.1)
-        observer.replied(Address("t", "z" * 5000), None, "unknown_verb", "y" * 5000, 0.1)
-        observer.replied(Address("t", "ping"), None, "ok", "", 0.1)
+        observed.replied(Address("t", "call", user="anna"), "c-1", "unknown_user", "no user 'x' on hq", 0.1)
+        observed.replied(Address("t", "z" * 5000), None, "unknown_verb", "y" * 5000, 0.1)
+        observed.replied(Address("t", "ping"), None, "ok", "", 0.1)
 
     first, second, third = ({**line} for line in lines)
     assert first["user"] == "anna"

@@ -67,7 +67,7 @@ async def test_with_a_state_directory(broker: Mosquitto, bus: Observer, pbx: Sim
 
     assert traces(bus) == []
     assert (bus.now(ANNA)["calls"], bus.now(ANNA)["last_call"]) == ([], None)
-    assert "foreign states cleared" in log
+    assert "foreign states erased" in log
 
 
 async def test_with_a_state_directory_that_is_new(

@@ -83,7 +83,7 @@ async def test_an_impostor_does_not_keep_the_bridge_away(
                 await eventually(lambda: bus.now(STATE) == "offline", "it is thrown out")
             await eventually(lambda: ups(log) == 4, "it is back", within=20)
             assert impostor.asked, "it was asked"
-    assert [each["event"] for each in log].count("answer without proof") == 1
+    assert [each["event"] for each in log].count("probe answered without proof") == 1
     assert not [each for each in log if each["log_level"] == "error"]
 
 

@@ -10,7 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 
 from bridge.build import OPERATIONS
-from bridge.ops.metrics import PREFIX, SIDES, Metrics
+from bridge.ops.families import PREFIX
+from bridge.ops.link_metrics import SIDES
+from bridge.ops.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
@@ -44,8 +46,8 @@ def announced() -> list[Metric]:
     metrics.announce("hq")
     for side in SIDES:
         metrics.announce_side("hq", side)
-    metrics.request_seconds.labels("hq", "Echo")
-    metrics.store_up.labels("hq").set(1)
+    metrics.pbx.request_seconds.labels("hq", "Echo")
+    metrics.broker.store_up.labels("hq").set(1)
     metrics.certificate_ends("hq", "pbx", 1.0)
     return list(registry.collect())
 

@@ -20,7 +20,9 @@ from prometheus_client import CollectorRegistry
 
 from bridge.build import OPERATIONS
 from bridge.ops import certificates
-from bridge.ops.metrics import PREFIX, SIDES, Metrics
+from bridge.ops.families import PREFIX
+from bridge.ops.link_metrics import SIDES
+from bridge.ops.metrics import Metrics
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually, free_port

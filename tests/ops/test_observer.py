@@ -7,10 +7,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.core.status import About, LinkFigures, LinkState, Status
-from bridge.ops import observer
+from bridge.ops import broker_observer, command_observer
 from bridge.ops.bugs import Bugs
 from bridge.ops.metrics import Metrics
-from bridge.ops.observer import NAMED_AT_MOST, Observer
+from bridge.ops.observer import Observer
+from bridge.ops.pbx_observer import NAMED_AT_MOST
 
 MORE = 10
 NOTHING = LinkFigures(
@@ -40,7 +41,7 @@ def test_a_fight_for_our_state_is_one_line(observed: Observer, monkeypatch: pyte
     with structlog.testing.capture_logs() as log:
         for _ in range(MORE):
             observed.contradicted()
-        monkeypatch.setattr(observer, "REMIND_S", 0.0)
+        monkeypatch.setattr(broker_observer, "REMIND_S", 0.0)
         observed.contradicted()
     loud = [line for line in log if line["log_level"] != "debug"]
     assert [line["count"] for line in loud] == [1, MORE + 1]
@@ -50,8 +51,8 @@ def test_very_many_unreadable_records_are_not_all_named(observed: Observer) -> N
     """Each once, and no more lines when there is no room to remember them."""
     with structlog.testing.capture_logs() as log:
         for number in range(NAMED_AT_MOST + MORE):
-            observed.unreadable((f"record {number}",))
-            observed.unreadable((f"record {number}",))
+            observed.pbx.unreadable((f"record {number}",))
+            observed.pbx.unreadable((f"record {number}",))
     assert sum(line["log_level"] != "debug" for line in log) == NAMED_AT_MOST
 
 
@@ -62,15 +63,15 @@ def test_a_flood_of_refusals_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def flood() -> None:
         for _ in range(MORE):
-            observed.unanswered()
+            observed.commands.unanswered()
         observed.measure(NOTHING)
 
     with structlog.testing.capture_logs() as log:
         observed.measure(NOTHING)
-        monkeypatch.setattr(observer, "REMIND_S", 1000.0)
+        monkeypatch.setattr(command_observer, "REMIND_S", 1000.0)
         for _ in range(3):
             flood()
-        monkeypatch.setattr(observed, "_unanswered_again_s", 0.0)
+        monkeypatch.setattr(observed.commands, "_unanswered_again_s", 0.0)
         flood()
     counts = [line["count"] for line in log if line["event"] == "commands not answered"]
     assert counts == [MORE, 3 * MORE]
@@ -81,13 +82,13 @@ def test_users_without_end_that_are_not_followed_are_few_lines(observed: Observe
     """A few are named; a thousand are remembered, and who is followed after all is said of those."""
     with structlog.testing.capture_logs() as lines:
         for number in range(NAMED_AT_MOST + 500):
-            observed.not_monitored(f"g{number}", f"User {number}", "refused")
+            observed.pbx.not_monitored(f"g{number}", f"User {number}", "refused")
         for number in range(NAMED_AT_MOST + 500):
-            observed.monitored(f"g{number}")
+            observed.pbx.monitored(f"g{number}")
     words = Counter(line["event"] for line in lines)
 
-    assert words["user followed after all"] == NAMED_AT_MOST
-    assert words["user not followed"] + words["more users not followed"] <= 11
+    assert words["user monitored at last"] == NAMED_AT_MOST
+    assert words["user not monitored"] + words["more users not monitored"] <= 11
 
 
 def test_a_limit_is_named_once(observed: Observer) -> None:
@@ -95,12 +96,12 @@ def test_a_limit_is_named_once(observed: Observer) -> None:
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
             observed.left_out({"users": 5, "calls": 1})
-        observed.cleared(0)
-        observed.cleared(7)
+        observed.broker.cleared(0)
+        observed.broker.cleared(7)
 
     assert [(line["event"], line.get("limit")) for line in lines] == [
         ("limit reached", "users"),
         ("limit reached", "calls"),
-        ("foreign states cleared", None),
+        ("foreign states erased", None),
     ]
     assert all(line["hint"] for line in lines)
