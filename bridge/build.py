@@ -16,7 +16,7 @@ from bridge.core.backend import Backend
 from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Deadlines
 from bridge.core.outbox import Limits
-from bridge.core.rules import Most, Scope
+from bridge.core.rules import Scope, SizeLimits
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError
 from bridge.link.commander import CommandSettings
@@ -156,7 +156,7 @@ class Builder:
                 calls=tuple(rule.to_rule() for rule in pbx.calls),
                 user_id=self._config.user_id,
                 encode_dots=self._config.mqtt.encode_dots,
-                most=Most(**pbx.limits.model_dump()),
+                limits=SizeLimits(**pbx.limits.model_dump()),
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(

@@ -206,7 +206,7 @@ def _has_room(tx: Transaction, guid: str) -> bool:
     A PBX that loses ends must not hide new calls for ever, and one that names endless legs must not cause
     endless events.
     """
-    most, limit = tx.scope.most, ""
+    most, limit = tx.scope.limits, ""
     if tx.running.count_of(guid) >= most.calls_per_user:
         limit = "calls_per_user"
     elif tx.running.count >= most.calls:

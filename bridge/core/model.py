@@ -201,10 +201,10 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one transition changed, and what follows from it.
+    """The changes of one transition and their consequences.
 
     `users`: guids of users to publish. `gone`: topic ids to erase. `events`: in order. `unmonitor`: guids of
-    users whose calls need not be reported; they are to be given up before those of `monitor` are asked for.
+    users that need no monitoring any more; they must be released before those of `monitor` are requested.
     `quiet`: users whose count of calls went to zero, and the ids of the calls that the bridge still has of
     them: see `fold.reconcile`. `left_out`: the number of records beyond each limit.
     """

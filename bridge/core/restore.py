@@ -51,7 +51,7 @@ def remembered(topic: str, payload: object, scope: Scope, now: Instant) -> Remem
     user = _user(topic, fields, scope.user_id)
     if user is None:
         return None
-    return Remembered(user, _calls(fields.items("calls")[: scope.most.calls_per_user], user.guid, now))
+    return Remembered(user, _calls(fields.items("calls")[: scope.limits.calls_per_user], user.guid, now))
 
 
 def restore(
@@ -62,7 +62,7 @@ def restore(
     A user has two topics if the bridge was killed while it was renamed. The one published last counts.
     """
     tx = Transaction(PbxState(epoch), scope, now)
-    room = scope.most.calls
+    room = scope.limits.calls
     for user, running in _latest(found):
         tx.put_user(user)
         tx.users[user.guid] = user

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from bridge.core.model import Call, Instant
 from bridge.core.restore import Memory, Remembered, remembered
-from bridge.core.rules import Most, Scope
+from bridge.core.rules import Scope, SizeLimits
 
 MARGIN = 1000
 """Users that were deleted while the bridge was away come on top of those that it may have."""
@@ -70,7 +70,7 @@ class Retained:
         return Verdict.READ
 
     def _has_room(self, size: int) -> bool:
-        most = self._scope.most
+        most = self._scope.limits
         return self._states < most.users + MARGIN and self._bytes + size <= bytes_at_most(most)
 
     def _leave_out(self) -> Verdict:
@@ -78,7 +78,7 @@ class Retained:
         return Verdict.FOREIGN
 
 
-def bytes_at_most(most: Most) -> int:
+def bytes_at_most(most: SizeLimits) -> int:
     """How much of all states together is kept while a bridge starts."""
     return max(LEAST_BYTES, most.users * BYTES_A_USER)
 

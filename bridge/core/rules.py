@@ -51,8 +51,8 @@ def selects(rules: Sequence[Rule], user: UserRecord) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Most:
-    """How much of a PBX is kept. What it names beyond that is left out and counted.
+class SizeLimits:
+    """The greatest number of users and calls of a PBX; the excess is left out and counted.
 
     A trunk has hundreds of calls at once, so the calls of one user are limited far above those of a phone.
     """
@@ -64,24 +64,24 @@ class Most:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the configuration wants of a PBX: who is published, whose calls are followed, the topic ids."""
+    """The configured view of a PBX: users to publish, users to monitor, and the form of topic ids."""
 
     users: tuple[Rule, ...] = ()
     calls: tuple[Rule, ...] = ()
     user_id: str = "h323"
     encode_dots: bool = False
-    most: Most = Most()
+    limits: SizeLimits = SizeLimits()
 
     def topic_id(self, record: UserRecord) -> str:
         """The topic level that a user wants."""
         return topics.topic_id(record, self.user_id, dots=self.encode_dots)
 
     def publishes(self, record: UserRecord) -> bool:
-        """The user is shown on the bus."""
+        """Whether the user is published."""
         return selects(self.users, record)
 
     def monitors(self, record: UserRecord) -> bool:
-        """The user's calls are published, too."""
+        """Whether the user's calls are published, too."""
         return selects(self.calls, record)
 
 

@@ -120,7 +120,7 @@ class Transaction:
     @property
     def is_full(self) -> bool:
         """There is no room for one more user. Users that this session has not confirmed do not count."""
-        return len(self.users) - len(self.unseen or ()) >= self.scope.most.users
+        return len(self.users) - len(self.unseen or ()) >= self.scope.limits.users
 
     def leave_out(self, limit: str) -> None:
         """Count a record that is beyond a limit."""

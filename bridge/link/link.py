@@ -262,7 +262,7 @@ class Link:
     async def _pbx_session(self, attempt: int, up: Up) -> None:
         await self._broker.earlier.has_read.wait()
         if not self._broker.earlier.remembers.is_set():
-            users = await self._pbx.users(attempt, self._settings.scope.most.users)
+            users = await self._pbx.users(attempt, self._settings.scope.limits.users)
             await self._broker.earlier.recall(users)
         await self._pbx.serve(attempt, up)
 

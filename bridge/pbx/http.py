@@ -100,7 +100,7 @@ class Http:
         return response
 
     def _require_open(self) -> None:
-        """Send nothing after the end: the handles in a request would belong to nobody, or to another user."""
+        """Send nothing after the end: a handle in a request could belong to another user by then."""
         if self._over:
             self._drop()
             raise SessionLost(f"the connection to {self._endpoint.url} was closed")

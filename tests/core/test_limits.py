@@ -10,7 +10,7 @@ from bridge.core import fold
 from bridge.core.fold import OVERDUE_S
 from bridge.core.model import Instant, PbxState
 from bridge.core.records import Batch, CallState, LegRecord, Party, UserRecord
-from bridge.core.rules import Most, Scope
+from bridge.core.rules import Scope, SizeLimits
 from tests.core.builders import ANNA, BERT, PEOPLE, History, leg, user
 
 TALKING = CallState.CONNECTED
@@ -24,7 +24,7 @@ def legs(count: int, guid: str = ANNA, first: int = 100) -> tuple[LegRecord, ...
 
 def test_users_beyond_the_limit_are_left_out_until_there_is_room() -> None:
     """They are not published, their calls are not followed; who leaves makes room."""
-    history = History(Scope(most=Most(users=3))).start(*PEOPLE)
+    history = History(Scope(limits=SizeLimits(users=3))).start(*PEOPLE)
     history.take(Batch(users=NEWCOMERS))
     assert set(history.state.users) == {person.guid for person in PEOPLE}
     assert (history.changes.users, history.changes.left_out) == ((), {"users": 4})
@@ -36,7 +36,7 @@ def test_users_beyond_the_limit_are_left_out_until_there_is_room() -> None:
 
 def test_who_was_deleted_while_we_were_away_takes_nobodys_place() -> None:
     """A new session's list may hold other users, as many as there may be."""
-    history = History(Scope(most=Most(users=3))).start(*PEOPLE)
+    history = History(Scope(limits=SizeLimits(users=3))).start(*PEOPLE)
     others = (PEOPLE[0], *NEWCOMERS[:2])
     history.begin().take(Batch(users=others)).take(Batch(list_complete=True))
 
@@ -45,11 +45,11 @@ def test_who_was_deleted_while_we_were_away_takes_nobodys_place() -> None:
 
 @pytest.mark.parametrize(
     ("most", "limit", "kept"),
-    [(Most(calls_per_user=5), "calls_per_user", (5, 3)), (Most(calls=6), "calls", (6, 0))],
+    [(SizeLimits(calls_per_user=5), "calls_per_user", (5, 3)), (SizeLimits(calls=6), "calls", (6, 0))],
 )
-def test_calls_beyond_a_limit_are_left_out(most: Most, limit: str, kept: tuple[int, int]) -> None:
+def test_calls_beyond_a_limit_are_left_out(most: SizeLimits, limit: str, kept: tuple[int, int]) -> None:
     """Those that run go on and end as ever; what was left out has no event, and comes when there is room."""
-    history = History(Scope(most=most)).start()
+    history = History(Scope(limits=most)).start()
     history.take(Batch(legs=(*legs(8), *legs(3, BERT))))
     counts = tuple(len(history.state.calls.get(guid, ())) for guid in (ANNA, BERT))
     assert counts == kept
@@ -66,7 +66,7 @@ def test_calls_beyond_a_limit_are_left_out(most: Most, limit: str, kept: tuple[i
 
 def test_where_ends_were_lost_the_oldest_makes_room() -> None:
     """After an hour at the limit: a PBX that loses ends must not hide new calls for ever."""
-    history = History(Scope(most=Most(calls_per_user=3))).start().take(Batch(legs=legs(3)))
+    history = History(Scope(limits=SizeLimits(calls_per_user=3))).start().take(Batch(legs=legs(3)))
     now = history.now
     later = Instant(now.unix_ms, now.monotonic_s + OVERDUE_S + 10)
     history.apply(fold.fold(history.state, Batch(legs=legs(5, first=500)), history.scope, later))
@@ -79,7 +79,7 @@ def test_where_ends_were_lost_the_oldest_makes_room() -> None:
 
 def test_calls_of_an_earlier_session_take_no_place() -> None:
     """Until they settle: the calls that run now are all seen."""
-    history = History(Scope(most=Most(calls=4, calls_per_user=4))).start().take(Batch(legs=legs(4)))
+    history = History(Scope(limits=SizeLimits(calls=4, calls_per_user=4))).start().take(Batch(legs=legs(4)))
     others = tuple(replace(each, conference=f"n{each.leg_handle}") for each in legs(4, first=900))
     history.begin().take(Batch(users=PEOPLE, list_complete=True)).take(Batch(legs=others)).settle()
 

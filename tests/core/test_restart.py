@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bridge.core import fold, render
 from bridge.core.model import Instant, PbxState
 from bridge.core.records import Batch, CallState, Party, UserRecord
-from bridge.core.rules import Most, Scope
+from bridge.core.rules import Scope, SizeLimits
 from tests.core.builders import ANNA, GATE, PEOPLE, History, leg, restored, user
 
 NOW = Instant(1_795_000_100_000, 2000.0)
@@ -211,7 +211,7 @@ def test_no_more_calls_than_a_user_can_have() -> None:
                 "calls": [{**CALL, "id": str(n)} for n in range(9)],
             }
         },
-        Scope(most=Most(calls_per_user=4)),
+        Scope(limits=SizeLimits(calls_per_user=4)),
         NOW,
     )
 
@@ -222,7 +222,7 @@ def test_no_more_calls_than_a_pbx_can_have() -> None:
     """Of all users together."""
     calls = {"since": SINCE, "calls": [{**CALL, "id": str(n)} for n in range(3)]}
     payloads = {guid: {**calls, "guid": guid} for guid in ("g", "h", "i")}
-    state, _ = restored("new", payloads, Scope(most=Most(calls=5)), NOW)
+    state, _ = restored("new", payloads, Scope(limits=SizeLimits(calls=5)), NOW)
 
     assert sorted(map(len, state.calls.values())) == [2, 3]
     assert len(state.users) == 3

@@ -8,7 +8,7 @@ from bridge.core.model import Instant
 from bridge.core.render import rfc3339
 from bridge.core.restore import Memory, Remembered, remembered
 from bridge.core.retained import LEAST_BYTES, MARGIN, MISSED_AT_MOST, Retained, Verdict, bytes_at_most
-from bridge.core.rules import Most, Scope
+from bridge.core.rules import Scope, SizeLimits
 
 NOW = Instant(1_795_000_100_000, 2000.0)
 SINCE, LATELY = "2026-01-01T00:00:00.000Z", "2026-11-17T00:00:00.000Z"
@@ -35,9 +35,9 @@ def payload(guid: str = "g", **more: Any) -> dict[str, object]:
     }
 
 
-def retained(memory: Memory | None = None, most: Most | None = None) -> Retained:
+def retained(memory: Memory | None = None, most: SizeLimits | None = None) -> Retained:
     """A start."""
-    return Retained(memory or Memory(), Scope(most=most or Most()), lambda: NOW)
+    return Retained(memory or Memory(), Scope(limits=most or SizeLimits()), lambda: NOW)
 
 
 def taken(payload: object, memory: Memory | None = None) -> Remembered:
@@ -113,7 +113,7 @@ def test_what_is_no_state_is_foreign() -> None:
 
 def test_so_many_states_and_no_more() -> None:
     """As many as users may be, and some that were deleted meanwhile."""
-    start = retained(most=Most(users=5))
+    start = retained(most=SizeLimits(users=5))
     verdicts = [start.judge(str(n), 100) for n in range(5 + MARGIN + 3) if taken_as(start, str(n))]
 
     assert len(start.users) == 5 + MARGIN
@@ -131,16 +131,16 @@ def taken_as(start: Retained, topic_id: str) -> bool:
 
 def test_so_many_bytes_and_no_more() -> None:
     """What a state costs is more than its text: many small things in it count as such."""
-    start = retained(most=Most(users=10))
+    start = retained(most=SizeLimits(users=10))
     assert start.judge("a", LEAST_BYTES + 1) is Verdict.FOREIGN
     assert start.take("a", LEAST_BYTES - 100, payload()) is Verdict.FOREIGN
     assert start.take("b", LEAST_BYTES - 100, payload(calls=[])) is Verdict.READ
     assert start.judge("c", 101) is Verdict.FOREIGN
     assert start.left_out == {"retained": 3}
-    many = [{"name": ""}] * (bytes_at_most(Most()) // 100)
+    many = [{"name": ""}] * (bytes_at_most(SizeLimits()) // 100)
     assert retained().take("g", 10, payload(groups=many)) is Verdict.FOREIGN
 
 
 def test_large_installations_have_room() -> None:
     """20,000 users with ten groups, an address and a last call each."""
-    assert bytes_at_most(Most()) >= 20_000 * (1500 + 11 * 90)
+    assert bytes_at_most(SizeLimits()) >= 20_000 * (1500 + 11 * 90)

@@ -13,7 +13,7 @@ from bridge import clock
 from bridge.core.message import Incoming, Message
 from bridge.core.restore import Memory
 from bridge.core.retained import Retained
-from bridge.core.rules import Most, Scope
+from bridge.core.rules import Scope, SizeLimits
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost
 from bridge.mqtt import readback
@@ -55,9 +55,9 @@ def user_topics(bus: Observer) -> set[str]:
     return {user for topic in bus.tree if (user := TOPICS.user_in_state(topic)) is not None}
 
 
-def new_retained(most: Most | None = None) -> Retained:
+def new_retained(most: SizeLimits | None = None) -> Retained:
     """Nothing is known yet."""
-    return Retained(Memory(), Scope(most=most or Most()), clock.now)
+    return Retained(Memory(), Scope(limits=most or SizeLimits()), clock.now)
 
 
 async def test_reads_back_more_than_a_queue_holds(broker: Mosquitto) -> None:
@@ -97,7 +97,7 @@ async def test_what_is_foreign_or_too_much_is_cleared(
     foreign = {f"x{number}": {"guid": "no more than that"} for number in range(700)}
     await retain(broker.port, {**foreign, **ours, "more": state("more")})
     await eventually(lambda: len(user_topics(bus)) == 741, "all is retained")
-    retained = new_retained(Most(users=40))
+    retained = new_retained(SizeLimits(users=40))
     async with connect(settings(broker.port, protocol), WILL) as connection:
         found = await read_back(connection, TOPICS, retained)
     await bus.heard_all()
