@@ -237,7 +237,7 @@ class Mirror:
         )
 
     def figures(self, inbound_dropped: Mapping[str, int]) -> LinkFigures:
-        """The numbers for metrics and pages. `inbound_dropped`: messages from the broker that were dropped."""
+        """The numbers for metrics and pages. `inbound_dropped`: dropped messages from the broker."""
         view = self._view()
         return LinkFigures(
             status=self.status,
