@@ -27,16 +27,12 @@ def planned(verb: str, fields: Fields) -> Action:
     return VERBS[verb].plan(Context(History().start().see(leg()).state, "hq"), fields)
 
 
-def test_every_action_has_a_row() -> None:
-    """Or a verb would be accepted and then fail as a bug."""
-    actions = {type(planned(verb, fields)) for verb, fields, _ in REQUESTS}
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_one_action_with_a_row(verb: str) -> None:
+    """Or a request would be accepted and then fail as a bug."""
+    module = f"bridge.core.commands.verbs.{verb}"
 
-    assert actions == set(OPERATIONS), "each row has a case here"
-    for verb, its in VERBS.items():
-        module = f"bridge.core.commands.verbs.{verb}"
-        rows = {action for action in {*OPERATIONS, *FOR_THE_SESSION} if action.__module__ == module}
-        assert len(rows) == 1, f"the action of '{verb}' has no row in pbx/operations.py"
-        assert its.plan is not None
+    assert len([each for each in {*OPERATIONS, *FOR_THE_SESSION} if each.__module__ == module]) == 1
 
 
 @pytest.mark.parametrize(("verb", "fields", "part"), REQUESTS)
