@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from bridge.core.commands.verb import Action
 from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.commands.verbs.clear import HangUp
+from bridge.core.commands.verbs.hold import Hold
 from bridge.core.commands.verbs.presence import SetPresence
+from bridge.core.commands.verbs.retrieve import Retrieve
 from bridge.core.model import User
 
 Arguments = Mapping[str, object]
@@ -77,6 +79,8 @@ OPERATIONS: Mapping[type[Action], Operation] = dict(
         _row(PlaceCall, "UserCall", _user_call, refusal="the PBX placed no call", caller=lambda do: do.user),
         # Cause 26 frees the phone at once, others leave it with a tone (docs/wire.md#call-control).
         _row(HangUp, "UserClear", lambda do: {"call": do.call.leg_handle, "cause": do.cause, "info": []}),
+        _row(Hold, "UserHold", lambda do: {"call": do.call.leg_handle, "remote": do.remote_music}),
+        _row(Retrieve, "UserRetrieve", lambda do: {"call": do.call.leg_handle}),
         _row(SetPresence, "SetPresence", _set_presence, refusal="the PBX did not accept the presence"),
     )
 )

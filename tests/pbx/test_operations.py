@@ -17,6 +17,9 @@ REQUESTS: list[tuple[str, Fields, str]] = [
     ("call", {"user": "anna", "number": "0123", "anonymous": True, "from_number": "5"}, ">r5<"),
     ("clear", {"user": "anna", "cause": 17}, ">17<"),
     ("clear", {"user": "anna"}, ">26<"),
+    ("hold", {"user": "anna"}, ">false<"),
+    ("hold", {"user": "anna", "remote_music": True}, ">true<"),
+    ("retrieve", {"user": "anna"}, ">7<"),
     ("presence", {"user": "anna", "activity": "away", "note": "n"}, ">away<"),
     ("presence", {"user": "anna", "status": "open"}, ">open<"),
 ]
