@@ -1,11 +1,17 @@
 """The table from actions to SOAP operations: complete, and each request fits the PBX's description."""
 
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 
 from bridge.core.commands.verb import Action, Context, Fields
 from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.ping import Ping
 from bridge.core.commands.verbs.resync import Resync
+from bridge.pbx import operations
 from bridge.pbx.operations import OPERATIONS
 from tests.core.builders import History, leg
 from tests.pbx.attempt import SOAP
@@ -46,3 +52,21 @@ def test_a_request_fits_the_description_of_the_pbx(verb: str, fields: Fields, pa
     handle = {"user": 3} if operation.caller else {}
 
     assert part in SOAP.request(operation.name, **handle, **operation.arguments(action))[0].decode()
+
+
+def test_the_example_of_the_page_works() -> None:
+    """docs/adding-a-verb.md: its file and its row are what the program takes."""
+    page = (Path(__file__).parents[2] / "docs" / "adding-a-verb.md").read_text(encoding="utf-8")
+    file, row = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    module = ModuleType("dtmf")
+    sys.modules["dtmf"] = module  # a dataclass looks its module up
+    try:
+        exec(file, module.__dict__)  # noqa: S102  (our own page)
+    finally:
+        del sys.modules["dtmf"]
+    context = Context(History().start().see(leg()).state, "hq")
+    action = module.VERB.plan(context, {"user": "anna", "digits": "42#"})
+    ((kind, operation),) = eval(f"({row})", {**vars(operations), **vars(module)})  # noqa: S307  (our own page)
+
+    assert type(action) is kind
+    assert b">42#<" in SOAP.request(operation.name, **operation.arguments(action))[0]
