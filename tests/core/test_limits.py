@@ -154,6 +154,7 @@ def one_conversation(count: int) -> PbxState:
     return History().start().take(Batch(legs=tuple(leg(100 + n, TALKING) for n in range(count)))).state
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("before", "flood", "few", "many", "times"),
     [

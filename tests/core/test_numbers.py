@@ -86,6 +86,7 @@ def test_decoration_changes_nothing(digits: str, between: str) -> None:
     assert re.fullmatch(r"[0-9*#]*", normal(f"+{written}"))
 
 
+@pytest.mark.alone
 def test_many_patterns_cost_no_time_for_each_request() -> None:
     """Whoever may ask for calls asks as often as they like: hundreds of patterns are not made each time."""
     patterns = tuple(pattern(f"0049{number}*") for number in range(1_000_000, 1_002_000))

@@ -129,6 +129,7 @@ def taken_as(start: Retained, topic_id: str) -> bool:
     return start.take(topic_id, 100, {"guid": topic_id, "since": SINCE}) is Verdict.READ
 
 
+@pytest.mark.slow
 def test_so_many_bytes_and_no_more() -> None:
     """What a state costs is more than its text: many small things in it count as such."""
     start = retained(most=SizeLimits(users=10))

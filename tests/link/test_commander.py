@@ -359,6 +359,7 @@ async def test_an_id_that_somebody_else_took_does_not_look_like_success(slow: Be
     assert await slow.codes(1) == ["ok"], "ten minutes later it is free"
 
 
+@pytest.mark.slow
 async def test_refusals_push_no_id_out(slow: Bench) -> None:
     """After thousands of requests that were refused, at once or after their turn, it still runs once."""
     slow.box.let.set()
@@ -413,6 +414,7 @@ async def test_a_flood_of_refusals_is_counted_not_answered(slow: Bench) -> None:
     assert len(slow.unanswered) == 500 - ANSWERED_PER_S
 
 
+@pytest.mark.alone
 async def test_a_flood_of_large_payloads_is_not_read(slow: Bench) -> None:
     """Twenty are, for their id: a hundred a second took seconds. A retained one is deleted all the same."""
     large = b'{"id":"x","a":[' + b"[]," * 80_000 + b"[]]}"

@@ -220,6 +220,7 @@ def test_what_was_deleted_is_not_in_the_file_any_more(folder: Path) -> None:
     assert number.encode() not in path.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_the_program_does_not_start_there(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, folder: Path, tmp_path: Path

@@ -36,6 +36,7 @@ def connections(log: str) -> int:
     return log.count('"event": "mqtt up"')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "more"), [("5", KNOWN), ("5", {}), ("3.1.1", KNOWN)], ids=["5", "5 anonymous", "3.1.1"]
 )

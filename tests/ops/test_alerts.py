@@ -15,6 +15,7 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 def test_promtool_takes_them() -> None:
     """Syntax, and every case of the test file."""
     code, said = promtool("check", "rules", str(ALERTS))
@@ -23,6 +24,7 @@ def test_promtool_takes_them() -> None:
     assert code == 0, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("was", "becomes"),
     [("== 0", "== 2"), ("> 14|> 1|> 2|> 3|> 6", "< -1"), ("unless ignoring .*", ""), ("1h", "1s")],

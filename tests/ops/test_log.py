@@ -208,6 +208,7 @@ STREAMS: dict[str, Callable[[], int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.parametrize("stream", STREAMS)
 async def test_the_bridge_works_whatever_stderr_is(
@@ -242,6 +243,7 @@ async def test_the_bridge_works_whatever_stderr_is(
             await process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", STREAMS)
 async def test_a_mistake_has_its_exit_code_whatever_the_streams_are(tmp_path: Path, stream: str) -> None:
     """78 for a configuration, though nobody can read why; and no hang."""
@@ -250,6 +252,7 @@ async def test_a_mistake_has_its_exit_code_whatever_the_streams_are(tmp_path: Pa
     assert await code_of("check", "-c", str(file), stream=stream) == 78
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["full disk", "closed pipe"])
 async def test_output_that_is_lost_is_a_failure(tmp_path: Path, stream: str) -> None:
     """`check > /dev/full` and `check | head`: 1, not a bug."""

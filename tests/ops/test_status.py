@@ -162,6 +162,7 @@ async def test_the_pages_answer_when_the_loop_does_not(pbx: SimPbx, monkeypatch:
         await eventually(lambda: get(port, "/healthz")[0] == HTTPStatus.OK, "the loop turns again")
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_the_command_tells_a_person(broker: Mosquitto, pbx: SimPbx, tmp_path: Path) -> None:
     """0 while all is well, 1 when one of two is down, 2 when nothing works, 2 when nobody answers."""

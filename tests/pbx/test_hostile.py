@@ -274,6 +274,7 @@ async def recovers(bus: Observer, pbx: SimPbx, fault: Fault) -> None:
     assert len(pbx.requests("Initialize")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_each_refused_reply_costs_one_session(broker: Mosquitto, bus: Observer, lure: Lure) -> None:
     """One bridge, and for each kind of trouble one PBX that makes it: none disturbs another."""

@@ -284,6 +284,7 @@ POISON = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
 def test_the_time_is_linear(poison: bytes) -> None:
     """Four times as much takes some four times as long: nothing is searched again and again."""
