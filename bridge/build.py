@@ -1,4 +1,4 @@
-"""Configuration → links: the one place that knows every part's settings. Starts nothing."""
+"""Builds links from a configuration: the one place that knows the settings of every part. Starts nothing."""
 
 import asyncio
 import secrets
@@ -40,7 +40,7 @@ MakeBackend = Callable[[Pbx], Backend]
 
 
 class Builder:
-    """Builds links; what is dear to make (WSDL, TLS contexts) is made once and shared.
+    """Builds links. What is expensive to make, such as WSDL and TLS contexts, is made once and shared.
 
     `disk`: the one thread for the files of all links, made with the first file, so that the event loop never
     waits for a disk. `make_backend` registers another kind of backend in place of the built-in ones.
@@ -64,7 +64,7 @@ class Builder:
         self._backends = {pbx.name: make(pbx) for pbx in config.pbxs}
 
     def renewed(self, config: Config) -> Self:
-        """A builder for another configuration; certificates are read again. Raises ConfigError."""
+        """A builder for a new configuration. Reads the certificates again. Raises ConfigError."""
         return type(self)(config, self._soap, self._disk, self._make_backend)
 
     def link(self, pbx: Pbx, observer: Observer, journal: Journal) -> Link:
@@ -80,7 +80,7 @@ class Builder:
         )
 
     def backend(self, pbx: Pbx) -> Backend:
-        """How this PBX is reached."""
+        """The interface by which this PBX is reached."""
         return self._backends[pbx.name]
 
     def certificate_targets(self, pbxs: Sequence[Pbx]) -> list[Target]:
@@ -90,7 +90,7 @@ class Builder:
         return [Target("", "mqtt", broker), *boxes]
 
     def broker(self, pbx: Pbx) -> BrokerSettings:
-        """The broker as this PBX's MQTT client sees it."""
+        """The broker, with the client id of this PBX's link."""
         mqtt = self._config.mqtt
         host, port = mqtt.address
         return BrokerSettings(
@@ -108,7 +108,7 @@ class Builder:
         )
 
     async def store(self, pbx: Pbx, observer: Observer, memory: Snapshot) -> Store | None:
-        """The durable journal of a PBX, where a state directory is given; `memory` goes there too."""
+        """The durable journal of a PBX, or None without a state directory. It takes over `memory`."""
         folder = self._config.state_dir
         if folder is None:
             return None
@@ -122,7 +122,7 @@ class Builder:
         opening = partial(_open_store, path, told, memory, self._disk)
         try:
             return await loop.run_in_executor(self._disk, opening)
-        except OSError:  # no thread can be made now
+        except OSError:  # the system has no thread to spare: better block the loop once than lose the journal
             return opening()
 
     def _backend(self, pbx: Pbx) -> Backend:
@@ -178,7 +178,7 @@ class Builder:
 
 
 def _open_store(path: Path, told: Callable[[str | None], None], memory: Snapshot, disk: Executor) -> Store:
-    """Open the file of a PBX, put into it what waited in memory, and read it: all that blocks."""
+    """Open the file of a PBX, move what waited in memory there, and read it. Blocks, so it gets a thread."""
     store = Store(path, told)
     hand_over(memory, store)
     store.serve(disk.submit)
@@ -215,5 +215,5 @@ def _broker_tls(config: Config) -> ssl.SSLContext | None:
 
 
 def _why(error: OSError) -> str:
-    """Ssl errors are OSErrors with a reason of their own."""
+    """What went wrong, in a few words: an SSL error has its own reason."""
     return str(getattr(error, "reason", None) or error.strerror or error)

@@ -1,4 +1,4 @@
-"""`check --connect`: log in at PBX and broker once and say what is there. Changes nothing that stays."""
+"""`check --connect`: log in to every PBX and the broker once, and report what works. Leaves no trace."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -21,14 +21,14 @@ NARROWER = "config/examples has the rights that it needs"
 
 
 class Line(NamedTuple):
-    """A line for people, and its first word: ok, warn or FAIL."""
+    """One line of the report. `word` is ok, warn or FAIL."""
 
     word: str
     text: str
 
 
 async def check(config: Config, builder: Builder | None = None) -> list[Line]:
-    """What was seen of each PBX and its broker: whether it works, and what is wrong with the rights."""
+    """Log in to each PBX and its broker, and report whether that works and which rights are wrong."""
     builder = builder or Builder(config)
     one_id = await _one_id_for_all(builder, config)
     checks = [work for pbx in config.pbxs for work in _checks(builder, pbx, config, one_id=one_id)]
@@ -36,7 +36,10 @@ async def check(config: Config, builder: Builder | None = None) -> list[Line]:
 
 
 async def _one_id_for_all(builder: Builder, config: Config) -> bool:
-    """Ask once: the answer ends the connection of a running bridge. What else is wrong shows later."""
+    """Whether the broker gives all clients one id. Asked only once, as it disconnects a running bridge.
+
+    Other errors are ignored here: the check of each broker reports them.
+    """
     first = config.pbxs[0]
     with suppress(LinkError):
         return await one_id_for_all(builder.broker(first), Topics(config.mqtt.base_topic, first.name))
@@ -61,9 +64,9 @@ async def _check_pbx(builder: Builder, pbx: Pbx) -> list[Line]:
 
 
 async def _seen(session_user: str, found: Survey) -> str:
-    """Whom the session sees, and whether it may monitor and control their calls: asked for a few of them.
+    """How many users the session sees, and whether it may monitor and control their calls.
 
-    One user may be refused for a reason of its own.
+    A single user may be refused for a reason of its own, so a few are tried.
     """
     users = await found.listed()
     start = f"firmware {found.about.firmware or 'unknown'}"
@@ -72,8 +75,8 @@ async def _seen(session_user: str, found: Survey) -> str:
         return f"{start}, sees no user but itself: make '{session_user}' an active member of a group"
     for user in others[:ASKED_FOR]:
         if await found.may_monitor(user):
-            return f"{start}, {len(users)} visible users, may follow and control their calls"
-    return f"{start}, {len(users)} visible users, no right to follow and control their calls"
+            return f"{start}, {len(users)} visible users, may monitor and control their calls"
+    return f"{start}, {len(users)} visible users, no right to monitor and control their calls"
 
 
 async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: bool) -> list[Line]:
@@ -112,7 +115,7 @@ def _missing(found: Iterable[Lack], who: str) -> Iterator[Line]:
 
 
 def _open_questions(outcome: Outcome, rights: Iterable[Right]) -> list[str]:
-    """The rights of which nothing is known, in a sentence if there are any."""
+    """The rights that could not be tried, in a sentence if there are any."""
     names = ", ".join(f"{each.access} {each.pattern}" for each in rights)
     why = "not tried, as a bridge serves the PBX" if outcome.served else "not known"
     return [f"{why}: {names}"] if names else []

@@ -1,7 +1,7 @@
-"""All links of the process: starts them, and at a reload replaces those whose configuration changed.
+"""The links of the process: starts them, and on reload replaces those whose configuration has changed.
 
-Reads no file and no signal. A link that is not touched by a reload does not notice it, and none notices
-a bug in another one: the link that has it ends, and a new one takes its place.
+A reload does not interrupt the other links. A bug ends only the link that has it, and a new link replaces
+it. Handles no signals and reads no configuration file.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from bridge.ops.observer import Observer
 
 
 class Keeper:
-    """Keeps the link of one PBX running: after a bug `make` makes a new one, after a growing delay."""
+    """Keeps the link of one PBX running. After a bug it makes a new link, with a growing delay."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Keeper:
 
     @property
     def status(self) -> LinkStatus:
-        """The link as a person wants to see it; also while there is none."""
+        """The status of the link, also while there is none."""
         return self._observer.crash_status() if self._link is None else self._link.status
 
     async def run(self) -> None:
@@ -68,13 +68,13 @@ class Keeper:
             )
 
     def stop(self, *, clear: bool = False) -> None:
-        """Let `run` end; with `clear`, nothing retained is left behind."""
+        """Let `run` end. With `clear`, erase everything retained of this PBX."""
         self._stop.set()
         if self._link is not None:
             self._link.stop(clear=clear)
 
     async def _life(self, _attempt: int, up: Up) -> None:
-        """One link, until it is stopped or has a bug."""
+        """Run one link until it is stopped or has a bug."""
         up()
         try:
             self._observer.fresh()
@@ -91,7 +91,7 @@ class Keeper:
             self._link = None
 
     def _crashed(self, bug: BaseException) -> None:
-        """A callback of the link raised, or a task that nobody awaits."""
+        """Handle a bug in a callback of the link, or in a task that nothing awaits."""
         self._bugs.report(bug, "callback", self._name)
         if self._link is not None:
             self._link.crash()
@@ -107,7 +107,7 @@ class Keeper:
 
 
 class Fleet:
-    """The links of one process, by the name of their PBX, in a task group that outlives them."""
+    """The links of one process by the name of their PBX. `tasks` must outlive them."""
 
     def __init__(self, tasks: asyncio.TaskGroup, observer: Callable[[str], Observer], bugs: Bugs) -> None:
         self._tasks = tasks
@@ -122,7 +122,7 @@ class Fleet:
         return {name: keeper for name, (keeper, _) in self._running.items()}
 
     async def apply(self, config: Config, pbxs: Sequence[Pbx], builder: Builder) -> None:
-        """Make the links be those of this configuration. Returns when what had to end has ended."""
+        """Start, replace and end links to match this configuration. Returns when the old ones have ended."""
         wanted = {pbx.name: pbx for pbx in pbxs}
         removed = [name for name in self._running if name not in wanted]
         changed = [
@@ -164,7 +164,7 @@ class Fleet:
         self._running[pbx.name] = keeper, task
 
     async def _journal(self, pbx: Pbx, builder: Builder, observer: Observer) -> Journal:
-        """A reload may give a state directory: what waited in memory goes there."""
+        """The journal for a new link. A new state directory takes over what waited in memory."""
         memory = self._memories.get(pbx.name, MemoryJournal())
         store = await builder.store(pbx, observer, memory.kept())
         if store is None:
@@ -179,7 +179,7 @@ class Fleet:
 
 
 def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:
-    """All that a link depends on; secrets and TLS files by their content, since those change in place."""
+    """Everything a link depends on. Files count by content, as they change in place."""
     tls = config.mqtt.tls
     files = (tls.ca_file, tls.cert_file, tls.key_file, pbx.tls.ca_file)
     shared = (config.user_id, config.events, config.commands, config.state_dir)
@@ -188,7 +188,7 @@ def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:
 
 
 def _digest(file: Path | None) -> str | None:
-    """The content of a file as a short text; None for no file, or one that has just vanished."""
+    """A digest of a file's content; None without a file, or if it has just been deleted."""
     if file is None:
         return None
     try:

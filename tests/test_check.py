@@ -22,7 +22,7 @@ async def test_it_tells_firmware_users_and_rights(broker: Mosquitto, pbx: SimPbx
     """And leaves no session behind."""
     (pbx_word, pbx_line), (broker_word, broker_line), (rights_word, _) = await said(broker.port, pbx)
     assert (pbx_word, broker_word, rights_word) == ("ok", "ok", "warn")  # the broker has no access list
-    rights = "may follow and control their calls"
+    rights = "may monitor and control their calls"
     assert pbx_line == f"hq: PBX: firmware 14r2 simulated, 5 visible users, {rights}"
     assert broker_line.endswith("MQTT 5, may publish and hear commands")
     assert len(pbx.requests("End")) == 1
@@ -40,7 +40,7 @@ async def test_it_tells_a_missing_right() -> None:
     options = replace(FAST, profile=Profile(gives_control=False))
     async with SimPbx(STAFF, options) as pbx:
         (_, line), (broker_word, broker_line) = await said(free_port(), pbx)
-    assert line.endswith("no right to follow and control their calls")
+    assert line.endswith("no right to monitor and control their calls")
     assert broker_word == "FAIL"
     assert "cannot be reached" in broker_line
 
@@ -51,7 +51,7 @@ async def test_one_user_who_is_refused_says_nothing_about_the_right(pbx: SimPbx,
     pbx.faults.add(Fault(kind, "UserInitialize", times=2))
     word, line = (await said(free_port(), pbx))[0]
     assert word == "ok"
-    assert line.endswith("may follow and control their calls")
+    assert line.endswith("may monitor and control their calls")
 
 
 async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:
@@ -72,4 +72,4 @@ async def test_an_end_that_fails_is_not_the_result(pbx: SimPbx, poll: str | None
         pbx.faults.add(Fault(poll, "Poll"))
     word, line = (await said(free_port(), pbx))[0]
     assert word == ("ok" if poll is None else "FAIL")
-    assert ("is a web page" if poll else "may follow and control their calls") in line
+    assert ("is a web page" if poll else "may monitor and control their calls") in line

@@ -1,11 +1,11 @@
-"""What a PBX reports, in our words: users, legs, and batches of both. Values only."""
+"""What a PBX reports, in the bridge's words: users, legs, and batches of both. Values only."""
 
 import enum
 from dataclasses import dataclass
 
 
 class CallState(enum.StrEnum):
-    """Where a leg stands; the values are those of the topic contract."""
+    """The state of a leg. The values are those of the topics (docs/topics.md)."""
 
     SETUP = "setup"
     RINGING = "ringing"
@@ -33,13 +33,13 @@ class Party:
 
     @property
     def anonymous(self) -> bool:
-        """Nothing at all is known of this end."""
+        """Whether the PBX says nothing about this end."""
         return not (self.number or self.name or self.display_name or self.short_name)
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What a user lets others know; activity "" means available."""
+    """The presence of a user; an empty activity means available."""
 
     activity: str = ""
     status: str = ""
@@ -48,7 +48,7 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A membership; active members see the others."""
+    """Membership in a group. Active members see the others."""
 
     name: str
     active: bool
@@ -56,7 +56,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """One user as the PBX reports it now. `active` False: it left our view."""
+    """One user as the PBX reports it now. `active` is false when it was deleted or is no longer visible."""
 
     guid: str
     name: str
@@ -80,8 +80,8 @@ class UserRecord:
 class LegRecord:
     """One leg of one monitored user as the PBX reports it now.
 
-    `user` is the user's guid. `leg_handle` is valid in one PBX session only. `to_user` is the PBX's
-    view: the leg goes from the PBX to the user. `ended` comes once and is the last of the leg.
+    `user` is the user's guid. `leg_handle` is valid within one PBX session only. `to_user`: the leg goes from
+    the PBX to the user, as the PBX sees it. The record with `ended` is the last one of a leg.
     """
 
     user: str
@@ -107,9 +107,9 @@ class LegRecord:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one Poll reply, or a slice of it, holds. `list_complete`: the first list ended here.
+    """What the PBX has reported at once. `list_complete`: the list at the start of a session ends here.
 
-    `unreadable`: the records that had to be left out, for people.
+    `unreadable` describes, for the log, records that could not be read and were left out.
     """
 
     users: tuple[UserRecord, ...] = ()

@@ -1,6 +1,6 @@
-"""One PBX on the bus: joins the PBX side, the broker side, the commander and the state between them.
+"""One PBX on the bus: joins the PBX side, the broker side, the commander and the mirror between them.
 
-Shares nothing with another link. Speaks no protocol itself: sessions are opened by what it is given.
+Links share nothing. A link speaks no protocol itself: its two sides open sessions with what they are given.
 """
 
 import asyncio
@@ -38,10 +38,10 @@ FLUSH_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """What one run of a link is made with.
+    """The settings of one run of a link.
 
-    `epoch`: the name of this run. `end_grace_s`: how long the end of a call may come after the user's count
-    of calls has gone to zero.
+    `epoch` identifies the run. `end_grace_s`: how long the end of a call may arrive after the PBX has said
+    that the user has no channel left.
     """
 
     epoch: str
@@ -128,23 +128,23 @@ class Link:
 
     @property
     def ready(self) -> bool:
-        """The broker delivers what we publish."""
+        """Whether the broker delivers what the link publishes."""
         return self._broker.effective
 
     def stop(self, *, clear: bool = False) -> None:
-        """Let `run` end; with `clear`, nothing retained is left behind."""
+        """Let `run` end. With `clear`, erase everything retained of this PBX."""
         self._clear = clear
         self._stop.set()
 
     def crash(self) -> None:
-        """Let `run` end by raising Crashed: a callback of this link has had a bug, which is reported."""
+        """Let `run` raise Crashed: a callback of this link had a bug, which has been reported already."""
         self._crashed = True
         self._stop.set()
 
     async def run(self) -> None:
-        """Serve until `stop`; then say offline, end the PBX session, and be gone within two seconds.
+        """Serve until `stop`, then publish `offline` and end the PBX session, within about two seconds.
 
-        Raises the bug that ended it. Then too the broker hears `offline`, from us or by the will.
+        A bug in any part ends the link and is raised, after `offline` has been published all the same.
         """
         parts = (
             asyncio.create_task(self._supervised("pbx", self._pbx_session), name="pbx"),
@@ -157,7 +157,8 @@ class Link:
             if self._bug(parts) is None:
                 await self._leave(parts[0], parts[2], LinkState.STOPPED, "the bridge was stopped")
             else:
-                with contextlib.suppress(Exception):  # the bug may be in what says so: then the will does
+                # The bug may be in what publishes `offline`. In that case the broker sends the Last Will.
+                with contextlib.suppress(Exception):
                     await self._leave(parts[0], parts[2], LinkState.REJECTED, REASON)
         finally:
             self._pbx.close()
@@ -173,7 +174,7 @@ class Link:
     async def _leave(
         self, pbx: asyncio.Task[None], commands: asyncio.Task[None], link: LinkState, reason: str
     ) -> None:
-        """Say our last word; end the PBX session while the broker takes it."""
+        """Publish the last status, and end the PBX session while the broker takes it."""
         commands.cancel()
         self.mirror.set_status(link, reason)
         said = asyncio.create_task(self._broker.flush(FLUSH_S), name="said")
@@ -186,21 +187,24 @@ class Link:
             await self._broker.flush(FLUSH_S)
 
     def _leave_journal(self) -> None:
-        """The events that wait go out in the name of the next link: it must know the states behind them."""
+        """Close the journal. It keeps the states that belong to the events that are still waiting.
+
+        The next link publishes those events, and compares the PBX with these states.
+        """
         try:
             if self._broker.earlier.remembers.is_set():
                 self._journal.leave(self.mirror.states)
-        finally:  # after a bug the states may be what it has spoilt
+        finally:  # reading the states may fail after a bug, and the file must be closed all the same
             self._journal.close()
 
     def _bug(self, parts: Iterable[asyncio.Task[None]]) -> BaseException | None:
-        """What ended a part of this link; none of them ends by itself."""
+        """The bug that ended a part of this link, if one did: no part ends without one."""
         ended = [part for part in parts if part.done() and not part.cancelled()]
         found = next((bug for part in ended if (bug := part.exception()) is not None), None)
         return Crashed(REASON) if found is None and self._crashed else found
 
     def measure(self) -> None:
-        """Bring the gauges up to date, and keep what the broker has acknowledged meanwhile."""
+        """Update the gauges, and commit to the journal what the broker has acknowledged."""
         self._broker.look()
         self.mirror.tidy()
         self._journal.commit()
@@ -209,7 +213,7 @@ class Link:
 
     @property
     def status(self) -> LinkStatus:
-        """The link as a person wants to see it."""
+        """The status of the link for pages and `status`."""
         return self._observer.status(self._figures)
 
     @property
@@ -217,7 +221,7 @@ class Link:
         return self.mirror.figures(self._broker.inbound_dropped)
 
     def stuck(self) -> tuple[str, ...]:
-        """The parts of this link that do not move any more, though nothing they wait for is down."""
+        """The parts of this link that make no progress although nothing that they wait for is down."""
         now_s = self._clock().monotonic_s
         if self._broker.heard_s is not None:
             self._liveness.alive(MQTT, self._broker.heard_s)
@@ -230,9 +234,10 @@ class Link:
         return stuck
 
     def _restore(self) -> Memory:
-        """Take over what an earlier run kept; its user states wait for those of the broker.
+        """Restore what an earlier run kept: its events and replies at once, its user states as a memory.
 
-        Somebody else may have written into the file: an event on a topic that is not ours is left out.
+        The memory is compared with the broker's retained states later. The file may have been tampered with,
+        so an event on a topic of another PBX is dropped.
         """
         now, kept = self._clock(), self._journal.kept()
         for event in kept.events:
@@ -248,7 +253,7 @@ class Link:
     def _arrived(self, incoming: Incoming) -> None:
         try:
             self._commander.offer(incoming)
-        except Exception as bug:  # noqa: BLE001  (anybody may send a request: a bug costs the request, not the link)
+        except Exception as bug:  # noqa: BLE001  (any client can send requests: a bug costs the request, not the link)
             self._observer.commands.crashed(bug)
 
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:

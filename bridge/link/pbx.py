@@ -1,6 +1,6 @@
-"""The PBX half of a link: serves PBX sessions, passes what they report to the mirror, has calls monitored.
+"""The PBX half of a link: runs sessions, passes their reports to the mirror, asks for users to be monitored.
 
-Retries nothing (supervise.py does), and must not know what protocol a session speaks.
+It must not know what protocol a session speaks, and retries nothing: supervise.py does.
 """
 
 import asyncio
@@ -21,14 +21,13 @@ from bridge.ops.observer import Observer
 KEPT_S = 1.0
 LIST_S = 60.0
 Later = Callable[[float, Callable[[], None]], object]
-"""Runs a callback after some seconds."""
+"""Runs a callback after a number of seconds."""
 
 
 class PbxSide:
-    """Hears one PBX session after another (PbxEvents).
+    """Listens to one PBX session after another (PbxEvents).
 
-    `alive` notes a sign of life of the PBX. `end_grace_s`: how long the end of a call may come after the
-    user's count of calls has gone to zero.
+    `alive` records a sign of life of the PBX. `end_grace_s`: see LinkSettings.
     """
 
     def __init__(
@@ -59,16 +58,16 @@ class PbxSide:
         return self._session
 
     def close(self) -> None:
-        """Let timers that are still running do nothing: the next link has the journal now."""
+        """Disarm the timers that are still running: from now on the journal belongs to the next link."""
         self._closed = True
 
     async def users(self, attempt: int, most: int) -> Sequence[UserRecord]:
-        """Read the list of users in a session of its own, up to `most`. Raises a LinkError."""
+        """Read the list of users, up to `most`, in a session of its own. Raises LinkError."""
         async with self._open_pbx(attempt) as session:
             return await survey(session, most, Survey.listed, within_s=LIST_S)
 
     async def serve(self, attempt: int, up: Up) -> None:
-        """Serve one session until it breaks; calls `up` when the list of users is complete."""
+        """Serve one session until it breaks. Calls `up` when the list of users is complete."""
         self._up = up
         try:
             async with self._open_pbx(attempt) as session:
@@ -133,7 +132,7 @@ class PbxSide:
             self._mirror.reconcile(guid, ids)
 
     def _monitor(self, changes: Changes) -> None:
-        """Have the calls of the right users reported, those first whose calls are in doubt."""
+        """Ask the PBX to report the calls of the users that the fold has named."""
         session = self._session
         if session is None:
             return

@@ -1,6 +1,7 @@
-"""Reads back what an earlier run told of each user, topic by topic. Starts no session itself.
+"""Reads back the retained states of an earlier run, topic by topic. Opens no session.
 
-For brokers that keep messages but do not deliver them to wildcards: the PBX is asked for its users first.
+Some brokers retain messages but do not deliver them to a wildcard subscription. For those the PBX is asked
+for its users first, so that the exact topics are known.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ AT_ONCE = 50
 
 
 class Recall:
-    """The exact state topics of some users, and what is retained there. `wanted`: topic ids."""
+    """The state topics of these users (`wanted`: topic ids), and what is retained there."""
 
     def __init__(self, topics: Topics, wanted: Iterable[str], retained: Retained) -> None:
         self._retained = retained
@@ -36,23 +37,23 @@ class Recall:
         topic_id: Callable[[UserRecord], str],
         retained: Retained,
     ) -> "Recall":
-        """All topics that an earlier run may have used for these users."""
+        """Every topic that an earlier run may have used for these users."""
         names = [name for each in records for name in (topic_id(each), encode(each.guid))]
         return cls(topics, names, retained)
 
     def take(self, incoming: Incoming) -> None:
-        """Take a message if it is one of ours."""
+        """Take a retained message if it is on one of the topics."""
         user = self._ids.get(incoming.topic)
         if user is not None and incoming.retain and incoming.payload:
             self.found = True
             if judged(self._retained, user, incoming.payload) is Verdict.FOREIGN:
-                self._retained.users[user] = None  # nobody's: its topic will be cleared
+                self._retained.users[user] = None  # written by somebody else: the topic will be erased
             self._heard.set()
 
     async def read(self, connection: Connection) -> None:
-        """Ask for all of them, and wait until nothing comes any more. Raises a LinkError.
+        """Subscribe to all of them, and wait until nothing more arrives. Raises LinkError.
 
-        What the broker refuses is left out. Quiet on a connection that is lost says nothing.
+        Topics that the broker refuses are left out. A lost connection is an error: its silence means nothing.
         """
         filters = list(self._ids)
         for start in range(0, len(filters), AT_ONCE):

@@ -1,7 +1,7 @@
-"""Whose calls a session follows, and whose it should: bookkeeping without I/O.
+"""Which users a session monitors, and which it should: bookkeeping of their handles, without I/O.
 
-A leg may be reported before the answer that names its user's handle has arrived, because the two come
-over different connections: such legs wait here.
+Legs and the answer that says whose handle they have come over different connections. A leg that arrives
+before that answer waits here.
 """
 
 import math
@@ -17,7 +17,7 @@ AGAIN_FIRST_S, AGAIN_LONGEST_S = 5.0, 600.0
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Under which name a user was asked for in vain, when to ask again, and how long that is."""
+    """The name under which a user was refused, when to ask again, and the delay before that."""
 
     name: str
     due_s: float
@@ -25,9 +25,9 @@ class _Refusal:
 
 
 class Monitors:
-    """Handles of followed users, users to follow next or once more, and legs that came too early.
+    """The handles of monitored users, the users to ask for next, handles to return, and early legs.
 
-    Times are of one monotonic clock, in seconds.
+    Times are seconds of one monotonic clock.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Monitors:
         self._early: list[HeardLeg] = []
 
     def monitor(self, guid: str, name: str, *, urgent: bool) -> bool:
-        """Note a user to follow; False when it is followed already, or noted, or refused under this name."""
+        """Note a user to monitor. False if that changes nothing, or the PBX has refused this very name."""
         refusal = self._refused.get(guid)
         if guid in self._handles or (refusal is not None and refusal.name == name):
             return False
@@ -53,7 +53,7 @@ class Monitors:
         return not noted
 
     def unmonitor(self, guid: str) -> bool:
-        """Note that a user is not to be followed; True when a handle is to be given back."""
+        """Note that a user is no longer to be monitored. True if its handle must be returned to the PBX."""
         self._wanted.pop(guid, None)
         self._urgent.pop(guid, None)
         self._refused.pop(guid, None)
@@ -71,7 +71,7 @@ class Monitors:
         return self._handles.get(guid)
 
     def next_wanted(self, now_s: float) -> tuple[str, str] | None:
-        """Guid and name of the user to ask for next, who is no longer noted then."""
+        """Take the guid and name of the user to ask for next: urgent ones first, due refusals last."""
         self._asking = self._given_up = ""
         for waiting in (self._urgent, self._wanted):
             if waiting:
@@ -79,13 +79,13 @@ class Monitors:
                 return self._asking, waiting.pop(self._asking)
         for guid, refusal in self._refused.items():
             if refusal.due_s <= now_s:
-                self._refused[guid] = replace(refusal, due_s=math.inf)
+                self._refused[guid] = replace(refusal, due_s=math.inf)  # until `refused` says when again
                 self._asking = guid
                 return guid, refusal.name
         return None
 
     def refused(self, guid: str, name: str, now_s: float) -> bool:
-        """The PBX does not follow this user: ask again, later each time. False: nobody wants it any more."""
+        """Note a refusal, to ask again after a growing delay. False if the user was unmonitored meanwhile."""
         if guid == self._given_up:
             return False
         last = self._refused.get(guid)
@@ -94,17 +94,18 @@ class Monitors:
         return True
 
     def again_s(self) -> float | None:
-        """When the next refused user is to be asked for again."""
+        """When to ask again for the next refused user, if there is one."""
         return min((refusal.due_s for refusal in self._refused.values()), default=None)
 
     def next_to_return(self) -> int | None:
-        """A handle to give back."""
+        """Take a handle to return to the PBX."""
         return self._to_return.pop() if self._to_return else None
 
     def monitored(self, guid: str, handle: int) -> tuple[LegRecord, ...]:
-        """The PBX follows a user now; returns its legs that were reported before we knew.
+        """Note the handle of a user. Returns the user's legs that were reported before it was known.
 
-        Who was given up while the PBX was asked is another user when it is back: the handle goes back.
+        If the user was unmonitored while the PBX was asked, the handle is returned instead. That holds even
+        if the user is wanted once more by now: it may have been deleted and created again.
         """
         if guid == self._given_up:
             self._given_up = ""
@@ -118,15 +119,15 @@ class Monitors:
         return mine
 
     def resolved(self, legs: Iterable[HeardLeg]) -> tuple[LegRecord, ...]:
-        """The legs of the users who are followed, each with its user's guid."""
+        """The legs of monitored users, each with its user's guid; others are left out."""
         known = ((leg.record, self._guids.get(leg.user_handle)) for leg in legs)
         return tuple(replace(record, user=guid) for record, guid in known if guid is not None)
 
     def keep_early(self, legs: Iterable[HeardLeg]) -> None:
-        """Let the legs of unknown handles wait; the oldest go when there are too many."""
+        """Let legs of unknown handles wait for `monitored`. The oldest are dropped if there are too many."""
         self._early.extend(leg for leg in legs if leg.user_handle not in self._guids)
         del self._early[:-EARLY_AT_MOST]
 
     def forget_early(self) -> None:
-        """No answer is outstanding: what still waits belongs to nobody."""
+        """Drop the legs that wait: no answer is outstanding that could say whose they are."""
         self._early.clear()

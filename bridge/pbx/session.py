@@ -1,6 +1,7 @@
-"""One SOAP session with a PBX: opened, polled, kept alive, ended. Retries nothing: supervise.py does.
+"""One SOAP session with a PBX: opens it, polls, keeps it alive, monitors users, ends it. Retries nothing.
 
-A failed Poll ends the session: replies come once and carry no number, so only a fresh list is safe.
+A failed Poll ends the session: the PBX sends each event once and without a number, so only a new session,
+which starts with the complete list, is sure to miss nothing (docs/wire.md#poll).
 """
 
 import asyncio
@@ -23,10 +24,12 @@ from bridge.pbx.together import until_one_ends
 from bridge.pbx.wire import PollSlice, decode_poll
 
 QUICK_S = 1.0
+"""An empty reply that comes sooner than this is suspicious: a PBX without news holds a Poll for a minute."""
 DOUBT_FIRST_S, DOUBT_LONGEST_S = 0.25, 10.0
 DOUBLINGS_AT_MOST = 10
 ECHO_S = 30.0
 CALL_GUARD_S = 1.0
+"""A session that ends this soon after it placed a call ends the call too (docs/wire.md#call-control)."""
 END_S = 0.3
 DEFAULT_OPTIONS = MonitorOptions()
 
@@ -46,7 +49,7 @@ class SessionSettings:
 
 @asynccontextmanager
 async def session(client: Client, settings: SessionSettings) -> "AsyncIterator[Session]":
-    """A session context over an open client; ends the SOAP session on the way out."""
+    """A session over an open client. Ends the SOAP session on the way out."""
     opened = Session(client, settings)
     try:
         yield opened
@@ -88,13 +91,13 @@ class Session:
                 resync=self._await_resync(),
             )
         except Rejected as error:
-            # A 401 of a session that was up is the PBX's trouble, not a wrong password.
+            # The password was accepted a moment ago, so a 401 now is no wrong password: the PBX restarts.
             raise SessionLost(error.reason) from error
         finally:
             self._stop.set()
 
     async def end(self) -> None:
-        """Close the SOAP session, within a third of a second; the PBX does it by itself when this fails."""
+        """End the SOAP session, within 0.3 s. If that fails, the PBX does so when the connections close."""
         if self._soap_session.handle <= 0:
             return
         try:
@@ -104,17 +107,17 @@ class Session:
             return
 
     def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
-        """Follow a user's calls, soon."""
+        """Have the calls of a user reported, soon."""
         if self._monitors.monitor(guid, name, urgent=urgent):
             self._work.set()
 
     def unmonitor(self, guid: str) -> None:
-        """Stop following a user."""
+        """Stop the reports of a user's calls."""
         if self._monitors.unmonitor(guid):
             self._work.set()
 
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
-        """Do what a command wants, as operations.py says; a ping and a resync are for the session itself."""
+        """Perform an action as operations.py describes it. Ping and Resync concern the session itself."""
         if isinstance(action, Ping):
             await self.ping()
             return {}
@@ -139,7 +142,7 @@ class Session:
         command_id: str | None,
         in_time: InTime,
     ) -> str:
-        """Start a call of a user, who is monitored first if need be; the id of the call."""
+        """Start a call of a user, after monitoring the user if necessary. Returns the id of the call."""
         self._require_up()
         record = caller.record
         handle = self._monitors.handle_of(record.guid)
@@ -147,7 +150,8 @@ class Session:
             handle = await self._ask_to_monitor(record.guid, record.name)
         if not handle or self._events is None:
             raise CommandError("refused", f"the PBX gives no control over '{record.name}'")
-        # `_poll` waits for this lock: the answer names the leg, and must be known before the leg's events.
+        # The answer names the leg; the leg's events come over the other connection and may overtake it.
+        # `_poll` reports nothing while this lock is held, so the call has its id before its first event.
         async with self._placing:
             self._require_up()
             leg = await self._client.perform(operation.name, {"user": handle, **arguments}, in_time)
@@ -157,21 +161,21 @@ class Session:
             return self._events.placed(record.guid, leg, command_id)
 
     def _require_up(self) -> None:
-        """A session that ends takes the calls of its last second with it (docs/wire.md#call-control)."""
+        """Place no call in a session that is about to end: it would end the call (see CALL_GUARD_S)."""
         if self._stop.is_set():
             raise CommandError("pbx_offline", "a new session with the PBX is being opened", retryable=True)
 
     async def ping(self) -> None:
-        """Ask whether the session lives."""
+        """Raise SessionLost unless the PBX still knows the session."""
         if not await self._client.echo(self._soap_session):
             raise SessionLost("the PBX does not know the session any more")
 
     def resync(self) -> None:
-        """Let `serve` end."""
+        """Let `serve` end, so that a new session reads everything again."""
         self._stop.set()
 
     async def rest(self) -> None:
-        """Let the last call that was placed live: see `_require_up`."""
+        """Wait until ending the session does not end the last call that it placed (see CALL_GUARD_S)."""
         if self._last_call_s is not None:
             await asyncio.sleep(max(0.0, self._last_call_s + CALL_GUARD_S - _now()))
 
@@ -181,12 +185,14 @@ class Session:
             started = _now()
             body = await self._client.poll(self._soap_session)
             seconds = _now() - started
-            await self._let_commands_place()
+            await self._let_commands_place()  # before the first record is reported, see `_start_call`
             empty = True
             for part in decode_poll(body):
                 empty = empty and not part
                 self._report(part, events)
+                # A first list has thousands of records. Between its slices the other links get their turn.
                 await asyncio.sleep(0)
+            # The next Poll acknowledges this reply, and the PBX forgets it: first it must be on disk.
             await events.kept()
             events.alive(seconds, events=not empty)
             doubts = doubts + 1 if empty and seconds < QUICK_S else 0
@@ -195,6 +201,7 @@ class Session:
 
     def _report(self, part: PollSlice, events: PbxEvents) -> None:
         if self._asking.locked():
+            # The answer that says whose handle this is may still be on its way over the other connection.
             self._monitors.keep_early(part.legs)
         legs = self._monitors.resolved(part.legs)
         batch = Batch(part.users, legs, part.list_complete, part.unreadable)
@@ -202,12 +209,15 @@ class Session:
             events.reported(batch)
 
     async def _doubt(self, doubts: int) -> None:
-        """Nothing, and at once: one way for a PBX to say that it knows no such session. Never spin."""
+        """Look into an empty reply that came at once: some PBXs answer so when they have lost the session.
+
+        If the session is alive, slow down, so that such a PBX is not polled in a busy loop.
+        """
         await self.ping()
         await asyncio.sleep(doubt_s(doubts))
 
     async def _let_commands_place(self) -> None:
-        """The answer to UserCall names the leg: let it in before the leg's events, for a second at most."""
+        """Wait, a second at most, for the answer to a call that is just being placed: see `_start_call`."""
         try:
             async with asyncio.timeout(CALL_GUARD_S), self._placing:
                 return
@@ -227,7 +237,7 @@ class Session:
                     await self._work.wait()
 
     async def _monitor(self, events: PbxEvents, guid: str, name: str) -> None:
-        """Whatever becomes of one request, the session goes on, if there is one."""
+        """Monitor one user. A failed request does not end the session, unless the PBX has lost it."""
         reason = "the PBX gives no control over it"
         try:
             monitored = await self._ask_to_monitor(guid, name) > 0
@@ -244,8 +254,10 @@ class Session:
             await self.ping()
 
     async def _ask_to_monitor(self, guid: str, name: str) -> int:
-        """The handle of a user, asked for once at a time; 0 when the PBX gives none."""
+        """Ask the PBX for the handle of a user; 0 if it refuses. One request at a time."""
         async with self._asking:
+            # A command and `_monitor_wanted` may have asked for the same user: a second handle would be
+            # reported twice.
             known = self._monitors.handle_of(guid)
             if known is not None:
                 return known
@@ -262,14 +274,20 @@ class Session:
         return max(0, handle)
 
     async def _settle(self, events: PbxEvents) -> None:
-        """The running calls of a user come within 2 s of the request (docs/wire.md#sequences)."""
+        """Report `settled` when the grace is over: the PBX never says that it has named all running calls.
+
+        In practice it names them within 2 s (docs/wire.md#sequences).
+        """
         while True:
             due_s, guid = await self._asked.get()
             await asyncio.sleep(due_s - _now())
             events.settled(guid)
 
     async def _echo(self) -> None:
-        """A PBX that answers Echo badly may serve Polls all the same; one that knows no session says so."""
+        """Check regularly that the PBX still knows the session, which a Poll alone may never show.
+
+        An error that the PBX answered is ignored: some answer Echo badly, but serve Polls.
+        """
         while True:
             await asyncio.sleep(ECHO_S)
             try:
@@ -279,16 +297,16 @@ class Session:
                     raise
 
     async def _await_resync(self) -> None:
-        """No call is placed from then on, and the last one is let live."""
+        """End the session on request, but wait for a call that is being placed, and let it live."""
         await self._stop.wait()
         async with self._placing:
-            pass  # the one that is being placed
+            pass
         await self.rest()
         raise SessionLost("a new session was asked for")
 
 
 def doubt_s(doubts: int) -> float:
-    """How long to wait after so many empty answers in a row; a PBX may give them for days."""
+    """The pause after a number of suspicious replies in a row. Capped: a PBX may give them for days."""
     return min(DOUBT_FIRST_S * 2.0 ** min(doubts, DOUBLINGS_AT_MOST), DOUBT_LONGEST_S)
 
 

@@ -95,7 +95,7 @@ async def test_the_check_asks_another_backend(backend: FakeBackend) -> None:
     builder = Builder(config, make_backend=lambda _: backend)
     lines = await check(config, builder)
 
-    assert lines[0].text == "hq: PBX: firmware fake 1, 3 visible users, may follow and control their calls"
+    assert lines[0].text == "hq: PBX: firmware fake 1, 3 visible users, may monitor and control their calls"
     assert backend.opened[0].asked == ["serve", "monitor"]
     assert builder.certificate_targets(config.pbxs)[1].addresses == backend.tls_addresses
 
