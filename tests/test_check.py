@@ -57,7 +57,7 @@ async def test_one_user_who_is_refused_says_nothing_about_the_right(pbx: SimPbx,
 async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:
     """A wrong password, an unknown user, a page instead of SOAP."""
     port = free_port()
-    assert "password" in (await said(port, pbx, password="wrong"))[0][1]
+    assert "rejected the credentials" in (await said(port, pbx, password="wrong"))[0][1]
     assert "no session for 'Nobody'" in (await said(port, pbx, session_user="Nobody"))[0][1]
     pbx.faults.add(Fault("html", "Initialize"))
     word, line = (await said(port, pbx))[0]
