@@ -14,9 +14,12 @@ from bridge.core import render
 from bridge.core.commands import request
 from bridge.core.commands.request import Address, Refusal, Request
 from bridge.core.commands.verbs import VERBS
-from bridge.core.model import EventType, Outcome
+from bridge.core.model import EventType, Instant, Outcome
+from bridge.core.outputs import link_state
+from bridge.core.outputs.output import View
 from bridge.core.records import CallState
-from bridge.core.status import LinkState
+from bridge.core.status import About, LinkState, Status
+from bridge.core.topics import Topics
 from tests.core.builders import ANNA, History, leg
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +123,22 @@ def test_the_payloads_of_the_page_have_the_keys_of_the_code() -> None:
     history = History().start().see(leg(state=CallState.RINGING, cause=16))
     call = history.state.calls[ANNA][0]
     address = Address("t", "call")
+    status = Status(LinkState.ONLINE, "", 0, "")
+    view = View(
+        topics=Topics("b", "hq"),
+        version="1",
+        state=history.state,
+        status=status,
+        about=About(),
+        calls=1,
+        monitored=1,
+        asking=False,
+        takeovers=0,
+        now=Instant(0, 0.0),
+    )
+    _, info = link_state.OUTPUT.tree(view)
     sent = {
+        "Info": info.payload,
         "User state": {**render.user_state(history.state, "hq", ANNA), "calls": []},
         "Calls": render.call(call),
         "Events": {**render.event(history.events[0], "e", "hq"), "call": None},
