@@ -12,7 +12,8 @@ from bridge.config.schema import Config
 from bridge.core.message import Incoming, Message, Subscription
 from bridge.demo import words
 from bridge.demo.broker import broker
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from bridge.ops import log
 from bridge.sim.operations import Profile

@@ -1,14 +1,12 @@
-"""One connection to a broker over paho, which stays inside this folder. Reconnects never.
+"""One connection to a broker over paho. Never reconnects; paho stays inside this folder.
 
-QoS and retain are lowered to what the broker said it can do; paho ignores what it said.
+Every publish is lowered to the QoS and retain that the broker announced: paho ignores what it announced.
 """
 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -21,87 +19,21 @@ from bridge.mqtt import translate
 from bridge.mqtt.connecting import connect_in_thread, fingerprint_of_rejected
 from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.inbox import Inbox
+from bridge.mqtt.last_word import LastWord
 from bridge.mqtt.loop import LoopDriver
 from bridge.mqtt.paho_client import new_client
-from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
+from bridge.mqtt.pending import Pending, Request
+from bridge.mqtt.settings import MQTT_5, BrokerSettings
 
-GOODBYE_S = 0.2
-PATHS = 3  # addresses of a name, or name, TLS and WebSocket: each may take the time allowed
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A request that the broker has not answered: its topics, who waits for the answer, its bytes."""
-
-    topics: tuple[str, ...]
-    answer: asyncio.Future[None]
-    size: int = 0
-
-
-class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
-    """The broker speaks an older protocol."""
-
-
-class Silent(NotForThisBroker):
-    """The broker says nothing to MQTT 5: it misreads it, or it is slow."""
-
-
-class NotThisWill(Unreachable):
-    """The broker may be unable to take our will: it says so, or (MQTT 3.1.1) closes the connection."""
-
-
-@asynccontextmanager
-async def connect(settings: BrokerSettings, will: Message) -> "AsyncIterator[Connection]":
-    """A connection that the broker has accepted; leaving it says goodbye where the will is not needed.
-
-    Raises Unreachable or Rejected. With protocol auto, MQTT 3.1.1 is tried where 5 is not understood.
-    """
-    connection = await _connected(settings, will)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def _connected(settings: BrokerSettings, will: Message) -> "Connection":
-    first = MQTT_5 if settings.protocol == "auto" else settings.protocol
-    try:
-        return await _with_some_will(settings, will, first)
-    except NotForThisBroker as refusal:
-        if settings.protocol != "auto":
-            raise Rejected(refusal.reason) from None
-        silent = isinstance(refusal, Silent)
-    connection = await _with_some_will(settings, will, MQTT_3)
-    connection.after_silence = silent
-    return connection
-
-
-async def _with_some_will(settings: BrokerSettings, will: Message, protocol: str) -> "Connection":
-    """The will is the one message that is sent before the broker has said what it can take."""
-    forms = [(will.qos, will.retain), (0, will.retain), (will.qos, False), (0, False)]
-    refusals: list[NotThisWill] = []
-    for qos, retain in dict.fromkeys(forms):
-        try:
-            return await _open(settings, replace(will, qos=qos, retain=retain), protocol)
-        except NotThisWill as refusal:
-            refusals.append(refusal)
-    raise refusals[0]
-
-
-async def _open(settings: BrokerSettings, will: Message, protocol: str) -> "Connection":
-    connection = Connection(settings, will, protocol)
-    try:
-        await connection.open()
-    except BaseException:
-        connection.drop()
-        raise
-    return connection
+DISCONNECT_S = 0.2
+PATHS = 3
+"""The addresses of a name, or name, TLS and WebSocket: each may take the time allowed."""
 
 
 class Connection:
-    """An open connection. `lost` gets the LinkError that ended it.
+    """One connection, from CONNECT to its end. `lost` gets the LinkError that ended it.
 
-    Messages wait in `incoming`, unless there is a `listener`: then that one gets each as it comes.
+    Received messages wait in `incoming`; if there is a `listener`, it gets each of them at once instead.
     """
 
     def __init__(self, settings: BrokerSettings, will: Message, protocol: str) -> None:
@@ -121,30 +53,29 @@ class Connection:
         self.lost: asyncio.Future[LinkError] = loop.create_future()
         self.settings = settings
         self._accepted: asyncio.Future[None] = loop.create_future()
-        self._publishing: dict[int, Waiting] = {}
-        self._subscribing: dict[int, Waiting] = {}
+        self._publishing = Pending("publish")
+        self._subscribing = Pending("subscription")
         self._client = new_client(settings, will, protocol)
         self._driver = LoopDriver(self._client, self._broken)
-        self._will_said = not will.retain
-        self._last_word: asyncio.Future[None] | None = None
-        self._client.on_connect = self._ours(self._on_connect)
-        self._client.on_disconnect = self._ours(self._on_disconnect)
-        self._client.on_message = self._ours(self._on_message)
-        self._client.on_publish = self._ours(self._on_publish)
-        self._client.on_subscribe = self._ours(self._on_subscribe)
+        self._last_word = LastWord(will)
+        self._client.on_connect = self._guarded(self._on_connect)
+        self._client.on_disconnect = self._guarded(self._on_disconnect)
+        self._client.on_message = self._guarded(self._on_message)
+        self._client.on_publish = self._guarded(self._on_publish)
+        self._client.on_subscribe = self._guarded(self._on_subscribe)
 
     @property
     def heard_s(self) -> float:
-        """When the broker last said anything, in monotonic seconds."""
+        """When the broker last sent anything, in monotonic seconds."""
         return self._driver.heard_s
 
     @property
     def writing(self) -> bool:
-        """Something that we sent has not left us."""
+        """Something waits to be written to the socket."""
         return bool(self._client.want_write())
 
     async def open(self) -> None:
-        """Connect and wait until the broker accepts us."""
+        """Connect and wait for CONNACK. Raises a LinkError."""
         place = self.settings.place
         try:
             async with asyncio.timeout(PATHS * self.settings.connect_timeout_s):
@@ -158,7 +89,10 @@ class Connection:
             raise reasons.of_exception(error, place) from None
 
     async def _await_acceptance(self) -> None:
-        """Some old brokers misread a CONNECT of MQTT 5 and wait for more of it: do not wait long for them."""
+        """Wait for CONNACK; only briefly while MQTT 5 is a guess.
+
+        Some old brokers misread a CONNECT of MQTT 5 and wait for more of it.
+        """
         trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
         started_s = asyncio.get_running_loop().time()
         try:
@@ -167,37 +101,38 @@ class Connection:
         except TimeoutError:
             if not trial:
                 raise
-            raise Silent(f"the broker {self.settings.place} is silent") from None
+            raise reasons.Silent(f"the broker {self.settings.place} is silent") from None
         self.accepted_after_s = asyncio.get_running_loop().time() - started_s
 
     @property
     def ended_by_broker(self) -> bool:
-        """The broker, or the network, has ended the connection, and not by silence or for another client."""
+        """The broker or the network closed the connection, neither for its silence nor for a takeover."""
         if not self.lost.done() or self.silent:
             return False
         return not isinstance(self.lost.result(), TakenOver | ProtocolError)
 
     def needs_no_will(self) -> None:
-        """The goodbye may discard the will, whatever the topic of it says: for who only looks."""
-        self._will_said = True
+        """Let DISCONNECT discard the will: this connection only looks."""
+        self._last_word.not_needed()
 
     async def close(self) -> None:
-        """Say goodbye, for a fifth of a second at most, and close.
+        """Send DISCONNECT where that is right, wait briefly until it has left, and close.
 
-        A goodbye discards the will. So none is said before the broker has taken in this session what the
-        will says: after a bug `online` would stay. Nor is one said to a broker that owes acknowledgements.
+        DISCONNECT makes the broker discard the will: LastWord knows when that is right. It is not sent while
+        PUBACKs are outstanding: a broker that does not acknowledge hardly reads DISCONNECT either, its will
+        says the same, and waiting would make the exit of the process longer than two seconds.
         """
         try:
-            if not self.lost.done() and not self._publishing and self._will_said:
+            if not self.lost.done() and not self._publishing and self._last_word.is_said:
                 self._client.disconnect()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(GOODBYE_S):
+                    async with asyncio.timeout(DISCONNECT_S):
                         await asyncio.shield(self.lost)
         finally:
             self.drop()
 
     def drop(self) -> None:
-        """Close without a word; the broker publishes the will."""
+        """Close without DISCONNECT: the broker publishes the will."""
         self._driver.detach()
         self._client.close_raw()
         self._lose(SessionLost("the connection was closed"))
@@ -214,22 +149,24 @@ class Connection:
         if code != paho.MQTT_ERR_SUCCESS or mid is None:
             raise SessionLost(f"the connection to the broker {self.settings.place} ended")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._subscribing[mid] = Waiting(tuple(each.topic_filter for each in subscriptions), future)
+        self._subscribing.add(mid, Request(tuple(each.topic_filter for each in subscriptions), future))
         try:
             async with asyncio.timeout(self.settings.connect_timeout_s):
                 await future
         except TimeoutError:
-            raise Unreachable(f"the broker {self.settings.place} answers no subscription") from None
+            raise Unreachable(
+                f"the broker {self.settings.place} did not answer a subscription in time"
+            ) from None
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Stop listening; nobody waits for the answer."""
+        """Unsubscribe, without waiting for the answer."""
         self._client.unsubscribe(list(filters))
 
     def publish(self, message: Message) -> asyncio.Future[None]:
-        """Send; the future is done when the broker has it, and fails with a LinkError if it will not.
+        """Send; the future is done when the broker has acknowledged, or fails with a LinkError.
 
-        With QoS 0 it is done when the last byte is written: until then paho holds it, and it must count.
-        A caller need not look at it: such a failure is no bug.
+        With QoS 0 it is done when the last byte is written: until then paho holds the message in memory, and
+        the window of the session must count it. A caller may ignore the future.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
@@ -244,28 +181,17 @@ class Connection:
         qos = min(message.qos, self.limits.maximum_qos)
         retain = message.retain and self.limits.retain_available
         properties = translate.publish_properties(message, self.protocol)
-        self._note_last_word(message, future)
+        self._last_word.published(message, future)
+        # paho only asks for a writer here and writes later, so no answer comes before it is noted as pending.
         info = self._client.publish(message.topic, payload, qos, retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             future.set_exception(SessionLost(f"the connection to the broker {self.settings.place} ended"))
         else:
-            self._publishing[info.mid] = Waiting((message.topic,), future, size)
+            self._publishing.add(info.mid, Request((message.topic,), future, size))
         return future
 
-    def _note_last_word(self, message: Message, taken: asyncio.Future[None]) -> None:
-        """Note whether the topic of the will says what the will says, or nothing."""
-        if message.topic != self.will.topic:
-            return
-        self._will_said, self._last_word = False, taken
-        if message.payload in (self.will.payload, None):
-            taken.add_done_callback(self._note_taken)
-
-    def _note_taken(self, taken: asyncio.Future[None]) -> None:
-        if taken is self._last_word and not taken.cancelled():
-            self._will_said = taken.exception() is None
-
-    def _ours(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """Paho calls us from its reader. A bug of ours there must not pass for trouble with the broker."""
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """A callback for paho that reports our own bugs; from paho they would look like a broken socket."""
 
         def call(*arguments: object) -> None:
             try:
@@ -286,10 +212,12 @@ class Connection:
             self.limits = translate.limits(properties, self.will, self.protocol)
             self._accepted.set_result(None)
         elif code.value in reasons.WILL_REFUSED:
-            reason = f"the broker {self.settings.place} refuses the bridge's last will: {code}"
-            self._accepted.set_exception(NotThisWill(reason))
+            reason = f"the broker {self.settings.place} rejects the bridge's Last Will: {code}"
+            self._accepted.set_exception(reasons.NotThisWill(reason))
         elif code.value == reasons.UNSUPPORTED_VERSION:
-            self._accepted.set_exception(NotForThisBroker(f"the broker {self.settings.place}: {code}"))
+            self._accepted.set_exception(
+                reasons.NotForThisBroker(f"the broker {self.settings.place}: {code}")
+            )
         else:
             self._accepted.set_exception(reasons.of_connack(code, self.settings.place))
 
@@ -306,26 +234,24 @@ class Connection:
         self._end(error if isinstance(error, LinkError) else broke)
 
     def _end(self, cause: LinkError) -> None:
-        """Before CONNACK a cut may mean that the broker does not know MQTT 5; some say nothing else."""
+        """The connection has ended. Before CONNACK that may be all that a broker without MQTT 5 says."""
         if not self._accepted.done():
             trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
             wants = "a client certificate" if self.settings.tls else "TLS (mqtts)"
-            reason = f"the broker {self.settings.place} closed the connection at once: does it want {wants}?"
-            error: type[LinkError] = Unreachable if self._client.answered else NotThisWill
+            reason = (
+                f"the broker {self.settings.place} closed the connection at once: does it require {wants}?"
+            )
+            error: type[LinkError] = Unreachable if self._client.answered else reasons.NotThisWill
             if trial and not isinstance(cause, Rejected):
-                error = NotForThisBroker
+                error = reasons.NotForThisBroker
             self._accepted.set_exception(cause if isinstance(cause, ProtocolError) else error(reason))
         self._lose(cause)
 
     def _lose(self, cause: LinkError) -> None:
         if not self.lost.done():
             self.lost.set_result(cause)
-        for waiting in (self._publishing, self._subscribing):
-            for each in waiting.values():
-                if not each.answer.done():
-                    each.answer.set_exception(SessionLost(cause.reason))
-                    each.answer.exception()
-            waiting.clear()
+        self._publishing.fail(cause)
+        self._subscribing.fail(cause)
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         if self._client.reads_too_much:
@@ -342,29 +268,16 @@ class Connection:
     def _on_publish(
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
-        waiting = self._publishing.pop(mid, None)
-        if waiting is not None and not code.is_failure:
-            self.largest_taken = max(self.largest_taken, waiting.size)
-        _answer(waiting, [code], "publish")
+        accepted = self._publishing.answer(mid, [code])
+        self.largest_taken = max(self.largest_taken, accepted)
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
-        _answer(self._subscribing.pop(mid, None), codes, "subscription")
+        self._subscribing.answer(mid, codes)
 
 
 def _seen(answer: asyncio.Future[None]) -> None:
-    """Let asyncio not take an error that nobody asked for as a bug."""
+    """Mark an error as seen: asyncio reports one that nobody looks at as a bug."""
     if not answer.cancelled():
         answer.exception()
-
-
-def _answer(waiting: Waiting | None, codes: Sequence[ReasonCode], what: str) -> None:
-    """Pass the broker's answer on."""
-    if waiting is None or waiting.answer.done():
-        return
-    refusal = reasons.of_answers(codes, what, waiting.topics)
-    if refusal is None:
-        waiting.answer.set_result(None)
-    else:
-        waiting.answer.set_exception(refusal)

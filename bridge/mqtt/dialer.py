@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from bridge.core.message import Incoming, Message
 from bridge.core.topics import Topics
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.probe import BridgeProbe, ProbeResult
 from bridge.mqtt.settings import BrokerSettings
 

@@ -1,4 +1,4 @@
-"""What a broker's or a socket's refusal means for us: foreign errors and reason codes → our errors."""
+"""Errors of sockets, TLS and paho, and MQTT reason codes → our errors, as sentences for people. No I/O."""
 
 import socket
 import ssl
@@ -20,17 +20,29 @@ _BUSY = frozenset({0x88, 0x89, QUOTA_EXCEEDED, 0x9C, 0x9D, 0x9F})
 _HUMAN = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, *WILL_REFUSED})
 
 
+class NotForThisBroker(LinkError):  # noqa: N818  (a state of affairs)
+    """The broker speaks an older protocol."""
+
+
+class Silent(NotForThisBroker):
+    """The broker does not answer a CONNECT of MQTT 5: it misreads it, or it is slow."""
+
+
+class NotThisWill(Unreachable):
+    """The broker may not support our will: it says so, or (MQTT 3.1.1) closes the connection."""
+
+
 def of_connack(code: ReasonCode, place: str) -> LinkError:
-    """The broker refused us: passing trouble, or something only a human mends."""
+    """The broker refused the connection: for the moment, or until a human changes something."""
     if code.value in _BUSY:
-        return Unreachable(f"the broker {place} cannot serve now: {code}")
+        return Unreachable(f"the broker {place} is unavailable: {code}")
     if code.value in _HUMAN:
-        return Rejected(f"the broker {place} refuses the bridge: {code}")
+        return Rejected(f"the broker {place} rejects the bridge: {code}")
     return Unreachable(f"the broker {place} refused the connection: {code}")
 
 
 def of_answers(codes: Sequence[ReasonCode], what: str, topics: Sequence[str]) -> LinkError | None:
-    """The broker's answer to a publish or a subscription of these topics: taken, not now, or refused."""
+    """The broker's answer to a publish or a subscription: None if it accepted all of these topics."""
     refused = [
         (code, topic) for code, topic in zip(codes, topics, strict=False) if code.value >= REFUSED_FROM
     ]
@@ -39,10 +51,10 @@ def of_answers(codes: Sequence[ReasonCode], what: str, topics: Sequence[str]) ->
     code = refused[0][0]
     named = f"{what} to {', '.join(topic for _, topic in refused)}"
     if code.value == QUOTA_EXCEEDED:
-        return Unreachable(f"the broker cannot take the {named} now: {code}")
+        return Unreachable(f"the broker cannot accept the {named} now: {code}")
     right = "write" if what == "publish" else "read"
     return Rejected(
-        f"the broker refuses the {named}: {code} (has the bridge's user the right to {right} it?)"
+        f"the broker refuses the {named}: {code} (does the bridge's user have the right to {right} it?)"
     )
 
 
@@ -51,16 +63,16 @@ def of_disconnect(code: ReasonCode, place: str) -> LinkError:
     if code.value == TAKEN_OVER:
         return TakenOver(f"another client uses our client id at {place}: is a second bridge running?")
     if code.value in _HUMAN:
-        return Rejected(f"the broker {place} sent the bridge away: {code}")
+        return Rejected(f"the broker {place} disconnected the bridge: {code}")
     return SessionLost(f"the connection to the broker {place} ended: {code}")
 
 
 def of_exception(error: Exception, place: str) -> LinkError:
-    """A connection that did not come about."""
+    """The connection could not be opened."""
     if isinstance(error, ssl.SSLError):
         return _of_tls(error, place)
     if isinstance(error, socket.gaierror):
-        return Unreachable(f"the name of the broker {place} is not known: {error.strerror}")
+        return Unreachable(f"the host name of the broker {place} does not resolve: {error.strerror}")
     if isinstance(error, TimeoutError):
         return Unreachable(f"the broker {place} did not answer in time")
     if isinstance(error, WebsocketConnectionError):
@@ -70,9 +82,9 @@ def of_exception(error: Exception, place: str) -> LinkError:
 
 
 def of_certificate(error: ssl.SSLCertVerificationError, place: str, sha256: str = "") -> Rejected:
-    """The certificate is not trusted; `sha256` is that of the certificate there, to compare and pin.
+    """The broker's certificate failed verification; `sha256` is its fingerprint, to compare and pin.
 
-    Our own pin, which refuses without a code of OpenSSL, has named it already.
+    If our own pin failed, its message has the fingerprint, and `sha256` is empty.
     """
     reason = getattr(error, "verify_message", "") or str(error.args[-1])
     advice = (
@@ -84,4 +96,4 @@ def of_certificate(error: ssl.SSLCertVerificationError, place: str, sha256: str 
 def _of_tls(error: ssl.SSLError, place: str) -> LinkError:
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Unreachable(f"the broker {place} closed the connection before TLS was set up")
-    return Rejected(f"no TLS with the broker {place}: {error.reason or error}")
+    return Rejected(f"TLS with the broker {place} failed: {error.reason or error}")

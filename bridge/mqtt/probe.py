@@ -17,7 +17,8 @@ from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.render import SCHEMA
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Unreachable
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 
 ASKED, ANSWER_S = 2, 0.5

@@ -15,7 +15,8 @@ from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.rights import CHECK, Probe, Seen, outside
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
 LONG_AGO = "2000-01-01T00:00:00Z"

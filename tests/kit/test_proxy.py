@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.core.message import Message, Subscription
-from bridge.mqtt.client import connect
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually, free_port
 from tests.kit.network import CLEAR, HOLDING, SWALLOWING, Conditions, Flow

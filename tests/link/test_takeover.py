@@ -19,7 +19,8 @@ from bridge.core.message import Incoming, Message, Subscription
 from bridge.core.proof import NONCE_BYTES, key_of, question
 from bridge.core.takeover import WINDOW_S, Takeover
 from bridge.core.topics import Topics
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.probe import ANSWERED_AT_MOST, BridgeProbe, ProbeResult
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx

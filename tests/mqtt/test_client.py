@@ -13,9 +13,10 @@ import trustme
 from bridge.core.message import Message, Subscription
 from bridge.demo.broker import _amqtt
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
 from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.encode import encode
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, Observer, amqtt_leaks, eventually, free_port
 from tests.kit.habits import Habits
@@ -207,7 +208,7 @@ async def test_a_wrong_password_is_for_a_human(tmp_path: Path) -> None:
     users.touch()
     async with Mosquitto(tmp_path, f"password_file {users}", anonymous=False) as broker:
         for protocol in ("5", "3.1.1"):
-            with pytest.raises(Rejected, match="refuses the bridge") as error:
+            with pytest.raises(Rejected, match="rejects the bridge") as error:
                 async with connect(
                     settings(broker.port, username="u", password="hunter2", protocol=protocol), WILL
                 ):

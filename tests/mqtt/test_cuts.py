@@ -13,8 +13,9 @@ import pytest
 
 from bridge.core.message import Message
 from bridge.errors import SessionLost, Unreachable
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
 from bridge.mqtt.dialer import Dialer
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto, eventually
 from tests.kit.network import CLEAR, HOLDING

@@ -122,7 +122,7 @@ async def test_refused_events_are_degraded(tmp_path: Path, pbx: SimPbx) -> None:
         await eventually(lambda: get_soon(web) == HTTPStatus.OK, "the bridge is ready")
         await eventually(lambda: pbx.sessions.all_told, "all is known")
         pbx.ring("Anna Müller", "0123").hang_up()
-        hint = "(has the bridge's user the right to write it?)"
+        hint = "(does the bridge's user have the right to write it?)"
         await refusal(web, f"the broker refuses the publish to {ANNA}: Not authorized {hint}")
         (tmp_path / "rights").write_text(EVERYTHING)
         broker.reload()

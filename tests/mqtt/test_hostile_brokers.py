@@ -13,8 +13,8 @@ import pytest
 
 from bridge.core.message import Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Unreachable
-from bridge.mqtt.client import connect
 from bridge.mqtt.inbox import BYTES_AT_MOST, MESSAGES_AT_MOST, Inbox
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.paho_client import UNREAD_AT_MOST
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import eventually

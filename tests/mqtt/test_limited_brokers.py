@@ -9,8 +9,8 @@ import structlog
 
 from bridge.core.message import BrokerLimits, Message
 from bridge.errors import LinkError, Rejected, Unreachable
-from bridge.mqtt.client import connect
 from bridge.mqtt.dialer import Dialer
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually

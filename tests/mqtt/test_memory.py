@@ -16,7 +16,7 @@ from bridge.core.rules import Scope
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost
 from bridge.link.recall import Recall
-from bridge.mqtt.client import connect
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
 from tests.bus import eventually

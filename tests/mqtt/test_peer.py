@@ -8,7 +8,7 @@ import pytest
 from bridge.core.commands.request import LONGEST_PAYLOAD
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
-from bridge.mqtt.client import connect
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.paho_client import CHUNK_BYTES, INBOUND_BYTES, KEPT_BYTES
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import eventually

@@ -17,7 +17,8 @@ from bridge.core.rules import Scope, SizeLimits
 from bridge.core.topics import Topics
 from bridge.errors import SessionLost
 from bridge.mqtt import readback
-from bridge.mqtt.client import Connection, connect
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.readback import read_back, weight
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx

@@ -22,7 +22,7 @@ from bridge.check import check
 from bridge.config.schema import Config
 from bridge.core.message import Message
 from bridge.errors import LinkError, Rejected, Unreachable
-from bridge.mqtt.client import connect
+from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
