@@ -1,19 +1,19 @@
-"""Whether what we publish takes effect at the broker. No clock and no I/O here.
+"""Judges whether the broker delivers what we publish. No clock and no I/O here.
 
-A connection proves nothing: an access list may refuse what we publish, or swallow it. Our state must come
-back to us, and no topic may be refused.
+A connection proves nothing: an access list may make the broker reject our messages, or silently drop them. So
+our state must come back to us, and no topic may be rejected.
 """
 
 from collections.abc import Set as AbstractSet
 
 AGAIN_S = 60.0
-"""How long a refusal rests before we try again: somebody must change a right first."""
+"""How long to wait after a refusal before trying again: somebody must change a right first."""
 
 
 class Effect:
-    """What one broker session makes of our messages.
+    """The effect of our messages in one broker session.
 
-    `proven`: our state came back. `problem`: why it does not, empty as long as nothing is wrong.
+    `proven`: our state came back. `problem`: why it does not; empty while nothing is wrong.
     """
 
     def __init__(self, state_topic: str, place: str, echo_s: float) -> None:
@@ -29,7 +29,7 @@ class Effect:
 
     @property
     def refused(self) -> str:
-        """One sentence about the topics that the broker refuses; empty if there is none."""
+        """A sentence about the topics that the broker refuses; empty if there are none."""
         if not self._refused:
             return ""
         reason, *others = self._refused.values()
@@ -46,16 +46,16 @@ class Effect:
             self._due_s = now_s + self._echo_s
 
     def heard(self) -> None:
-        """Our state came back as we said it."""
+        """Our state came back unchanged."""
         self.proven, self.problem, self._due_s = True, "", None
 
     def accepted(self, topic: str) -> None:
-        """The broker has a message."""
+        """The broker has accepted a message."""
         self._refused.pop(topic, None)
         self._retried.discard(topic)
 
     def refuse(self, topic: str, reason: str, now_s: float, *, again: bool) -> None:
-        """The broker refuses what must be on a topic; `again`: it may take it once somebody gives a right."""
+        """The broker refuses a message on this topic. `again`: try it again, somebody may grant the right."""
         if topic == self._state_topic:
             self._fail(reason)
             self._rest(now_s)
@@ -66,7 +66,7 @@ class Effect:
             self._rest(now_s)
 
     def look(self, now_s: float) -> AbstractSet[str]:
-        """Judge what is overdue; the topics to publish again now."""
+        """Judge what is overdue. Returns the topics to publish again now."""
         if self._due_s is not None and now_s >= self._due_s:
             self._fail(
                 f"the broker {self._place} takes {self._state_topic} but does not deliver it: "

@@ -1,9 +1,9 @@
-"""How much of what a broker retains of our users is taken, and what of it is believed. Decodes nothing.
+"""Decides which retained states of our users to accept, and what to believe of them. Decodes nothing.
 
-Whoever may write our state topics can leave anything there. Where the bridge has a memory of its own (the
-file of a state directory, or that of the link before a reload), that memory counts and nothing else does.
-Without one, or with one that is new and empty (a pod that was replaced), a state is believed in so far as it
-could be ours: else calls that run would get no end. None of that is proof.
+Any client with write access to our state topics can leave anything there. If the bridge has a memory of its
+own (the file in the state directory, or the link before a reload), only that memory counts. Without one, or
+with an empty one (a new pod), a state is believed as far as it could be ours: otherwise running calls would
+never get their `ended`. That is plausibility, not proof.
 """
 
 import enum
@@ -17,18 +17,18 @@ from bridge.core.restore import Memory, Remembered, remembered
 from bridge.core.rules import Scope, SizeLimits
 
 MARGIN = 1000
-"""Users that were deleted while the bridge was away come on top of those that it may have."""
+"""Users that were deleted while the bridge was down come on top of the configured maximum."""
 LEAST_BYTES, BYTES_A_USER = 32 * 2**20, 3072
 ITEM_BYTES, CALL_BYTES = 100, 1000
-"""What a group or a call costs in memory beyond its text, roughly."""
+"""Rough memory use of a group or a call, besides its text."""
 MISSED_AT_MOST = 100_000
 TOO_EARLY_MS = 24 * 3600 * 1000
-"""A computer without a battery for its clock may be behind by a while when the bridge starts."""
+"""A computer without a real-time clock may be behind when the bridge starts."""
 _CALL_ID = re.compile(r"([0-9a-f]{11})[0-9a-f]{8}-[1-9][0-9]{0,9}")
 
 
 class Verdict(enum.Enum):
-    """What is to be done with a retained state."""
+    """What to do with a retained state: nothing, decode it, or erase it."""
 
     KNOWN = "known"
     READ = "read"
@@ -36,7 +36,7 @@ class Verdict(enum.Enum):
 
 
 class Retained:
-    """Judges the retained states of one PBX as they come; `users` are those that are taken."""
+    """Judges the retained states of one PBX as they come; `users` are the accepted ones."""
 
     def __init__(self, memory: Memory, scope: Scope, clock: Callable[[], Instant]) -> None:
         self.users: dict[str, Remembered | None] = dict(memory.users)
@@ -47,7 +47,7 @@ class Retained:
         self._states = self._bytes = 0
 
     def judge(self, topic_id: str, size: int) -> Verdict:
-        """Decide before a state is decoded. What is known needs no reading: it is published again."""
+        """Decide before a state is decoded. A known user's state need not be read: it is published again."""
         if topic_id in self.users:
             return Verdict.KNOWN
         if self._memory.whole and self._memory.users:
@@ -55,7 +55,7 @@ class Retained:
         return Verdict.READ if self._has_room(size) else self._leave_out()
 
     def take(self, topic_id: str, size: int, payload: object) -> Verdict:
-        """Take what may be believed of a decoded state."""
+        """Accept what is plausible in a decoded state."""
         now = self._clock()
         found = remembered(topic_id, payload, self._scope, now)
         if found is None:
@@ -79,12 +79,12 @@ class Retained:
 
 
 def bytes_at_most(most: SizeLimits) -> int:
-    """How much of all states together is kept while a bridge starts."""
+    """The memory limit for all retained states together while a bridge starts."""
     return max(LEAST_BYTES, most.users * BYTES_A_USER)
 
 
 def _plausible(found: Remembered, now: Instant) -> Remembered:
-    """The user with the calls that carry an id of our making and no time to come."""
+    """The user, with only those calls whose id has our form and whose times are not in the future."""
     last = found.user.last_call
     user = replace(
         found.user,

@@ -1,4 +1,4 @@
-"""The rights that the bridge needs at a broker, and what a trial of them has shown. No I/O here."""
+"""The rights that the bridge needs at a broker, and the judgement of a trial of them. No I/O here."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from bridge.core.commands.reply_topics import may_reply_to
 from bridge.core.topics import Topics
 
 CHECK = "innovaphone-mqtt-check"
-"""A level for topics of a trial: a user, a PBX, a requester and a tree of this name do not exist."""
+"""A topic level for trials: no user, PBX, requester or topic tree has this name."""
 READ, WRITE = "read", "write"
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """`pattern` as an access list has it; `needed`: without it the bridge does not do what it promises."""
+    """One entry of an access list. `needed`: without it the bridge cannot do what it promises."""
 
     access: str
     pattern: str
@@ -22,17 +22,17 @@ class Right:
 
     @property
     def remedy(self) -> str:
-        """How to give it."""
+        """How to grant it."""
         kinds = "publishClientSend" if self.access == WRITE else "subscribePattern and publishClientReceive"
         return f"add to Mosquitto's acl_file: topic {self.access} {self.pattern} (dynamic security: {kinds})"
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A topic where rights are tried: by a message, and by a subscription to `listen`.
+    """A topic where rights are tested: by a message, and by a subscription to `listen`.
 
-    `live`: programs act on what is there, so nothing is said there while a bridge serves the PBX.
-    `private`: a topic of somebody else, where nothing is said at all.
+    `live`: programs act on it, so nothing is published there while a bridge serves the PBX.
+    `private`: another client's topic, where nothing is published at all.
     """
 
     topic: str
@@ -45,9 +45,9 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the broker did: messages taken and refused, filters refused, our own messages heard.
+    """What the broker did: messages taken and refused, filters refused (`deaf`), our messages that came back.
 
-    `closed`: messages at which it ended the connection. `others`: topics where those of others were heard.
+    `closed`: messages at which it ended the connection. `others`: topics where others' messages came.
     `honest`: it says which messages it refuses (MQTT 5).
     """
 
@@ -60,7 +60,7 @@ class Seen:
     honest: bool = False
 
     def completed(self, honest: "Seen") -> "Seen":
-        """The same with what an honest trial of the same user has shown: who is not honest takes anything."""
+        """Add what an honest trial of the same user has shown; a dishonest broker acknowledges anything."""
         return Seen(
             honest.taken,
             self.refused | honest.refused,
@@ -83,7 +83,7 @@ class Lack:
 def needed(topics: Topics, *, dots: bool = True, elsewhere: Sequence[str] = ()) -> tuple[Probe, ...]:
     """Every right that the bridge uses.
 
-    `dots`: it looks whether the broker keeps dots. `elsewhere`: patterns of other topics for replies.
+    `dots`: it checks whether the broker keeps dots. `elsewhere`: patterns of response topics outside ours.
     """
     probes = (*_of_states(topics), *_of_commands(topics), *map(_of_replies, elsewhere))
     return (*probes, _of_dots(topics)) if dots else probes
@@ -111,7 +111,7 @@ def _of_states(topics: Topics) -> Iterator[Probe]:
 
 def _of_commands(topics: Topics) -> Iterator[Probe]:
     of_pbx, of_users = topics.commands
-    clearing = "to clear commands that were left retained"
+    clearing = "to erase retained commands"
     yield Probe(
         f"{topics.root}/command/ping", of_pbx, Right(WRITE, of_pbx, clearing), Right(READ, of_pbx, "commands")
     )
@@ -132,7 +132,7 @@ def _of_commands(topics: Topics) -> Iterator[Probe]:
 
 
 def _of_replies(pattern: str) -> Probe:
-    """A topic that matches the pattern and that nobody uses, if there is one."""
+    """An unused topic that matches the pattern, if there is one."""
     levels = pattern.split("/")
     granted = "/".join("+" if "*" in level else level for level in levels)
     topic = "/".join(CHECK if level in {"+", "#"} else level.replace("*", CHECK) for level in levels)
@@ -147,7 +147,7 @@ def _of_dots(topics: Topics) -> Probe:
 
 
 def outside(topics: Topics) -> dict[str, str]:
-    """Topics where the bridge must not write, with what such a right is good for. Nobody uses them."""
+    """Unused topics where the bridge must not write, each with what such a right would allow."""
     return {
         f"{topics.base}/{CHECK}/state": f"speak for other PBXs (write {topics.base}/<another PBX>/state)",
         f"{topics.base}/{CHECK}/command/ping": (
@@ -165,14 +165,14 @@ def lacks(probes: tuple[Probe, ...], seen: Seen) -> tuple[Lack, ...]:
 
 
 def unknown(probes: tuple[Probe, ...], seen: Seen) -> tuple[Right, ...]:
-    """The rights that the trial says nothing about."""
+    """The rights that the trial neither proved nor disproved."""
     missing = {each.right for each in lacks(probes, seen)}
     rights = (right for probe in probes for right in _unproven(probe, seen))
     return tuple(right for right in rights if right not in missing)
 
 
 def excess(topics: Topics, seen: Seen, pbxs: Iterable[str], elsewhere: Sequence[str] = ()) -> tuple[str, ...]:
-    """What the bridge may do and need not. `pbxs`: all that it serves; `elsewhere`: see `needed`."""
+    """Rights that the bridge has but does not need. `pbxs`: all that it serves; `elsewhere`: see `needed`."""
     written = seen.heard | (seen.taken if seen.honest else frozenset())
     beyond = {
         topic: what for topic, what in outside(topics).items() if not may_reply_to(topic, topics, elsewhere)

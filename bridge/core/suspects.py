@@ -1,19 +1,19 @@
-"""Which message makes a broker end our sessions. No clock and no I/O here.
+"""Finds the message that makes a broker end our sessions. No clock and no I/O here.
 
-With MQTT 3.1.1 a broker that cannot take a message closes the connection without a word, and the same
-message would end the next session too. What was on its way when a session ended is suspected, and goes
-alone next time; what was sent alone when several sessions ended is the culprit.
+An MQTT 3.1.1 broker that cannot accept a message closes the connection without a reason, and the same message
+would end the next session too. Messages that were on their way when a session ended are suspects, and each is
+sent alone next time. A message that was sent alone when several sessions ended is the culprit.
 """
 
 from collections.abc import Hashable, Sequence
 
 STATE_TIMES, EVENT_TIMES = 2, 3
-"""How many sessions a message must end on trial. A network that breaks looks the same: a state is told again
-with the next change, an event that is blamed for nothing is lost."""
+"""How many sessions a message must end while it is sent alone. A broken network looks the same: a state that
+is blamed wrongly is sent again with its next change, an event is lost."""
 
 
 class Suspects:
-    """Keys of messages that were on their way when a session ended, until the broker takes them."""
+    """Keys of messages that were on their way when a session ended, until the broker accepts them."""
 
     def __init__(self) -> None:
         self._alone: dict[Hashable, int] = {}
@@ -24,11 +24,11 @@ class Suspects:
     def session_ended(
         self, on_their_way: Sequence[Hashable | None], times: int, *, proven: bool
     ) -> Hashable | None:
-        """Note what was on its way (None: will not be sent again); the culprit, if that is clear now.
+        """Note what was on its way (None: will not be sent again). Returns the culprit, once it is certain.
 
-        A session says something about a message only if the message was sent alone because it was suspected,
-        and if the broker took another one before (`proven`): else the network may break at once each time.
-        `times`: in how many such sessions a message is convicted.
+        A session is evidence only if the message was sent alone because it was a suspect, and if the broker
+        had accepted another message before (`proven`): otherwise the network may break at each connect.
+        `times`: how many such sessions make a culprit.
         """
         on_trial = proven and len(on_their_way) == 1 and on_their_way[0] in self
         for key in on_their_way:
@@ -44,6 +44,6 @@ class Suspects:
         return key
 
     def clear(self, key: Hashable | None) -> None:
-        """The broker took it, or it will not be sent."""
+        """The broker has accepted it, or it will not be sent."""
         if key is not None:
             self._alone.pop(key, None)

@@ -1,16 +1,16 @@
-"""Whether another bridge may be serving our PBX, judged by how our MQTT sessions end. No clock, no I/O.
+"""Judges by the ends of our MQTT sessions whether another bridge may serve our PBX. No clock, no I/O.
 
-Brokers of MQTT 5 say "session taken over"; others just close. Two bridges that both come back at once
-would throw each other out for ever, so who lost two sessions within a minute looks before it comes back.
+An MQTT 5 broker says "session taken over"; older ones just close. Two bridges that both reconnect at once
+would disconnect each other forever, so a bridge that has lost two sessions within a minute probes first.
 """
 
 WINDOW_S = 60.0
 BACK_S = 600.0
-"""How long we stand back for an answer that anybody could give, and how long then we do not."""
+"""How long to stand back for an unproven answer, and how long not to after that."""
 
 
 class Takeover:
-    """What the ends of our sessions tell."""
+    """The suspicion that another client takes over our sessions."""
 
     def __init__(self) -> None:
         self.suspected = False
@@ -24,14 +24,14 @@ class Takeover:
         self.suspected = self.suspected or taken_over or soon
 
     def may_stand_back(self, now_s: float) -> bool:
-        """Whether to stand back for an answer without proof: for ten minutes of each twenty.
+        """Whether to stand back for an answer without proof: ten minutes out of twenty.
 
-        Two bridges take turns like that instead of fighting; an impostor keeps us away half of the time.
+        Two bridges take turns instead of fighting; an impostor can keep us away only half of the time.
         """
         if self._back_since_s is None or now_s - self._back_since_s >= 2 * BACK_S:
             self._back_since_s = now_s
         return now_s - self._back_since_s < BACK_S
 
     def no_other_bridge(self) -> None:
-        """We looked and no other bridge answers, or we could not look and have been let in."""
+        """No other bridge has answered the probe, or the broker has accepted us without one."""
         self.suspected = False

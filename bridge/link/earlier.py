@@ -48,14 +48,14 @@ class EarlierRun:
             return
         retained = self._new_retained()
         found = await read_back(connection, self._mirror.topics, retained)
-        self._observer.broker.cleared(found.cleared)
+        self._observer.broker.cleared(found.erased)
         if retained.users and not (found.marked or self._memory.users):
             reason = "it does not deliver all that is retained: calls and counts of some users are forgotten"
             self._observer.broker.limited(
                 reason, hint="let it queue more messages than users, or set state_dir"
             )
         self.has_read.set()
-        any_user = retained.users or found.cleared
+        any_user = retained.users or found.erased
         if any_user or not found.was_here or not connection.limits.retain_available:
             self._remember(retained)
 

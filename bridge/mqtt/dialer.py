@@ -1,4 +1,4 @@
-"""The way to one broker: remembers how it took us last. Holds no connection."""
+"""Opens connections to one broker, and remembers what it accepted last. Holds no connection."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from bridge.mqtt.settings import BrokerSettings
 
 
 class Dialer:
-    """Opens connections to one broker and remembers how it took us, so that nothing is tried in vain."""
+    """Starts each attempt with the protocol, the will and the timeouts that worked last time."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._probe = BridgeProbe(settings.client_id, settings.password or "")
@@ -23,7 +23,7 @@ class Dialer:
 
     @asynccontextmanager
     async def open(self, will: Message, attempt: int = 0) -> AsyncIterator[Connection]:
-        """See `connect`. With each attempt in a row the broker gets more time."""
+        """Open a connection, see `connect`. The timeouts grow with each failed attempt."""
         settings, lowered = self._settings.patient(attempt), self._will
         self._settings, self._will = self._configured, None
         if lowered is not None:
@@ -33,7 +33,7 @@ class Dialer:
             yield connection
 
     def _learned(self, connection: Connection) -> BrokerSettings:
-        """The protocol that was taken, and enough time for MQTT 5 where silence meant a slow broker."""
+        """The protocol that was accepted; longer timeouts for MQTT 5 if the broker was only slow."""
         configured, taken_s = self._configured, connection.accepted_after_s
         if not connection.after_silence:
             return replace(configured, protocol=connection.protocol)

@@ -1,4 +1,4 @@
-"""Payloads and topics as bytes: the one encoder of the hot path. No I/O."""
+"""Encodes payloads and estimates packet sizes: the one encoder of the hot path. No I/O."""
 
 import orjson
 
@@ -8,7 +8,7 @@ PACKET_OVERHEAD = 64
 
 
 def encode(message: Message) -> bytes:
-    """The bytes of a payload: JSON for a mapping, UTF-8 for text, nothing to clear a topic."""
+    """The bytes of a payload: JSON for a mapping, UTF-8 for text, none to erase a topic."""
     payload = message.payload
     if payload is None:
         return b""

@@ -1,4 +1,4 @@
-"""What has come from a broker and waits for us, within limits. Reads nothing itself."""
+"""The queue of received messages, limited in number and in bytes. Reads no socket."""
 
 import asyncio
 
@@ -9,14 +9,14 @@ OVERHEAD_BYTES = 256
 
 
 class Inbox(asyncio.Queue[Incoming]):
-    """A queue that is full at so many messages or so many bytes."""
+    """A queue that is full at MESSAGES_AT_MOST messages or BYTES_AT_MOST bytes."""
 
     def __init__(self) -> None:
         self._bytes = 0
         super().__init__(MESSAGES_AT_MOST)
 
     def full(self) -> bool:
-        """Whether the next message has no place."""
+        """Whether there is no room for another message."""
         return super().full() or self._bytes >= BYTES_AT_MOST
 
     def _put(self, item: Incoming) -> None:

@@ -1,4 +1,4 @@
-"""paho's socket on the asyncio loop: no thread of paho's runs. Knows sockets, not messages."""
+"""Runs paho's socket on the asyncio loop, without a thread of paho's. Knows sockets, not messages."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,13 @@ from bridge.net.keepalive import options as tcp_options
 
 MISC_S = 1.0
 TROUBLE = (LinkError, OSError, ValueError, LookupError, TypeError, RuntimeError, struct.error, MQTTException)
-"""What paho may raise at bytes of a broken or hostile broker; a bug of ours is seen in tests all the same."""
+"""What paho may raise when it reads bytes of a broken or hostile broker. Tests find bugs of this kind."""
 
 
 class LoopDriver:
     """Reads, writes and keeps alive one connected paho client until it is detached.
 
-    `broken` is called once when paho stumbles over what the broker sent.
+    `broken` is called once, if paho fails at what the broker sent.
     """
 
     def __init__(self, client: Client, broken: Callable[[Exception], None]) -> None:
@@ -45,13 +45,14 @@ class LoopDriver:
             return
         tune(self._client.raw)
         self._loop.add_reader(self._socket, self._read)
-        # paho asked for a writer from the connecting thread, before there was one to give: CONNECT, or a
-        # part of it, may still wait in paho. A writer with nothing to write removes itself at once.
+        # paho has already asked for a writer, from the connecting thread, where it was ignored; it does not
+        # ask twice. Without a writer now CONNECT would stay in paho's queue. A writer that finds nothing to
+        # write removes itself.
         self._loop.add_writer(self._socket, self._write)
         self._timer = self._loop.call_later(MISC_S, self._misc)
 
     def detach(self) -> None:
-        """Let go of the socket and close it, whatever state the connection is in."""
+        """Remove the socket from the loop and close it, in any state of the connection."""
         held = self._socket
         self._let_go()
         if held is not None:
@@ -59,7 +60,7 @@ class LoopDriver:
                 held.close()
 
     def _read(self) -> None:
-        """TLS and WebSocket keep what they have read ahead: go on until they have nothing left."""
+        """Read until nothing is buffered: the loop sees the TCP socket only, TLS and WebSocket read ahead."""
         self.heard_s = self._loop.time()
         if not self._guarded(self._client.loop_read):
             return
@@ -90,7 +91,7 @@ class LoopDriver:
         return True
 
     def _want_write(self, _client: paho.Client, _userdata: object, sock: Any) -> None:
-        """Paho also asks from the connecting thread; attach() starts the writing of that."""
+        """Start writing. From the connecting thread paho asks too early: attach() does it."""
         if self._socket is sock:
             self._loop.add_writer(sock, self._write)
 

@@ -1,4 +1,4 @@
-"""Asks the bus whether another bridge serves a PBX, and answers one that asks. Decides nothing.
+"""Asks on the bus whether another bridge serves a PBX, and answers another bridge that asks. Decides nothing.
 
 The question is a `ping` whose id proves that a bridge asks; only an answer with a proof counts.
 """
@@ -22,15 +22,15 @@ from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 
 ASKED, ANSWER_S = 2, 0.5
-"""How often a question is asked, and how long an answer may take: the other's key takes its time at first."""
+"""Twice, because a bridge that is asked for the first time must derive its key before it can answer."""
 ANSWERED_AT_MOST = 100
 VERB = "ping"
 
 
 class ProbeResult(Enum):
-    """What was found on the bus. `UNPROVEN`: an answer without proof; anybody can give one.
+    """What the probe found. `UNPROVEN`: an answer without a valid proof, which anybody can give.
 
-    `ANYBODY`: an answer where the bridge has no password, so that there is no proof.
+    `ANYBODY`: an answer, but the bridge has no password for the broker, so nothing can be proved.
     """
 
     NOBODY = "nobody"
@@ -40,7 +40,7 @@ class ProbeResult(Enum):
 
 
 class BridgeProbe:
-    """Our side of the recognition of another bridge for one PBX. `password`: for the broker, or empty."""
+    """Recognises another bridge for one PBX. `password`: for the broker, or empty."""
 
     def __init__(self, client_id: str, password: str) -> None:
         self._client_id = client_id
@@ -50,11 +50,11 @@ class BridgeProbe:
         self._answered: OrderedDict[str, None] = OrderedDict()
 
     async def find(self, settings: BrokerSettings, topics: Topics) -> ProbeResult:
-        """Ask, under a client id of our own, so that nobody is thrown out. Raises what `connect` raises."""
+        """Ask, under another client id, so that nobody is disconnected. Raises what `connect` raises."""
         try:
             key = self._key or await self._make_key()
         except (OSError, ValueError) as error:  # no thread; or an OpenSSL that may not do it (FIPS)
-            raise Unreachable(f"no look for another bridge: {error}") from None
+            raise Unreachable(f"cannot look for another bridge: {error}") from None
         question = proof.question(key, secrets.token_bytes(proof.NONCE_BYTES))
         name = f"probe-{secrets.token_hex(8)}"
         will = Message(topics.response(VERB), {"id": name, "status": "gone"})
@@ -73,9 +73,9 @@ class BridgeProbe:
         return found if self._password or found is ProbeResult.NOBODY else ProbeResult.ANYBODY
 
     def answer(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
-        """Answer if this is another bridge's question; False: it is a command like any other.
+        """Answer the question of another bridge; False for any other command.
 
-        A question is answered once, so that nobody can have it answered again and again.
+        Each question is answered once: a stranger who repeats it gets nothing.
         """
         asked = _question_in(incoming, topics)
         if asked is None:
@@ -93,7 +93,7 @@ class BridgeProbe:
         return True
 
     def _make_key(self) -> asyncio.Future[bytes]:
-        """Make the key in a thread, once."""
+        """Derive the key once, in a thread: scrypt is slow on purpose."""
         if self._making is None or (self._making.done() and self._key is None):
             loop = asyncio.get_running_loop()
             self._making = loop.run_in_executor(None, proof.key_of, self._password, self._client_id)
@@ -101,7 +101,7 @@ class BridgeProbe:
         return self._making
 
     def _made(self, made: asyncio.Future[bytes]) -> None:
-        """Where the system gives no thread there is no key: the next question tries again."""
+        """Keep the key. If no thread could be started there is none, and the next question tries again."""
         if not made.cancelled() and made.exception() is None:
             self._key = made.result()
 

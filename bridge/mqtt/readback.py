@@ -1,7 +1,7 @@
-"""Reads back what is retained of our users when the bridge starts. Judges nothing: core/retained.py does.
+"""Reads the retained states of our users when the bridge starts. Judges nothing: core/retained.py does.
 
-What is foreign is cleared while the rest still comes, so that a bridge that is killed meanwhile has less of
-it at the next start.
+Foreign states are erased while others still arrive, so that a bridge that is killed meanwhile has fewer of
+them at its next start.
 """
 
 import asyncio
@@ -18,33 +18,34 @@ from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection
 
 QUIET_S = 0.3
-"""Nothing for this long: all that is retained has come."""
+"""When nothing has come for this long, everything retained has come."""
 LONGEST_S = 60.0
-"""For this long at most, whatever still comes: the next start goes on with it."""
+"""At most this long, whatever still comes: the next start continues."""
 AT_ONCE, FLUSH_S = 50, 0.01
-"""As many topics are cleared, then they must have left us, which is looked at in these intervals."""
+"""Erase AT_ONCE topics, then check every FLUSH_S whether they have been written to the socket."""
 _WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")
 BACKLOG_TOPICS, BACKLOG_BYTES = 50_000, 2**23
-"""As many topics wait to be cleared; the broker is asked again for what is beyond that."""
+"""How many topics may wait to be erased; the broker is asked again for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """Whether our own state topic was retained, and how many foreign topics were cleared.
+    """Whether our state topic was retained, and how many foreign topics were erased.
 
-    `marked`: our own word came back too. Without it a broker may have dropped what its queue could not hold.
+    `marked`: our own `offline` came back too. If it did not, the broker may have dropped messages from a
+    full queue.
     """
 
     was_here: bool
-    cleared: int
+    erased: int
     marked: bool
 
 
 async def read_back(connection: Connection, topics: Topics, retained: Retained) -> ReadBack:
     """Let `retained` judge what an earlier run published.
 
-    QoS 0: Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1, and no
-    acknowledgement of ours may be outstanding when the session begins to count them.
+    With QoS 0, because Mosquitto silently drops what exceeds its queue of 1,000 messages of QoS 1, and
+    because no acknowledgement may be outstanding when the session starts to count them.
     """
     reading = _Reading(connection, topics, retained)
     filters = (Subscription(topics.state, qos=0), Subscription(topics.user_states, qos=0, no_local=True))
@@ -56,15 +57,15 @@ async def read_back(connection: Connection, topics: Topics, retained: Retained) 
             complete = await reading.finish(end_s)
             connection.unsubscribe([each.topic_filter for each in filters])
             if complete:
-                return ReadBack(reading.was_here, reading.cleared, reading.marked)
+                return ReadBack(reading.was_here, reading.erased, reading.marked)
 
 
 class _Reading:
-    """Takes each message as it comes: nothing waits here but the topics that are to be cleared."""
+    """Takes each message as it comes. Only topics that are to be erased wait here."""
 
     def __init__(self, connection: Connection, topics: Topics, retained: Retained) -> None:
         self.was_here = self.marked = False
-        self.cleared = 0
+        self.erased = 0
         self._connection = connection
         self._topics = topics
         self._retained = retained
@@ -78,7 +79,7 @@ class _Reading:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hear the connection instead of its queue."""
+        """Receive messages directly, bypassing the connection's queue."""
         self._connection.listener = self._take
         self._connection.lost.add_done_callback(self._wake)
         try:
@@ -88,17 +89,17 @@ class _Reading:
             self._connection.lost.remove_done_callback(self._wake)
 
     async def finish(self, end_s: float) -> bool:
-        """Return when it is quiet and what is foreign is cleared; False: the broker must be asked again.
+        """Return when no more comes and foreign states are erased; False: the broker must be asked again.
 
-        Our own `offline`, which is true at that moment, comes back and marks the end on most brokers. Others
-        send what is retained later, so that it must also have become quiet. What is not retained does not
-        count: others may go on publishing there.
+        On most brokers our own `offline`, which is true at that moment, comes back last and marks the end.
+        Some send retained messages after it, so there must also be silence. Messages without the retain flag
+        do not count: others may keep publishing there.
         """
         self._heard_s = self._loop.time()
         while True:
             if self._connection.lost.done():
                 raise self._connection.lost.result()
-            self._clear_some()
+            self._erase_some()
             now_s = self._loop.time()
             due_s = now_s + FLUSH_S if self._backlog else self._heard_s + self._quiet_s
             if now_s >= min(due_s, end_s):
@@ -131,15 +132,15 @@ class _Reading:
             return
         self._backlog.append(topic)
         self._backlog_bytes += len(topic)
-        self._clear_some()
+        self._erase_some()
 
-    def _clear_some(self) -> None:
-        """QoS 0, like the reading: each is read before all that we send later."""
+    def _erase_some(self) -> None:
+        """With QoS 0, like the reading; the broker processes an erasure before whatever we send later."""
         if self._connection.writing:
             return
         for topic in [self._backlog.pop() for _ in range(min(AT_ONCE, len(self._backlog)))]:
             self._backlog_bytes -= len(topic)
-            self.cleared += 1
+            self.erased += 1
             self._connection.publish(Message(topic, None, retain=True, qos=0))
 
     def _wake(self, _lost: object) -> None:
@@ -147,14 +148,14 @@ class _Reading:
 
 
 def judged(retained: Retained, user: str, payload: bytes) -> Verdict:
-    """What is to be done with this state of a user; it is decoded only where it may be taken."""
+    """Judge a user's state; decode it only if it may be accepted."""
     size = weight(payload)
     verdict = retained.judge(user, size)
     return retained.take(user, size, _decoded(payload)) if verdict is Verdict.READ else verdict
 
 
 def weight(payload: bytes) -> int:
-    """What the texts of a payload may take: one emoji makes each letter of its text four bytes wide."""
+    """The memory that the decoded texts may take: one emoji makes Python store its text four bytes wide."""
     return len(payload) * (4 if _WIDE.search(payload) else 1)
 
 

@@ -1,4 +1,4 @@
-"""One broker session: subscribe, tell everything, then pump out and route in. Retries nothing."""
+"""One broker session: subscribe, then send from the outbox and hand on what arrives. Retries nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from bridge.mqtt.settings import MQTT_5
 WINDOW = 50
 WATCH_S, PATIENCE_S = 0.5, 60
 REST_S = 1.0
-"""How long a broker that cannot take a message for the moment is left alone."""
+"""How long to pause after the broker has said that it cannot accept a message now."""
 
 
 class DeliveryEvents(Protocol):
@@ -55,12 +55,12 @@ class BrokerSession:
         self._rest_until_s = 0.0
 
     async def drained(self) -> None:
-        """Return when the broker has everything."""
+        """Return when the broker has acknowledged everything."""
         while not self._outbox.idle:
             await self._outbox.changed()
 
     async def serve(self, topics: Topics) -> None:
-        """Route what comes in and send what waits. Raises the LinkError that ended the connection."""
+        """Serve until the connection is lost. Raises the LinkError that ended it."""
         await self._connection.subscribe([*command_subscriptions(topics), own_state(topics)])
         tasks = [
             asyncio.create_task(work, name=name)
@@ -93,7 +93,7 @@ class BrokerSession:
             await self._outbox.changed()
 
     async def _watch(self) -> None:
-        """Some brokers go on answering pings while they acknowledge nothing any more: leave them."""
+        """Leave a broker that still answers pings but no longer acknowledges anything."""
         patience_s = min(self._connection.settings.keepalive_s, PATIENCE_S)
         while True:
             oldest_s = next(iter(self._sent_s.values()), None)
@@ -110,7 +110,7 @@ class BrokerSession:
         sent.add_done_callback(lambda done: self._sent(delivery_id, message, done))
 
     def _sent(self, delivery_id: int, message: Message, sent: asyncio.Future[None]) -> None:
-        """What went down with the connection stays in the outbox, which will take it back."""
+        """Tell the outbox. What is lost with the connection stays there: `disconnected` takes it back."""
         error = sent.exception()
         if isinstance(error, SessionLost):
             return
@@ -132,15 +132,15 @@ class BrokerSession:
 
 
 def command_subscriptions(topics: Topics) -> list[Subscription]:
-    """What is retained there comes with its flag: it is refused and cleared, not carried out."""
+    """Keep the retain flag: a retained command must be rejected and erased, never executed."""
     return [Subscription(each, no_local=True, retain_as_published=True) for each in topics.commands]
 
 
 def own_state(topics: Topics) -> Subscription:
-    """Hear other writers of our state topic, and ourselves: proof that what we publish is delivered."""
+    """Receive our state topic: from other writers, and from us, which proves that we are delivered."""
     return Subscription(topics.state, retain_handling=2)
 
 
 def hears_itself(connection: Connection) -> bool:
-    """An MQTT 3.1.1 broker sends us what we publish on a topic we listen to."""
+    """MQTT 3.1.1 has no `no local`: the broker sends us what we publish on a topic that we subscribe to."""
     return connection.protocol != MQTT_5

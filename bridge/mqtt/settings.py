@@ -1,4 +1,4 @@
-"""Where a broker is and who we are there, as a value."""
+"""The address of a broker and our account there, as a value. Connects to nothing."""
 
 import ssl
 from dataclasses import dataclass, field, replace
@@ -6,14 +6,14 @@ from typing import Self
 
 MQTT_5, MQTT_3 = "5", "3.1.1"
 LONGEST_S = 20.0
-"""A broker that is slow to accept gets this long at last, or the configured time if that is longer."""
+"""The longest timeout that a slow broker gets, unless the configured one is longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
     """One broker for one link. `protocol`: auto, 5 or 3.1.1; `transport`: tcp or websockets.
 
-    `trial_s`: with protocol auto, how long the broker may be silent to MQTT 5 before 3.1.1 is tried.
+    `trial_s`: with protocol auto, how long to wait for an answer to MQTT 5 before 3.1.1 is tried.
     """
 
     host: str
@@ -31,11 +31,11 @@ class BrokerSettings:
 
     @property
     def place(self) -> str:
-        """Host and port for people."""
+        """Host and port, for messages."""
         return f"{self.host}:{self.port}"
 
     def patient(self, attempt: int) -> Self:
-        """The same broker with more time: twice as much with each attempt, up to a limit."""
+        """The same broker with longer timeouts: doubled with each attempt, up to a limit."""
         longest_s = max(LONGEST_S, self.connect_timeout_s)
         factor = 2.0 ** min(attempt, 10)
         return replace(

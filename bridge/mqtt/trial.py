@@ -1,8 +1,8 @@
-"""Tries the rights of the bridge at a broker, each by real means. Judges none of them: core/rights.py does.
+"""Tests the bridge's rights at a broker by using each of them. Judges none of them: core/rights.py does.
 
-Nothing of it disturbs a bridge that runs, or those who listen to it: it has client ids of its own, retains
-nothing, asks under a user and a PBX that do not exist, and commands have expired. What programs act on is
-published only where no bridge serves the PBX, and is true then.
+It disturbs neither a running bridge nor its listeners: it has its own client ids, retains nothing, uses a
+user and a PBX that do not exist, and sends commands that have expired. It publishes what programs act on
+only if no bridge serves the PBX, and then it is true.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 
 LONG_AGO = "2000-01-01T00:00:00Z"
 QUIET_S = 0.3
-"""Nothing for this long: what is retained has come, and what was asked is answered."""
+"""When nothing has come for this long, retained messages and answers have all come."""
 BROKER_VERSION = "$SYS/broker/version"
-"""Retained, and of no use to the bridge: whoever gets it may read $SYS."""
+"""Retained, and useless to the bridge: receiving it shows the right to read $SYS."""
 ABOUT_THE_ID = ("Not authorized", "Client identifier")
-"""Words of a refusal that may be about the client id."""
+"""Parts of reasons that may be about the client id."""
 ONE_ID = (
-    "the broker gives every client of this user the same client id, so that the links of several PBXs throw "
-    "each other off, and so did this check with a bridge that runs (it comes back within a minute): see "
-    "config/examples/mosquitto.conf"
+    "the broker gives every client of this user the same client id, so that the links of several PBXs "
+    "disconnect each other, and this check has disconnected a running bridge (it reconnects within a "
+    "minute): see config/examples/mosquitto.conf"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a trial has shown. `served`: a bridge serves this PBX now; `notes`: what is not as usual."""
+    """What a trial has shown. `served`: a bridge serves this PBX now; `notes`: what is unusual."""
 
     protocol: str
     seen: Seen
@@ -46,10 +46,10 @@ class Outcome:
 async def try_out(
     settings: BrokerSettings, topics: Topics, probes: tuple[Probe, ...], *, one_id: bool = False
 ) -> Outcome:
-    """Try every right. Raises a LinkError where that cannot be done.
+    """Test every right. Raises a LinkError if that is impossible.
 
-    MQTT 3.1.1 does not say what it refuses: MQTT 5 is asked, too, if the broker speaks it.
-    `one_id`: what `one_id_for_all` said.
+    An MQTT 3.1.1 broker does not say what it rejects, so MQTT 5 is tried too if the broker speaks it.
+    `one_id`: the result of `one_id_for_all`.
     """
     first = await _Trial(settings, topics, probes, one_id=one_id).run()
     if first.protocol == MQTT_5 or settings.protocol != MQTT_3:
@@ -62,9 +62,9 @@ async def try_out(
 
 
 async def one_id_for_all(settings: BrokerSettings, topics: Topics) -> bool:
-    """Tell whether the broker takes the user name for the client id, whatever id a client has chosen.
+    """Whether the broker uses the user name as client id, whatever id a client has chosen.
 
-    Then the second connection ends the first, and both have ended that of a running bridge.
+    If so, the second connection ends the first, and both have disconnected a running bridge.
     """
     will = Message(topics.user_state(CHECK), None)
     first, second = (settings.with_client_id(f"{settings.client_id}-check-{name}") for name in ("a", "b"))
@@ -77,7 +77,7 @@ async def one_id_for_all(settings: BrokerSettings, topics: Topics) -> bool:
 
 
 class _Trial:
-    """One trial with one protocol, over as many connections as the broker ends."""
+    """One trial with one protocol; a new connection each time that the broker ends one."""
 
     def __init__(
         self, settings: BrokerSettings, topics: Topics, probes: tuple[Probe, ...], *, one_id: bool
@@ -131,17 +131,17 @@ class _Trial:
 
     @property
     def _would_know(self) -> bool:
-        """A bridge that runs would have shown itself: by its reply to a ping, or by what is retained."""
+        """A running bridge would have been noticed: by its reply to a ping, or by its retained state."""
         return self._topics.response("ping") in self._heard or self._topics.state in self._others
 
     async def _open(self) -> Connection:
-        """The connection, or another where the broker has ended it. Raises a LinkError."""
+        """The connection, or a new one if the broker has ended it. Raises a LinkError."""
         if self._connection is not None and not self._connection.lost.done():
             return self._connection
         if self._connection is not None and (
             self._one_id or isinstance(self._connection.lost.result(), TakenOver)
         ):
-            raise Rejected(f"another client has ended the check, a bridge that runs? {ONE_ID}")
+            raise Rejected(f"another client has disconnected the check, maybe a running bridge: {ONE_ID}")
         self._connected += 1
         mine = self._settings.with_client_id(f"{self._settings.client_id}-check-{self._connected}")
         will = Message(self._topics.user_state(CHECK), None, retain=True)
@@ -150,7 +150,7 @@ class _Trial:
         except Rejected as error:
             if not any(words in error.reason for words in ABOUT_THE_ID):
                 raise
-            hint = f"the check uses client ids of its own, like {mine.client_id}: are they allowed?"
+            hint = f"the check uses its own client ids, like {mine.client_id}: are they allowed?"
             raise Rejected(f"{error.reason} ({hint})") from None
         connection.needs_no_will()
         self._connection = connection
@@ -160,23 +160,23 @@ class _Trial:
         return connection
 
     def _leave(self) -> None:
-        """Go on with another connection: a broker may end this one after a refusal, a moment later."""
+        """Use another connection from now on: after a refusal the broker may end this one a moment later."""
         if not self._one_id:
             self._connection = None
 
     async def _subscribe(self, connection: Connection) -> None:
-        """As the bridge does, but hearing ourselves; to what only shows more, where that is allowed."""
+        """Subscribe like the bridge, but also to what we publish, and to what only shows excess rights."""
         for probe in self._probes:
             if probe.read is not None and not await self._may_hear(self._subscription(probe)):
                 self._deaf.add(probe.listen)
         more = [f"{self._topics.base}/+/info", BROKER_VERSION]
-        if connection.protocol != MQTT_5:  # that it delivers a message is all it says
+        if connection.protocol != MQTT_5:  # delivery is then the only sign that a publish was accepted
             more += [probe.listen for probe in self._probes if probe.read is None]
         for each in more:
             await self._may_hear(Subscription(each))
 
     def _subscription(self, probe: Probe) -> Subscription:
-        """Of what is retained only the state of the PBX is wanted."""
+        """Ask for retained messages only on the state topic of the PBX."""
         wanted = probe.topic == self._topics.state
         return Subscription(probe.listen, qos=1 if wanted else 0, retain_handling=0 if wanted else 2)
 
@@ -191,7 +191,7 @@ class _Trial:
         return True
 
     async def _try(self, probes: Sequence[Probe]) -> None:
-        """Publish; what may be read must come back."""
+        """Publish, and wait until everything that we may read has come back."""
         for probe in probes:
             await self._publish(self._message(probe))
         if any(probe.topic == self._topics.user_state(CHECK) for probe in probes):
@@ -210,14 +210,14 @@ class _Trial:
         return Message(probe.topic, {"id": self._token, "expires_at": LONG_AGO})
 
     async def _try_will(self) -> None:
-        """The last will of the bridge, as it is. A goodbye discards it."""
+        """Connect with the bridge's Last Will; DISCONNECT discards it."""
         mine = self._settings.with_client_id(f"{self._settings.client_id}-check-will")
         if not self._one_id:
             async with connect(mine, Message(self._topics.state, "offline", retain=True)) as connection:
                 connection.needs_no_will()
 
     async def _try_outside(self) -> None:
-        """Where the bridge must not write. An empty message means that nothing is there."""
+        """Publish where the bridge must not write: empty messages, which retain nothing."""
         topics = outside(self._topics)
         for topic in topics:
             await self._may_hear(Subscription(topic))
@@ -225,13 +225,13 @@ class _Trial:
         await self._wait_for(lambda: topics.keys() <= self._heard | self._refused, QUIET_S)
 
     async def _publish(self, message: Message) -> None:
-        """Publish, and note the broker's answer. One that ends the connection at a message refuses it."""
+        """Publish, and note the broker's answer. Ending the connection counts as a refusal."""
         connection = await self._open()
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 await connection.publish(message)
         except TimeoutError:
-            raise Unreachable(f"the broker acknowledges no message on {message.topic}") from None
+            raise Unreachable(f"the broker did not acknowledge a message on {message.topic}") from None
         except Rejected:
             self._refused.add(message.topic)
             self._leave()

@@ -1,1 +1,1 @@
-"""What connections to PBX and broker share: addresses, TLS, TCP options, threads that look names up."""
+"""Shared by the connections to the PBX and to the broker: addresses, TLS, TCP options, threads for DNS."""

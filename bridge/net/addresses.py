@@ -1,7 +1,7 @@
-"""Addresses in the configuration, checked before anything connects to them. Resolves nothing, quotes nothing.
+"""Checks addresses in the configuration before anything connects to them. Resolves nothing.
 
-The rules are those of the run (Python's own IDNA, label lengths, numeric addresses), so that no address fails
-later because of its form. Errors never repeat an address: people write passwords into them.
+The rules are those that apply when connecting (Python's IDNA, label lengths, numeric addresses), so that no
+address fails later because of its form. Errors never quote an address: people write passwords into them.
 """
 
 import re
@@ -17,7 +17,7 @@ _LISTEN = re.compile(r"(?:\[(?P<six>[^\[\]]*:[^\[\]]*)\]|(?P<host>[^:\[\]]+)):(?
 
 
 def split(url: str, schemes: Sequence[str], example: str) -> SplitResult:
-    """Split an address; scheme and host come out in lower-case ASCII. Raises ValueError with a sentence."""
+    """Split a URL; scheme and host become lower-case ASCII. Raises ValueError with a sentence for people."""
     shape = f"expected a URL with a host, like {example}"
     if not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("contains a space, a backslash or an invisible character: retype it")
@@ -39,7 +39,7 @@ def split(url: str, schemes: Sequence[str], example: str) -> SplitResult:
 
 
 def ascii_host(host: str) -> str:
-    """Encode a host name as DNS has it; an IP address stays. Raises ValueError where neither can be used."""
+    """Encode a host name for DNS; an IP address stays as it is. Raises ValueError for anything else."""
     if ":" in host:
         return _checked(IPv6Address, host)
     try:
@@ -55,7 +55,7 @@ def ascii_host(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """The host is this machine, by its address or as `localhost`. Nothing is resolved."""
+    """Whether the host is this machine: a loopback address or `localhost`."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -64,7 +64,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listening(text: str) -> tuple[str, int]:
-    """Split `HOST:PORT` or `[IPv6]:PORT`. Raises ValueError with a sentence."""
+    """Split `HOST:PORT` or `[IPv6]:PORT`. Raises ValueError with a sentence for people."""
     parts = _LISTEN.fullmatch(text)
     if parts is None or not text.isprintable():
         raise ValueError("expected HOST:PORT, like 127.0.0.1:9642 or [::1]:9642, or off")

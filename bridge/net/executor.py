@@ -1,4 +1,4 @@
-"""Blocking calls (names, connects) in threads that are made at the start and hold no process at its end."""
+"""Runs blocking calls (DNS, connect) in daemon threads that exist from the start. Joins none at exit."""
 
 import asyncio
 import socket
@@ -14,12 +14,12 @@ Result = TypeVar("Result")
 
 
 class DaemonExecutor(ThreadPoolExecutor):
-    """An executor for the event loop: fixed numbers of daemon threads, and no waiting at shutdown.
+    """An executor for the event loop with a fixed number of daemon threads. Shutdown does not wait.
 
-    The ordinary one joins its threads, so that a name server that does not answer would keep the process
-    alive long after SIGTERM; and it makes them when they are needed, which is when a system that is short of
-    threads has none left. A call waits while all threads are busy; cancelled meanwhile, it never runs.
-    Names are looked up in threads of their own: a dead name server must not keep us from the broker.
+    The standard executor joins its threads: a name server that does not answer would keep the process alive
+    long after SIGTERM. It also creates threads on demand, which fails when the system has run out of them.
+    A call waits while all threads are busy; if it is cancelled meanwhile, it never runs. DNS has its own
+    threads, so that a dead name server does not block connections to known addresses.
     """
 
     def __init__(self, threads: int = THREADS, names: int = THREADS) -> None:
@@ -27,34 +27,34 @@ class DaemonExecutor(ThreadPoolExecutor):
         self._names, self._others = _Team(names), _Team(threads)
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        """Run `fn` in one of the threads; OSError is its result where the system has never given us any."""
+        """Run `fn` in one of the threads. The result is OSError if no thread could ever be started."""
         future: Future[Result] = Future()
         team = self._names if fn is socket.getaddrinfo else self._others
         if not team.take(lambda: _run(future, fn, args, kwargs)):
-            future.set_exception(OSError(EAGAIN, "the system gives us no thread"))
+            future.set_exception(OSError(EAGAIN, "the system could not start a thread"))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002  (the signature of the standard library)
-        """Let the threads end when they are idle, and return at once."""
+        """Let the threads end once they are idle; return immediately."""
         self._names.dismiss()
         self._others.dismiss()
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run it to its end, as `asyncio.run` does, but without one more thread for the end of the others."""
+    """Run it to its end like `asyncio.run`, but without starting a thread to join the others."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         runner.run(work)
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop whose threads end with the process."""
+    """An event loop that leaves its threads to the end of the process."""
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  (asyncio's signature)
-        """Wait for no thread: asyncio would make a thread to wait in."""
+        """Do not wait: asyncio would start a thread just to wait in."""
 
 
 class _Team:
-    """Threads that share a queue."""
+    """Threads that take calls from one queue."""
 
     def __init__(self, wanted: int) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -63,20 +63,20 @@ class _Team:
         self._complete()
 
     def take(self, call: Callable[[], None]) -> bool:
-        """Queue a call; False where there is no thread to run it."""
+        """Queue a call; False if there is no thread to run it."""
         self._complete()
         if self._made:
             self._calls.put(call)
         return self._made > 0
 
     def dismiss(self) -> None:
-        """Each thread ends when it has done what was queued before."""
+        """End each thread after the calls that are queued already."""
         self._wanted = 0
         for _ in range(self._made):
             self._calls.put(None)
 
     def _complete(self) -> None:
-        """Make the threads that are missing. What the system refuses is tried again with the next call."""
+        """Start the threads that are missing. If the system refuses one, the next call tries again."""
         try:
             while self._made < self._wanted:
                 threading.Thread(target=self._work, daemon=True, name="blocking-call").start()

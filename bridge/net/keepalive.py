@@ -1,4 +1,4 @@
-"""How our TCP connections are kept honest, to the PBX and to the broker. Opens none."""
+"""TCP options that find dead connections to the PBX and to the broker. Opens no connection."""
 
 import socket
 
@@ -7,11 +7,11 @@ SILENCE_MS = 9_000
 
 
 def options() -> list[tuple[int, int, int]]:
-    """Socket options: no Nagle (a request would wait 40 ms), and a silent cut is found within 20 s.
+    """Socket options: Nagle off (it delays requests by 40 ms); a dead connection is detected within 20 s.
 
-    Keepalive finds it on an idle connection, after 10 s; TCP_USER_TIMEOUT (RFC 5482) on one with data that
-    nobody acknowledges, after 9 s. What is written just before keepalive would have found it starts the
-    other clock, so the sum of both is what can be promised. What this system does not have is left out.
+    On an idle connection keepalive detects it after 10 s; with unacknowledged data TCP_USER_TIMEOUT
+    (RFC 5482) does, after 9 s. A write just before keepalive would have fired starts the second timer, so
+    only the sum can be promised. Options that this system lacks are left out.
     """
     wanted = (
         ("TCP_KEEPIDLE", IDLE_S),

@@ -1,6 +1,6 @@
-"""TLS as a client, the same towards PBX and broker: by a CA, by a pinned certificate, or unverified.
+"""TLS contexts for clients, the same for PBX and broker: verified by a CA, by a pin, or not at all.
 
-Opens no connection but to look at a certificate that was refused, which sends nothing.
+Opens no connection, except to read the certificate of a server that failed verification.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How to recognise the server. `sha256`: hex digest of its certificate, instead of a CA."""
+    """How to verify the server. `sha256`: fingerprint of its certificate (hex), pinned instead of a CA."""
 
     verify: bool = True
     ca_file: str | None = None
@@ -18,9 +18,9 @@ class TlsSettings:
 
 
 def context(settings: TlsSettings) -> ssl.SSLContext:
-    """A client context, TLS 1.2 at least. Making one costs tens of ms: share it. Raises OSError."""
+    """A client context, TLS 1.2 or newer. Creating one takes tens of ms: share it. Raises OSError."""
     verify = settings.verify and settings.sha256 is None
-    reads_cas = verify or settings.ca_file is not None  # those of the system cost 50 ms
+    reads_cas = verify or settings.ca_file is not None  # loading the system's CAs takes 50 ms
     made = (
         ssl.create_default_context(cafile=settings.ca_file)
         if reads_cas
@@ -28,9 +28,9 @@ def context(settings: TlsSettings) -> ssl.SSLContext:
     )
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.ca_file is not None:
-        # Python 3.13 changed both defaults: it refuses CAs without an authority key identifier, as many
-        # private ones are, and takes an intermediate CA as an anchor. A CA that the configuration names is
-        # trusted by that decision, with every Python.
+        # Python 3.13 changed both defaults: it rejects CAs without an authority key identifier, as many
+        # private CAs are, and accepts an intermediate CA as a trust anchor. The configuration names this
+        # file, so we trust what is in it, with every Python.
         made.verify_flags &= ~ssl.VERIFY_X509_STRICT
         made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not verify:
@@ -42,22 +42,22 @@ def context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def unverified() -> ssl.SSLContext:
-    """For a look at a certificate that was refused. Nothing is ever sent over such a connection."""
+    """A context to read a certificate that failed verification. Never send anything over it."""
     return context(TlsSettings(verify=False))
 
 
 def checks(made: ssl.SSLContext) -> bool:
-    """A connection with this context knows who answers."""
+    """Whether this context verifies the server."""
     return made.verify_mode is not ssl.CERT_NONE or made.sslobject_class is not ssl.SSLObject
 
 
 def named(certificate: bytes) -> str:
-    """The digest of a certificate as people compare it."""
+    """The fingerprint of a certificate, in the form that people compare."""
     return hashlib.sha256(certificate).digest().hex(":").upper()
 
 
 def look(address: tuple[str, int], timeout_s: float) -> str:
-    """The digest of the certificate there, by a handshake that sends nothing; empty if that fails. Blocks."""
+    """The fingerprint of the certificate there, by a handshake only; empty if that fails. Blocks."""
     try:
         pem = ssl.get_server_certificate(address, timeout=timeout_s)
         return named(ssl.PEM_cert_to_DER_cert(pem))
@@ -66,7 +66,7 @@ def look(address: tuple[str, int], timeout_s: float) -> str:
 
 
 def _pin(made: ssl.SSLContext, sha256: str) -> None:
-    """Fail the handshake at another certificate, before any byte of ours, with asyncio and plain sockets."""
+    """Fail the handshake at any other certificate, before we send data; for asyncio and plain sockets."""
 
     def compare(connection: ssl.SSLObject | ssl.SSLSocket) -> None:
         found = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()

@@ -96,5 +96,5 @@ def test_a_base_topic_with_a_dot() -> None:
         1, {"name": "hq", "url": "http://h", "username": "u", "password": "p", "session_user": "s"}
     )
     settings["mqtt"] |= {"base_topic": "home.pbx", "encode_dots": True}
-    with pytest.raises(ValueError, match="has no dot"):
+    with pytest.raises(ValueError, match="must not contain a dot"):
         Config.model_validate(settings)

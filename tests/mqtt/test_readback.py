@@ -68,7 +68,7 @@ async def test_reads_back_more_than_a_queue_holds(broker: Mosquitto) -> None:
     retained = new_retained()
     async with connect(settings(broker.port), WILL) as connection:
         found = await read_back(connection, TOPICS, retained)
-        assert (len(retained.users), found.cleared, connection.dropped) == (count, 0, 0)
+        assert (len(retained.users), found.erased, connection.dropped) == (count, 0, 0)
         assert found.marked
 
 
@@ -104,7 +104,7 @@ async def test_what_is_foreign_or_too_much_is_cleared(
     await bus.heard_all()
 
     assert len(retained.users) == 40
-    assert found.cleared == 701
+    assert found.erased == 701
     assert user_topics(bus) == set(retained.users)
     assert retained.left_out["retained"] >= 1
 
@@ -149,7 +149,7 @@ async def test_who_goes_on_publishing_there_does_not_hold_us(broker: Mosquitto, 
     stop.set()
     await publishing
 
-    assert found.cleared == 0
+    assert found.erased == 0
 
 
 async def test_it_ends_though_the_broker_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ async def test_it_ends_though_the_broker_does_not(monkeypatch: pytest.MonkeyPatc
             number += 1
             hear(connection, Incoming(TOPICS.user_state(f"x{number}"), b"{}", retain=True))
             await asyncio.sleep(0.01)
-        assert (await reading).cleared > 0
+        assert (await reading).erased > 0
 
 
 def hear(connection: Connection, incoming: Incoming) -> None:
@@ -179,7 +179,7 @@ async def test_a_broker_that_reads_nothing_does_not_hold_us(monkeypatch: pytest.
         reading = asyncio.create_task(read_back(connection, TOPICS, new_retained()))
         await eventually(lambda: connection.listener is not None, "it listens")
         hear(connection, Incoming(TOPICS.user_state("x"), b"{}", retain=True))
-        assert (await reading).cleared == 0
+        assert (await reading).erased == 0
 
 
 @pytest.mark.parametrize(

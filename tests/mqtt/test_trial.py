@@ -109,7 +109,7 @@ async def test_a_missing_right_is_named(
 
 
 def untried(access: str, topic: str) -> set[str]:
-    """What cannot be tried without a right: to read there, and what a bridge that runs could be using."""
+    """What cannot be tried without a right: to read there, and what a running bridge may use."""
     if access == "read":
         return set()
     live = {f"{kind} {each}" for kind, each in RIGHTS if each in LIVE}
@@ -279,7 +279,7 @@ async def test_one_client_id_and_a_bridge_that_runs(tmp_path: Path, pbx: SimPbx)
             await eventually(lambda: bus.now(f"{ROOT}/state") == "online", "it is online")
             lines = await said(broker.port, pbx, protocol="3.1.1")
             await eventually(lambda: bus.now(f"{ROOT}/state") == "online", "it is online again")
-    assert "so did this check with a bridge that runs" in str(lines)
+    assert "this check has disconnected a running bridge" in str(lines)
 
 
 @pytest.mark.parametrize(("code", "hint"), [(0x87, True), (0x85, True), (0x86, False)])
@@ -326,7 +326,7 @@ async def test_a_broker_that_acknowledges_nothing(pbx: SimPbx) -> None:
     """Said after the time that is configured."""
     async with Peer(Habits(puback_s=None)) as peer:
         good, line = one(await said(peer.port, pbx))
-    assert (good, "acknowledges no message on" in line) == (False, True), line
+    assert (good, "did not acknowledge a message on" in line) == (False, True), line
 
 
 async def test_dots_and_silence_are_noted(pbx: SimPbx) -> None:
