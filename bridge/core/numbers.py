@@ -45,7 +45,7 @@ def pattern(text: str) -> str:
     try:
         re.compile(_expression(tidy, _WILD))
     except re.error:
-        raise ValueError("a range like [2-5] goes upwards") from None
+        raise ValueError("a range like [2-5] must ascend") from None
     return tidy
 
 
@@ -57,12 +57,12 @@ def refusal(number: str, allow: Sequence[str], deny: Sequence[str]) -> str | Non
     """
     wanted = normal(number)
     if _one_of(tuple(deny), wide=True).fullmatch(wanted):
-        return "this number is denied by commands.numbers.deny of the bridge"
+        return "the bridge's commands.numbers.deny forbids this number"
     if fits(number, allow):
         return None
     if {"*", "#"} & set(wanted):
-        return "a number with * or # must be listed in commands.numbers.allow of the bridge, like [*]21#"
-    return "this number is not permitted by commands.numbers.allow of the bridge" if allow else None
+        return "a number with * or # must be listed in the bridge's commands.numbers.allow, like [*]21#"
+    return "the bridge's commands.numbers.allow does not permit this number" if allow else None
 
 
 def fits(number: str, patterns: Sequence[str]) -> bool:

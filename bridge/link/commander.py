@@ -31,9 +31,9 @@ WAITING_AT_MOST, RESERVED = 64, 64
 COMMAND_S = 10.0
 ANSWERED_PER_S = 20
 """How many refusals, and how many duplicates, are answered a second."""
-OTHER_REQUEST = "id used for another request: each request needs an id of its own"
-CRASHED = "the bridge was restarted meanwhile: whether this was done is not known"
-NOT_DONE = "the bridge is being stopped or started again: nothing was done"
+OTHER_REQUEST = "this id belongs to another request; use a new one"
+CRASHED = "the bridge restarted meanwhile; whether the command was executed is unknown"
+NOT_DONE = "the bridge is stopping or restarting; not executed"
 Told = Callable[[Address, str | None, str, str, float], None]
 
 
@@ -211,7 +211,7 @@ class Commander:
         """Why it is too early for this request, if so."""
         verb, line = request.address.verb, self._line_of(request.address.verb)
         if len(line) >= WAITING_AT_MOST + RESERVED * (verb in ENDING):
-            return "too many commands wait for the PBX"
+            return "too many commands are waiting for the PBX"
         if request.id is not None and self._seen.is_full(now.monotonic_s):
             return f"too many commands with an id: {REMEMBERED_AT_MOST} in {REMEMBERED_S:g} s"
         return self._rates.refusal(verb, self._about(request), now.monotonic_s)
@@ -254,7 +254,7 @@ class Commander:
             return self._refused(request, CommandError("pbx_error", sentence, detail=error.reason))
         except Exception as bug:  # noqa: BLE001  (requests come from anybody: a bug must not end all links)
             self._crashed(bug)
-            return self._refused(request, CommandError("pbx_error", "a bug in the bridge, see its log"))
+            return self._refused(request, CommandError("pbx_error", "a bug in the bridge; see its log"))
         return commands.accepted(request, result, self._clock().unix_ms), "ok", ""
 
     async def _note(self, accepted: Accepted) -> None:
@@ -269,7 +269,7 @@ class Commander:
             async with asyncio.timeout(left_s):
                 await self._journal.kept_now()
         except TimeoutError:
-            sentence = "the state directory takes too long: nothing was done"
+            sentence = "writing to the state directory took too long; not executed"
             raise CommandError("timeout", sentence, retryable=True) from None
 
     def _left_s(self, request: Request, since: Instant) -> float:
@@ -277,11 +277,11 @@ class Commander:
         now = self._clock()
         left_s = COMMAND_S - (now.monotonic_s - since.monotonic_s)
         if left_s <= 0:
-            raise CommandError("timeout", "waited too long, nothing was done", retryable=True)
+            raise CommandError("timeout", "waited too long in the queue; not executed", retryable=True)
         if request.expires_ms is None:
             return left_s
         if now.unix_ms > request.expires_ms:
-            raise CommandError("expired", "its time was over before its turn came, nothing was done")
+            raise CommandError("expired", "expired while waiting in the queue; not executed")
         return min(left_s, (request.expires_ms - now.unix_ms) / 1000)
 
     def _refused(self, request: Request, error: CommandError) -> tuple[Json, str, str]:

@@ -149,7 +149,7 @@ class Session:
         if handle is None:
             handle = await self._ask_to_monitor(record.guid, record.name)
         if not handle or self._events is None:
-            raise CommandError("refused", f"the PBX gives no control over '{record.name}'")
+            raise CommandError("refused", f"the PBX does not allow control of '{record.name}'")
         # The answer names the leg; the leg's events come over the other connection and may overtake it.
         # `_poll` reports nothing while this lock is held, so the call has its id before its first event.
         async with self._placing:
@@ -163,7 +163,7 @@ class Session:
     def _require_up(self) -> None:
         """Place no call in a session that is about to end: it would end the call (see CALL_GUARD_S)."""
         if self._stop.is_set():
-            raise CommandError("pbx_offline", "a new session with the PBX is being opened", retryable=True)
+            raise CommandError("pbx_offline", "the bridge is opening a new PBX session", retryable=True)
 
     async def ping(self) -> None:
         """Raise SessionLost unless the PBX still knows the session."""

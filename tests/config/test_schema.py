@@ -326,7 +326,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         [
             f"b.yaml:7: commands.numbers.allow[0]: {PATTERN}",
             f"b.yaml:7: commands.numbers.deny[0]: {PATTERN}",
-            "b.yaml:7: commands.numbers.deny[1]: a range like [2-5] goes upwards",
+            "b.yaml:7: commands.numbers.deny[1]: a range like [2-5] must ascend",
         ],
     ),
     "an empty level": (

@@ -112,7 +112,7 @@ def may_dial(target: Target, rules: DialRules) -> Denial | None:
 def _facility_problem(target: Target, rules: DialRules) -> str | None:
     """Some codes listen in on a running call or open a microphone: none but 0 goes unless it is listed."""
     wrong = [code for code in target.facilities if code and code not in rules.facilities]
-    return f"facility {wrong[0]} is not in commands.facilities of the bridge" if wrong else None
+    return f"facility {wrong[0]} is not listed in the bridge's commands.facilities" if wrong else None
 
 
 def _type_problem(target: Target, rules: DialRules) -> str | None:
@@ -121,9 +121,9 @@ def _type_problem(target: Target, rules: DialRules) -> str | None:
         return None
     for record in (*target.callers, *target.callees):
         if record.type not in rules.types:
-            return f"'{record.name}' has the type '{record.type}', which commands.types of the bridge lacks"
+            return f"'{record.name}' has the type '{record.type}', not listed in the bridge's commands.types"
     if target.strangers and not (rules.allow or rules.deny):
-        return f"'{target.strangers[0]}' is no user on the bus, so its type is not known (commands.types)"
+        return f"'{target.strangers[0]}' is not a published user, so its type is unknown (commands.types)"
     return None
 
 
@@ -137,7 +137,7 @@ def _number_problem(target: Target, rules: DialRules) -> str | None:
         if problem:
             return f"'{callee.name}': {problem}"
     if target.strangers and (rules.allow or rules.deny):
-        return f"'{target.strangers[0]}' is no user on the bus, so its number is not known (commands.numbers)"
+        return f"'{target.strangers[0]}' is not a published user, so its number is unknown (commands.numbers)"
     return None
 
 
@@ -145,7 +145,7 @@ def _callee_problem(callee: UserRecord, rules: DialRules) -> str | None:
     """A user is called by its name, and judged by its number."""
     if numbers.normal(callee.number):
         return _refusal(callee.number, rules)
-    return "has no number that commands.numbers.allow of the bridge could name" if rules.allow else None
+    return "has no number, so the bridge's commands.numbers.allow cannot permit it" if rules.allow else None
 
 
 def _from_problem(target: Target, rules: DialRules) -> str | None:
@@ -153,16 +153,16 @@ def _from_problem(target: Target, rules: DialRules) -> str | None:
     for number in target.from_numbers:
         short = len(numbers.normal(number)) <= rules.longest
         if not short or not numbers.fits(number, rules.from_numbers):
-            return "commands.from_numbers of the bridge does not have this from_number"
+            return "this from_number is not listed in the bridge's commands.from_numbers"
     return None
 
 
 def _refusal(number: str, rules: DialRules) -> str | None:
     wanted = numbers.normal(number)
     if len(wanted) > rules.longest:
-        return f"longer than {rules.longest} digits, see commands.numbers.longest of the bridge"
+        return f"longer than {rules.longest} digits (the bridge's commands.numbers.longest)"
     if _is_emergency(wanted, rules) and wanted not in numbers.literal(rules.allow):
-        return f"{wanted} reaches an emergency service: commands.numbers.allow of the bridge must name it"
+        return f"{wanted} reaches an emergency service: the bridge's commands.numbers.allow must list it"
     return numbers.refusal(number, rules.allow, rules.deny)
 
 

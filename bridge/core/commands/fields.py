@@ -34,7 +34,7 @@ class Text:
             return f"is longer than {self.longest} characters"
         if self.words and value not in self.words:
             return f"must be one of {', '.join(self.words)}"
-        return "holds a character that the PBX cannot take" if _NOT_IN_XML.search(value) else None
+        return "contains a character that the PBX does not accept" if _NOT_IN_XML.search(value) else None
 
 
 @dataclass(frozen=True, slots=True)

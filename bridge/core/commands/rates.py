@@ -62,7 +62,7 @@ class Rates:
             case "ping":
                 return None if self._pings.take(now_s) else f"too many pings: {PINGS_PER_MINUTE} a minute"
             case "resync":
-                return None if self._resyncs.take(now_s) else f"resync runs once in {RESYNC_S:g} s"
+                return None if self._resyncs.take(now_s) else f"resync is limited to once in {RESYNC_S:g} s"
             case _:
                 shared = self._ending if verb in ENDING else self._shared
                 user = self._of_user(verb, guid)

@@ -110,7 +110,7 @@ def expired(request: Request, now_ms: int) -> Refusal | None:
     if request.expires_ms is None or now_ms <= request.expires_ms:
         return None
     late = (now_ms - request.expires_ms) / 1000
-    return Refusal(request.address, request.id, "expired", f"came {late:.1f} s after its time")
+    return Refusal(request.address, request.id, "expired", f"came {late:.1f} s after expires_at")
 
 
 def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Refusal | None:
@@ -120,7 +120,7 @@ def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Re
     """
     verb = request.address.verb
     if not permits(permissions, verb, request.fields, state):
-        sentence = f"commands.allow of the bridge does not have '{verb}', or not here"
+        sentence = f"the bridge's commands.allow does not permit '{verb}' here"
         return Refusal(request.address, request.id, "not_permitted", sentence)
     denial = denied(verb, state, request.fields, permissions.dialling)
     if denial is None or denial.code == "unknown_user":
@@ -167,8 +167,8 @@ def _wanted(
     if wanted is None:
         return plain, None
     if not may_reply_to(wanted, topics, reply_topics):
-        where = f"below {topics.base}/reply/, or have it allowed in commands.response_topics"
-        return plain, f"the response topic cannot be used: name one {where} of the bridge"
+        where = f"below {topics.base}/reply/, or add it to the bridge's commands.response_topics"
+        return plain, f"unusable response topic: choose one {where}"
     if len(correlation or b"") > LONGEST_CORRELATION:
         return plain, f"the correlation data is larger than {LONGEST_CORRELATION} bytes"
     return replace(plain, topic=wanted, correlation=correlation), None
@@ -182,7 +182,7 @@ def _subject(user: str | None, body: Mapping[str, object] | None) -> str | None:
 
 def _require_live(incoming: Incoming) -> None:
     if incoming.retain:
-        raise _Bad("retained", "commands must not be retained: publish without the retain flag")
+        raise _Bad("retained", "commands must not be retained; publish without the retain flag")
     if len(incoming.payload) > LONGEST_PAYLOAD:
         raise _Bad("malformed", f"the payload is larger than {LONGEST_PAYLOAD} bytes")
 
@@ -284,7 +284,7 @@ def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
 def _topic_user(user: str, verb: str, named: object) -> TopicId:
     """The user of the topic. A refusal repeats and remembers it: a topic may have 64 KiB, a name has not."""
     if "user" not in VERBS[verb].fields:
-        raise _Bad("invalid", f"'{verb}' is not a command of a user")
+        raise _Bad("invalid", f"'{verb}' takes no user")
     if len(user) > LONGEST_LEVEL:
         raise _Bad("invalid", f"the user in the topic is longer than {LONGEST_LEVEL} characters")
     if named not in {user, decode(user)}:
@@ -294,7 +294,7 @@ def _topic_user(user: str, verb: str, named: object) -> TopicId:
 
 def _unknown(name: str, known: Sequence[str] | Fields) -> str:
     close = closest(name, known)
-    return f"is not a field of it (did you mean '{close}'?)" if close else "is not a field of it"
+    return "is not a field of this verb" + (f" (did you mean '{close}'?)" if close else "")
 
 
 def _expiry(body: Mapping[str, object], incoming: Incoming, now_ms: int) -> int | None:

@@ -65,14 +65,14 @@ def find_call(context: Context, fields: Fields) -> Call:
         return call
     calls = state.calls.get(user.guid, ()) if user else ()
     if len(calls) != 1:
-        many = f"has {len(calls)} calls, name one with 'call'" if calls else "has no call"
+        many = f"has {len(calls)} calls; choose one with 'call'" if calls else "has no call"
         raise CommandError("unknown_call", f"'{fields.get('user')}' on {pbx} {many}")
     return calls[0]
 
 
 def names_call(fields: Fields) -> str | None:
     """The check of a verb whose plan uses `find_call`."""
-    return None if {"call", "user"} & fields.keys() else "give 'call' or 'user'"
+    return None if {"call", "user"} & fields.keys() else "'call' or 'user' is required"
 
 
 def text(fields: Fields, name: str) -> str:

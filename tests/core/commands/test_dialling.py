@@ -193,7 +193,7 @@ def test_who_is_called_is_judged_by_the_number_of_the_moment() -> None:
     moved = History().start(*FOLK).start(*FOLK[:1], replace(FOLK[1], number="0900")).state
 
     assert denial(ONLY_INSIDE, to_user="bert") == "ok"
-    with pytest.raises(CommandError, match="this number is not permitted"):
+    with pytest.raises(CommandError, match="does not permit this number"):
         checks.plan("call", Context(moved, "hq"), {"user": "anna", "to_user": "bert"}, ONLY_INSIDE)
 
 

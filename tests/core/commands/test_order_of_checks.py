@@ -71,10 +71,10 @@ def refused(verb: str, payload: bytes, *, user: str | None = None) -> Refusal:
     [
         ("cal", b"{}", "no verb 'cal' (did you mean 'call'?)"),
         ("zzz", b"{}", f"no verb 'zzz'; known: {', '.join(VERBS)}"),
-        ("call", b'{"user":"a","numbr":"1"}', "'numbr' is not a field of it (did you mean 'number'?)"),
-        ("call", b'{"user":"a","zzz":"1"}', "'zzz' is not a field of it"),
+        ("call", b'{"user":"a","numbr":"1"}', "'numbr' is not a field of this verb (did you mean 'number'?)"),
+        ("call", b'{"user":"a","zzz":"1"}', "'zzz' is not a field of this verb"),
         ("call", b'{"user":"a","number":1}', "'number' must be a string"),
-        ("clear", b"{}", "give 'call' or 'user'"),
+        ("clear", b"{}", "'call' or 'user' is required"),
         ("call", b"123", "the payload must be a JSON object"),
         ("call", b"\xff", "the payload is not UTF-8"),
     ],
@@ -209,7 +209,10 @@ def test_a_bare_value_needs_a_user_and_a_verb_that_takes_one() -> None:
     """`clear` takes anything, also nothing; `ping` nothing but an empty payload, without a user."""
     assert isinstance(commands.parse(Incoming("b/hq/command/ping", b""), TOPICS, NOW), Request)
     assert refused("ping", b"", user="anna").code == "malformed"
-    assert refused("call", b"", user="anna").message == "give exactly one of 'number', 'to_user', 'name'"
+    assert (
+        refused("call", b"", user="anna").message
+        == "exactly one of 'number', 'to_user' and 'name' is required"
+    )
     for payload in (b"", b"0", b"press"):
         parsed = commands.parse(Incoming("b/hq/user/anna/command/clear", payload), TOPICS, NOW)
         assert isinstance(parsed, Request)

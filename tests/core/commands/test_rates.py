@@ -54,7 +54,7 @@ def test_a_resync_comes_once_in_a_while(second: float, late: bool) -> None:  # n
     """Each is a new session with the PBX."""
     rates = Rates(per_minute=6000, calls_per_user=6000)
     assert rates.refusal("resync", "", 0.0) is None
-    assert (rates.refusal("resync", "", second) == "resync runs once in 30 s") is late
+    assert (rates.refusal("resync", "", second) == "resync is limited to once in 30 s") is late
 
 
 def test_users_are_forgotten_one_by_one() -> None:

@@ -45,7 +45,7 @@ def test_a_text_that_is_let_through_can_be_written_as_xml(value: str) -> None:
 @pytest.mark.parametrize("value", ["\x00", "\n", "\x1f", "a\ufffe", "\uffffz", "\ud800"])
 def test_a_text_that_xml_cannot_carry_is_refused(value: str) -> None:
     """The noncharacters and half characters too, which JSON carries well."""
-    assert Text().problem(value) == "holds a character that the PBX cannot take"
+    assert Text().problem(value) == "contains a character that the PBX does not accept"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_call_that_cannot_be_told_is_named() -> None:
     assert refusal("clear", user="bert") == ("unknown_call", "'bert' on hq has no call")
     assert refusal("clear", user="anna") == (
         "unknown_call",
-        "'anna' on hq has 2 calls, name one with 'call'",
+        "'anna' on hq has 2 calls; choose one with 'call'",
     )
     assert refusal("clear", call="e-99") == ("unknown_call", "no running call 'e-99' on hq")
     assert refusal("clear", user="bert", call="e-1") == ("unknown_call", "no running call 'e-1' on hq")

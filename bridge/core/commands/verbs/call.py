@@ -24,13 +24,13 @@ class PlaceCall(Action):
 
 def _check(fields: Fields) -> str | None:
     if "user" not in fields:
-        return "'user' is missing"
+        return "'user' is required"
     targets = [name for name in ("number", "to_user", "name") if fields.get(name)]
     if len(targets) != 1:
-        return "give exactly one of 'number', 'to_user', 'name'"
+        return "exactly one of 'number', 'to_user' and 'name' is required"
     for name in ("number", "from_number"):
         if fields.get(name) and dialable(str(fields[name])) is None:
-            return f"'{name}' must be digits, * and #, with a + in front at most"
+            return f"'{name}' must be digits, * and #, optionally after a leading +"
     return None
 
 

@@ -25,7 +25,7 @@ class SetPresence(Action):
 
 def _check(fields: Fields) -> str | None:
     if "user" not in fields:
-        return "'user' is missing"
+        return "'user' is required"
     if not _ACTIVITY.fullmatch(str(fields.get("activity", ""))):
         return "'activity' must be a word like away, busy or dnd, or empty for available"
     return None
