@@ -1,4 +1,4 @@
-"""The process: builds the links, runs them until a signal, keeps the health. Decides nothing else."""
+"""The process: starts the links, serves pages, reloads at SIGHUP, stops at a signal. Knows no protocol."""
 
 import asyncio
 import faulthandler
@@ -40,14 +40,14 @@ Reload = Callable[[], Chosen]
 async def run(
     config: Config, pbxs: Sequence[Pbx], stop: asyncio.Event | None = None, reload: Reload | None = None
 ) -> None:
-    """Serve some PBXs of a configuration until SIGTERM, SIGINT or `stop`; a second signal kills.
+    """Serve some PBXs of a configuration until SIGTERM, SIGINT or `stop`; a second signal kills the process.
 
-    At SIGHUP `reload` reads the configuration again; without it the signal keeps its usual effect.
-    Raises ConfigError when a certificate cannot be used.
+    At SIGHUP `reload` reads the configuration again; without it the signal keeps its default effect.
+    Raises ConfigError if a certificate cannot be used.
     """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DaemonExecutor())
-    faulthandler.enable(log.STDERR)  # a watchdog ends the process by SIGABRT: all stacks go to the log
+    faulthandler.enable(log.STDERR)  # systemd's watchdog sends SIGABRT: all stacks go to stderr
     process = Process(config, pbxs, stop or asyncio.Event(), reload)
     with process.bugs.hooks(), ExitStack() as stack:
         _on_signals(loop, process, stack)
@@ -55,7 +55,7 @@ async def run(
 
 
 class Process:
-    """The links of this process, what is told of them, and the reading of a new configuration."""
+    """The fleet of this process, its health and pages, and the reload of the configuration."""
 
     def __init__(
         self, config: Config, pbxs: Sequence[Pbx], stop: asyncio.Event, reload: Reload | None
@@ -100,11 +100,11 @@ class Process:
             self._log.info("bridge stopped")
 
     def _side_job(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Work beside the links, which never ends them."""
+        """Start work that must never end the links."""
         return asyncio.create_task(self.bugs.side_job(name, work), name=name)
 
     def _doors(self, config: Config) -> list[asyncio.Task[None]]:
-        """The pages, and the probes on an address of their own where one is given."""
+        """Serve the pages, and the probes on their own address if one is configured."""
         http = config.http
         pages = Pages(self.registry, self.health, Visitors(http.hosts, http.pages == "all"))
         doors = (
@@ -130,7 +130,7 @@ class Process:
                 self._builder = self._builder.renewed(chosen[0])
             except ConfigError as error:
                 self._not_reloaded(error.problems)
-            except Exception as bug:  # noqa: BLE001  (a reload never ends what runs)
+            except Exception as bug:  # noqa: BLE001  (a failed reload must not end the links)
                 self.bugs.report(bug, "reload")
                 self._not_reloaded((REASON,))
             else:
@@ -144,14 +144,14 @@ class Process:
             self._log.error("configuration not reloaded", problem=problem)
 
     def reload_soon(self) -> None:
-        """Read the configuration again; systemd hears of it at once, so that it waits for the end of it."""
+        """Request a reload. systemd is notified at once: `systemctl reload` waits until it is done."""
         self.reload_requested.set()
         self.notifier.reloading()
 
     async def _take_over(self, fleet: Fleet, chosen: Chosen) -> None:
         config, pbxs = chosen
         if config.http != self._chosen[0].http:
-            self._log.warning("the section http changes at the next start only")
+            self._log.warning("changes in the section http take effect after a restart")
         self._chosen = chosen
         await fleet.apply(config, pbxs, self._builder)
         self._metrics.process.reloaded(good=True)
@@ -165,7 +165,7 @@ class Process:
         await certificates.watch(targets, self._metrics.certificate_ends)
 
     async def _forget_damaged(self) -> None:
-        """Those of a bridge that has been up for weeks; each start looks at its own."""
+        """Delete old damaged files daily, for a bridge that runs for weeks; a start deletes them as well."""
         while True:
             await asyncio.sleep(DAY_S)
             folder = self._chosen[0].state_dir
@@ -181,21 +181,21 @@ class Process:
                     link.measure()
             with self.bugs.contained("beat"):
                 self._measure()
-            self._tell_health(fleet, running)
+            self._update_health(fleet, running)
             with self.bugs.contained("notify"):
                 self.notifier.beat(self.health.statuses, moving=self.health.moving)
             await asyncio.sleep(BEAT_S)
 
     def _measure(self) -> None:
-        """The metrics of the process."""
+        """Set the metrics of the process."""
         offset_s, dropped = time.time() - time.monotonic(), log.dropped()
         self._metrics.process.clock_jumps.inc(abs(offset_s - self._offset_s) > JUMP_S)
         self._metrics.process.log_dropped.inc(dropped - self._log_dropped)
         self._offset_s, self._log_dropped = offset_s, dropped
         self._metrics.process.beat.set_to_current_time()
 
-    def _tell_health(self, fleet: Fleet, running: Mapping[str, Link]) -> None:
-        """What cannot be had of one link does not hide the others."""
+    def _update_health(self, fleet: Fleet, running: Mapping[str, Link]) -> None:
+        """Update the health. A bug in the status of one link does not hide the others."""
         stuck: dict[str, tuple[str, ...]] = {}
         statuses = []
         ready = {pbx.name: False for pbx in self._chosen[1]}
@@ -217,7 +217,7 @@ async def _ended(*tasks: asyncio.Task[None]) -> None:
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, process: Process, stack: ExitStack) -> None:
-    """The first signal stops; the next one has the system's own effect again."""
+    """The first SIGTERM or SIGINT shuts down gracefully; a second one kills the process."""
 
     def stopping(number: signal.Signals) -> None:
         process.stop.set()

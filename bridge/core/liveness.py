@@ -1,7 +1,7 @@
-"""Whether the parts of a link still move: each gives signs of life, each has its own limit. No clock here.
+"""Detects parts of a link without progress: each gives signs of life and has a deadline. Reads no clock.
 
-A PBX or a broker that is down is no hang: every failed attempt is a sign of life too. A part without
-signs for longer than its limit is stuck by a fault of ours, and only a restart helps.
+A PBX or a broker that is down is no hang, because every failed attempt is a sign of life too. A part that is
+silent beyond its deadline is stuck through a fault of the bridge, and only a restart helps.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ POLL, MQTT, OUTBOX = "poll", "mqtt", "outbox"
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long each part may be silent, in seconds.
+    """Seconds that each part may be silent.
 
-    A Poll is held for up to 75 s and a human's error is retried every 60 s; the broker is heard at least
-    once a keepalive; the outbox moves, or its session is replaced after one keepalive.
+    The PBX holds a Poll for up to 75 s, and a rejected login is retried every 60 s. The broker sends at least
+    one packet per keepalive. The outbox makes progress, or its session is replaced after one keepalive.
     """
 
     poll_s: float = 240.0
@@ -23,7 +23,7 @@ class Deadlines:
     outbox_s: float = 120.0
 
     def limits(self) -> Mapping[str, float]:
-        """The limits by part."""
+        """The deadlines by part."""
         return {POLL: self.poll_s, MQTT: self.mqtt_s, OUTBOX: self.outbox_s}
 
 
@@ -35,9 +35,9 @@ class Liveness:
         self._last_s = dict.fromkeys(self._limits, now_s)
 
     def alive(self, part: str, now_s: float) -> None:
-        """A part has moved."""
+        """A part has made progress."""
         self._last_s[part] = now_s
 
     def stuck(self, now_s: float) -> tuple[str, ...]:
-        """The parts that have been silent for longer than they may."""
+        """The parts that have been silent beyond their deadline."""
         return tuple(part for part, last_s in self._last_s.items() if now_s - last_s > self._limits[part])

@@ -1,4 +1,4 @@
-"""Run a session for ever: the only place that retries. Reports what happens; knows nothing of sessions."""
+"""Restarts sessions with backoff: the only place that retries. Knows nothing about what a session does."""
 
 import asyncio
 import time
@@ -23,13 +23,14 @@ async def supervise(
     clock: Callable[[], float] = time.monotonic,
     over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run `session(attempt, up)` again and again, until `over`.
+    """Run `session(attempt, up)` again and again until `over`; call `report` after each failure.
 
-    The session calls `up` once when it has proved itself. A session that does not come up is tried again
-    after `delays`, which start again when one came up. One that came up and broke soon is tried again after
-    `flapping`, which starts again only when one has stayed up. What a human must change waits long. A refusal
-    of what was accepted a moment ago is tried once more soon: devices say so while they start.
-    A bug is not handled here: it ends the link, which fleet.py makes again.
+    A session calls `up` once it works. After an attempt that fails, wait for the next of `delays`, which
+    start over when a session comes up. After a session that broke within STAYED_S, wait for the next of
+    `flapping`, which start over only when a session has stayed up. A failure that a human must fix waits
+    longest, but a rejection right after a working session is retried once soon: devices reject logins while
+    they start.
+    A bug is not handled here: it ends the link, and fleet.py makes a new one.
     """
     outage, flaps = delays(), flapping()
     attempts, proven = 0, False
@@ -56,7 +57,7 @@ async def supervise(
         soon = cause.heals or (proven and isinstance(cause, Rejected))
         proven = proven and cause.heals
         flapped = lived_s is not None and lived_s < STAYED_S
-        short = next(outage)  # a flap counts as a failure of the outage that may follow
+        short = next(outage)  # also after a flap: it is the first failure of the outage that may follow
         delay = (next(flaps) if flapped else short) if soon else NEEDS_A_HUMAN_S
         delay = delay if cause.longest_s is None else min(delay, cause.longest_s)
         report(Down(cause, attempts, delay, lived_s))

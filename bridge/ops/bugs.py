@@ -1,7 +1,7 @@
-"""Bugs that nothing else handles: one log line with the trace, one count, and the rest goes on.
+"""Contains exceptions that nothing else handles: a log line with the traceback, a count, and work goes on.
 
-Which link an error belongs to is known by the context in which its task or callback was made: fleet.py
-puts its `Owner` there, and asyncio hands the context on to every task, timer and callback.
+The context in which a task or callback was created says which link it belongs to: fleet.py stores an `Owner`
+there, and asyncio copies the context to every task, timer and callback. Restarts nothing itself.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ REASON = "a bug in the bridge: see its log"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A link, and what to do when a callback of it raises."""
+    """The link that a task or callback belongs to, and what to call when it raises."""
 
     pbx: str
     crashed: Callable[[BaseException], None]
@@ -35,14 +35,14 @@ OWNER: ContextVar[Owner | None] = ContextVar("owner", default=None)
 
 
 class Bugs:
-    """Reports bugs; `count` gets the name of the PBX, empty for what belongs to no link."""
+    """Reports bugs. `count` gets the name of the PBX, or an empty string outside of the links."""
 
     def __init__(self, count: Callable[[str], None]) -> None:
         self._count = count
         self._said: dict[object, float] = {}
 
     def report(self, bug: BaseException, place: str, pbx: str = "") -> None:
-        """Log and count a bug. Never raises; the same one again is only counted for five minutes."""
+        """Log and count a bug. Never raises. The same bug is not logged again for five minutes."""
         with contextlib.suppress(Exception):
             self._count(pbx)
         with contextlib.suppress(Exception):
@@ -56,14 +56,14 @@ class Bugs:
 
     @contextlib.contextmanager
     def contained(self, place: str, pbx: str = "") -> Iterator[None]:
-        """Report what goes wrong inside, and go on behind it."""
+        """Report an exception of the block and continue after it."""
         try:
             yield
         except Exception as bug:  # noqa: BLE001  (that is the purpose)
             self.report(bug, place, pbx)
 
     async def side_job(self, place: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run something until it returns; a bug in it is reported, and it starts again."""
+        """Run `work` until it returns. After a bug, which is reported, it starts again."""
         done = False
         while not done:
             with self.contained(place):
@@ -73,7 +73,7 @@ class Bugs:
                 await asyncio.sleep(AGAIN_S)
 
     def on_loop(self, _loop: asyncio.AbstractEventLoop, failed: Mapping[str, Any]) -> None:
-        """The event loop's exception handler: an error of a callback, or of a task that nobody awaits."""
+        """The exception handler of the event loop, for callbacks and for tasks that nobody awaits."""
         bug = failed.get("exception") or RuntimeError(failed.get("message"))
         owner = _context_of(failed).get(OWNER)
         if owner is None:
@@ -83,7 +83,7 @@ class Bugs:
 
     @contextlib.contextmanager
     def hooks(self) -> Iterator[None]:
-        """Hear of errors on the event loop, in threads, and in destructors while this is open."""
+        """Report exceptions of the event loop, of threads and of destructors while this context is open."""
         loop = asyncio.get_running_loop()
         before = loop.get_exception_handler(), threading.excepthook, sys.unraisablehook
         loop.set_exception_handler(self.on_loop)
@@ -97,13 +97,13 @@ class Bugs:
 
 
 def _origin(bug: BaseException) -> tuple[str, int]:
-    """The line that raised it."""
+    """File and line of the statement that raised."""
     frames = traceback.StackSummary.extract(traceback.walk_tb(bug.__traceback__), lookup_lines=False)
     return (frames[-1].filename, frames[-1].lineno or 0) if frames else ("", 0)
 
 
 def _context_of(failed: Mapping[str, Any]) -> Context:
-    """The context of the callback that failed; before Python 3.12 there is no public way to it."""
+    """The context of the callback that failed. Handles have no public attribute for it before Python 3.12."""
     handle = failed.get("handle")
     context = getattr(handle, "_context", None)
     return context if isinstance(context, Context) else copy_context()

@@ -1,6 +1,6 @@
-"""What the process says of itself: whether it moves, what is ready, how each link does.
+"""The health of the process and its links, as values: alive, ready, status. Does no I/O.
 
-Written by the loop, read by the thread that serves the pages. No I/O.
+The event loop writes it; the thread that serves the pages reads it.
 """
 
 import time
@@ -19,33 +19,33 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """The session with a PBX or with the broker: up or not, why not, since when (Unix milliseconds)."""
+    """Whether the session with a PBX or the broker is up, why not, and since when (Unix milliseconds)."""
 
     up: bool
     reason: str
     since_ms: int
 
     def because(self, reason: str) -> Self:
-        """Down for this reason, since when it was down already."""
+        """The same session with another reason; it has not changed since."""
         return replace(self, reason=reason)
 
     @property
     def level(self) -> str:
-        """A session that has never failed is still being opened."""
+        """One word: a session that is down but has not failed is still being opened, which is degraded."""
         if self.up:
             return OK
         return DOWN if self.reason else DEGRADED
 
     def as_json(self) -> dict[str, object]:
-        """The side for JSON."""
+        """The fields for /status."""
         return {"up": self.up, "reason": self.reason, "since": rfc3339(self.since_ms)}
 
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """One link. `box`: the session with the PBX; `dropped`: messages, by reason; `stuck`: its parts.
+    """One link. `dropped`: messages dropped, by reason. `stuck`: parts of the link that make no progress.
 
-    `refused`: a sentence about topics that the broker refuses.
+    `refused`: a sentence about the topics that the broker refuses.
     """
 
     pbx: str
@@ -63,7 +63,7 @@ class LinkStatus:
 
     @property
     def level(self) -> str:
-        """One word: ok, degraded (on its way, or not durable) or down."""
+        """One word: ok, degraded (connecting, or not durable) or down."""
         link = OK if self.link is LinkState.ONLINE else DEGRADED if self.link.starting else DOWN
         levels = {link, self.broker_session.level, DOWN if self.stuck else OK}
         if self.store_problem or self.refused:
@@ -71,7 +71,7 @@ class LinkStatus:
         return worst(levels)
 
     def as_json(self) -> dict[str, object]:
-        """The link for JSON."""
+        """The fields for /status."""
         return {
             "pbx": self.pbx,
             "level": self.level,
@@ -90,7 +90,7 @@ class LinkStatus:
 
 
 class Health:
-    """The process and its links, as of the last turn of the loop. `config` writes what is in force."""
+    """The process and its links, as of the last beat. `config` returns the configuration in force."""
 
     def __init__(self) -> None:
         self._beat_s = time.monotonic()
@@ -107,7 +107,7 @@ class Health:
         stuck: dict[str, tuple[str, ...]],
         statuses: tuple[LinkStatus, ...] = (),
     ) -> None:
-        """The loop turns. `links`: whether each is ready; `stuck`: the parts of links that do not move."""
+        """The event loop runs. `links`: whether each is ready. `stuck`: parts without progress, by link."""
         self._beat_s = time.monotonic()
         self.links = links
         self.stuck = stuck
@@ -115,29 +115,29 @@ class Health:
 
     @property
     def moving(self) -> bool:
-        """Everything moves: the loop, and each part of each link."""
+        """Alive: the event loop and every part of every link make progress."""
         return self.turning and not self.stuck
 
     @property
     def turning(self) -> bool:
-        """The loop turns."""
+        """The event loop has run within the last seconds."""
         return self.beat_age_s < STALE_S
 
     @property
     def beat_age_s(self) -> float:
-        """Seconds since the loop last turned."""
+        """Seconds since the last beat of the event loop."""
         return time.monotonic() - self._beat_s
 
     @property
     def level(self) -> str:
-        """Down: the loop hangs or no link works. Degraded: a link does not, or a reload failed."""
+        """Down: the event loop hangs or all links are down. Degraded: a link is, or a reload failed."""
         levels = [status.level for status in self.statuses]
         if not self.turning or (levels and set(levels) == {DOWN}):
             return DOWN
         return OK if self.config_good and set(levels) <= {OK} and self.links is not None else DEGRADED
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for JSON."""
+        """The document of /status."""
         return {
             "schema": SCHEMA,
             "level": self.level,
@@ -150,5 +150,5 @@ class Health:
 
 
 def worst(levels: set[str]) -> str:
-    """The worst of some levels."""
+    """The worst of these levels."""
     return next((level for level in (DOWN, DEGRADED) if level in levels), OK)

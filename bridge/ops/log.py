@@ -1,7 +1,7 @@
-"""Log lines: readable on a terminal, JSON elsewhere. Logging never raises into the program or blocks it.
+"""Log lines: text on a terminal, JSON elsewhere. Logging never raises into the program and never blocks it.
 
-A thread of its own writes the lines. A full disk, a closed pipe or a pipe that nobody reads costs log
-lines, which are counted, and nothing else. Control characters in a value cannot forge a line.
+A thread writes the lines. A full disk, a closed pipe or a pipe that is not read costs log lines, which are
+counted, and nothing else. Control characters in a value are escaped, so that they cannot forge a line.
 """
 
 import atexit
@@ -29,9 +29,9 @@ Renderer = Callable[[Line], str]
 
 
 class Lines:
-    """Writes lines to a file descriptor from a daemon thread; also the logger that structlog calls.
+    """Writes lines to a file descriptor from a daemon thread. It is also the logger that structlog calls.
 
-    `notice` makes the line that says how many were dropped, once writing works again.
+    `notice` formats the line that reports how many lines were dropped, once writing works again.
     """
 
     def __init__(self, descriptor: int, notice: Callable[[int], str], most: int = QUEUED_BYTES) -> None:
@@ -47,11 +47,11 @@ class Lines:
         self._torn = False
 
     def __call__(self, *_: object) -> "Lines":
-        """The logger of everybody (structlog's logger factory)."""
+        """One logger for the whole process (structlog's logger factory)."""
         return self
 
     def put(self, line: str) -> None:
-        """Queue a line; drop and count it when too much waits already."""
+        """Queue a line. It is dropped and counted if the queue is full."""
         written = line.encode(errors="backslashreplace") + b"\n"
         with self._changed:
             if self._bytes + len(written) > self._most or not self._has_thread():
@@ -64,12 +64,12 @@ class Lines:
     debug = info = warning = error = critical = exception = put
 
     def flush(self, within_s: float = FLUSH_S) -> bool:
-        """Wait until everything is written, but not longer than `within_s`; tell whether it is."""
+        """Wait up to `within_s` until everything is written; return whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._bytes, within_s)
 
     def _has_thread(self) -> bool:
-        """Start the writer; without a thread to spare, lines are dropped until there is one."""
+        """Start the writer. While no thread can be started, lines are dropped."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="log", daemon=True)
             try:
@@ -101,7 +101,7 @@ class Lines:
         self._unsaid += 1
 
     def _write(self, line: bytes) -> bool:
-        """Write a whole line. After half a line (a disk ran full) the next one starts on a new line."""
+        """Write a whole line. After a partial one (the disk was full) start with a line break."""
         left = memoryview(b"\n" + line if self._torn else line)
         try:
             while left:
@@ -118,7 +118,7 @@ class Lines:
 
 
 class Forward(logging.Handler):
-    """What libraries and Python itself log or warn of goes the same way; they would write to stderr."""
+    """Passes the records and warnings of libraries on to structlog; otherwise they would write to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on."""
@@ -126,12 +126,12 @@ class Forward(logging.Handler):
             structlog.get_logger().log(
                 record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
             )
-        except Exception:  # noqa: BLE001  (a record that cannot be formatted must not harm who logs)
-            structlog.get_logger().warning("a log record cannot be shown", logger=record.name)
+        except Exception:  # noqa: BLE001  (a record that cannot be formatted must not harm its caller)
+            structlog.get_logger().warning("a log record cannot be formatted", logger=record.name)
 
 
 def configure(level: str, style: str, descriptor: int = STDERR) -> Lines:
-    """Set up structlog for the process. `style`: auto, text or json. May be called again, at a reload."""
+    """Set up structlog for the process. `style`: auto, text or json. A reload calls it again."""
     terminal = _is_terminal(descriptor)
     text = style == "text" or (style == "auto" and terminal)
     render = _text(short=terminal) if text else _json
@@ -158,13 +158,13 @@ def configure(level: str, style: str, descriptor: int = STDERR) -> Lines:
 
 
 def dropped() -> int:
-    """How many lines could not be written so far."""
+    """The number of lines lost so far."""
     lines = structlog.get_config()["logger_factory"]
     return lines.dropped if isinstance(lines, Lines) else 0
 
 
 def keep_standard_descriptors() -> None:
-    """Open 0, 1 and 2 where they are closed: else a socket would get the number, and the log with it."""
+    """Open descriptors 0 to 2 if they are closed: otherwise the log would go to a socket with that number."""
     for descriptor in range(STDERR + 1):
         try:
             os.fstat(descriptor)
@@ -173,19 +173,19 @@ def keep_standard_descriptors() -> None:
 
 
 def shown(line: Line, render: Renderer) -> str:
-    """The text of a line. Never raises: a value that cannot be shown costs the values of its line."""
+    """The text of a line. Never raises: a value that cannot be formatted costs the values of its line."""
     event = line.get("event")
     try:
         line["timestamp"] = time.time()
         return render(tame(structlog.processors.format_exc_info(None, "", dict(line))))
-    except Exception as bug:  # noqa: BLE001  (diagnostics must not harm what they are about)
+    except Exception as bug:  # noqa: BLE001  (logging must not harm the code that logs)
         return _json({"timestamp": time.time(), "event": str(event), "unreadable": type(bug).__name__})
 
 
 def tame(line: Line) -> Line:
-    """Shorten long values and escape control characters: callers choose their own names.
+    """Shorten long values and escape control characters: a caller chooses the name on its display.
 
-    The lines of a trace are kept apart; the renderers escape their ends.
+    The line breaks of a traceback are kept; the renderers escape them.
     """
     for key, value in line.items():
         if isinstance(value, str):
@@ -204,7 +204,7 @@ def _json(line: Line) -> str:
 
 
 def _text(*, short: bool) -> Renderer:
-    """`19:28:38 info     hq  pbx up  users=10`; with the whole date where it is not for the moment only."""
+    """`19:28:38 info     hq  pbx up  users=10`. `short`: local time without the date, for a terminal."""
 
     def render(line: Line) -> str:
         seconds = line["timestamp"]

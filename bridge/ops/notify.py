@@ -1,4 +1,4 @@
-"""What systemd is told of the process (sd_notify(3)). Never fails, and says nothing where nobody listens."""
+"""Notifies systemd (sd_notify(3)). Never fails, and does nothing where the process has no such socket."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from bridge.ops.health import LinkStatus
 
 
 class Notifier:
-    """One datagram for each occurrence, to the socket that systemd names in the environment."""
+    """Sends datagrams to the socket that systemd names in the environment."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
@@ -20,19 +20,19 @@ class Notifier:
         self._status = ""
 
     def ready(self) -> None:
-        """The process has started, or has read its configuration anew."""
+        """The process has started, or has finished a reload."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` ends it."""
+        """A reload has begun; `ready` ends it."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """The end begins."""
+        """The process is shutting down."""
         self._send("STOPPING=1")
 
     def beat(self, links: Sequence[LinkStatus], *, moving: bool) -> None:
-        """Tell how the links do where that has changed, and that the process is alive if everything moves."""
+        """Send the status line if it has changed, and the watchdog signal while everything makes progress."""
         text = summary(links)
         news = [f"STATUS={text}"] if text != self._status else []
         self._status = text
@@ -47,7 +47,7 @@ class Notifier:
 
 
 def summary(links: Sequence[LinkStatus]) -> str:
-    """All links in one line: the words of the only one, or how many of them work."""
+    """All links in one line: the state of a single link, or how many of several are up."""
     calls, queue = sum(link.calls for link in links), sum(link.outbox for link in links)
     if len(links) == 1:
         pbx, mqtt = str(links[0].link), "online" if links[0].broker_session.up else "offline"

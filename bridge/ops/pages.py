@@ -1,4 +1,4 @@
-"""What is served over HTTP, as values: a request in, status, type and body out. No socket here."""
+"""The HTTP pages as pure values: a request in; status, type and body out. Opens no socket."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from bridge.ops.request import Request
 JSON, TEXT, HTML = "application/json", "text/plain; charset=utf-8", "text/html; charset=utf-8"
 METRICS, READY = "/metrics", "/readyz/"
 KEPT_S, REST = 1.0, 4.0
-"""A page is kept for a second, and for so many times as long as it took to make."""
+"""A page is cached for a second, or for four times as long as it took to render."""
 _STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2em;max-width:70em}"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4em .8em .4em 0;"
@@ -30,7 +30,7 @@ _HEAD = ("PBX", "link", "since", "broker", "since", "users", "calls", "outbox", 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request gets."""
+    """The response to a request."""
 
     status: HTTPStatus
     kind: str
@@ -38,11 +38,11 @@ class Answer:
 
 
 Make = Callable[[], Answer]
-"""Makes an answer that takes a while: not on the event loop, and one at a time."""
+"""Renders a slow page. It runs in a thread, one at a time, never on the event loop."""
 
 
 class Probes:
-    """/healthz and /readyz, for everybody and at once. They name PBXs, and nothing else of anybody."""
+    """/healthz and /readyz, for every client and without delay. They contain only the names of PBXs."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -64,7 +64,7 @@ class Probes:
         return _verdict(facts, good=health.moving)
 
     def _readyz(self, pbx: str) -> Answer:
-        """All links, or one."""
+        """Whether all links are ready, or one."""
         links = self._health.links
         if not pbx:
             return _verdict({"links": links or {}}, good=links is not None and all(links.values()))
@@ -77,24 +77,24 @@ class Probes:
 NOT_OUR_NAME = Answer(
     HTTPStatus.MISDIRECTED_REQUEST,
     TEXT,
-    b"this page is served under an IP address, localhost, or a name in http.hosts only\n",
+    b"this page is served only under an IP address, localhost or a name in http.hosts\n",
 )
 NOT_FROM_HERE = Answer(
     HTTPStatus.FORBIDDEN,
     TEXT,
-    b"this page is served to visitors on this machine only; http.pages: all serves it to everybody\n",
+    b"this page is served only to clients on this machine; set http.pages: all to serve it to everyone\n",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Visitors:
-    """Who may read the pages for people: `hosts` are names of this machine, `all`: not only from here."""
+    """Who may read the pages for people. `hosts`: names of this machine. `all`: clients elsewhere as well."""
 
     hosts: tuple[str, ...] = ()
     all: bool = False
 
     def refusal(self, request: Request) -> Answer | None:
-        """Why a request gets no page; None if it does."""
+        """The refusal of a request; None if it is allowed."""
         if not request.names(self.hosts):
             return NOT_OUR_NAME
         return None if self.all or request.local else NOT_FROM_HERE
@@ -103,8 +103,8 @@ class Visitors:
 class Pages:
     """All pages of one process.
 
-    Probes and metrics are for everybody: they hold no name of a person, no number, no address, no account.
-    The pages for people name accounts and files: they are for visitors of this machine only, by default.
+    Probes and metrics are for every client: they contain no person, number, address or account. The pages for
+    people contain accounts and files, so by default they are served only to clients on this machine.
     """
 
     def __init__(self, registry: CollectorRegistry, health: Health, visitors: Visitors | None = None) -> None:
@@ -119,7 +119,7 @@ class Pages:
         }
 
     def answer(self, request: Request) -> Answer | Make:
-        """The answer to a request, or what makes it."""
+        """The response to a request, or what renders it."""
         path = request.target.partition("?")[0]
         page = self._pages.get(path)
         if page is not None:
@@ -134,9 +134,9 @@ class Pages:
         health = self._health
         rows = "".join(map(_row, health.statuses))
         head = "".join(f"<th>{name}</th>" for name in _HEAD)
-        notes = "" if health.turning else "<p class=down>The event loop does not turn.</p>"
+        notes = "" if health.turning else "<p class=down>The event loop hangs.</p>"
         if not health.config_good:
-            notes += "<p class=degraded>The configuration file has a problem and was not taken over.</p>"
+            notes += "<p class=degraded>The configuration file is invalid; the previous one is in force.</p>"
         links = " · ".join(
             f"<a href={path[1:]}>{path}</a>" for path in (*self._pages, "/healthz", "/readyz") if path != "/"
         )
@@ -151,7 +151,7 @@ class Pages:
 
 
 class _Kept:
-    """A page that is made again when it is old; until then whoever asks gets the same."""
+    """A cached page: rendered again when it is old, the same for every client until then."""
 
     def __init__(self, make: Make) -> None:
         self._make = make
@@ -159,10 +159,10 @@ class _Kept:
         self._answer: Answer | None = None
 
     def __call__(self) -> Answer:
-        """The page. In one thread only."""
+        """The page. Call it from one thread only."""
         start_s = time.monotonic()
         if self._answer is None or start_s >= self._until_s:
-            self._answer = None  # two of the largest need not be there at once
+            self._answer = None  # frees the old page before the new one is built
             self._answer = self._make()
             end_s = time.monotonic()
             self._until_s = end_s + max(KEPT_S, REST * (end_s - start_s))

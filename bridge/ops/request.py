@@ -1,4 +1,7 @@
-"""What a visitor of the pages sends, read and judged. Opens no socket, knows no page."""
+"""Parses the request of an HTTP client and judges where it came from. Opens no socket and knows no page.
+
+No library: a GET without a body needs one line and one header of it, and nothing else of HTTP is accepted.
+"""
 
 import re
 from collections.abc import Collection
@@ -12,7 +15,7 @@ _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]*))(?::[0-9
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `host`: from its Host header, without the port; `peer`: the address that it came from."""
+    """One request. `host`: the Host header without its port. `peer`: the address of the client."""
 
     method: str
     target: str
@@ -21,19 +24,19 @@ class Request:
 
     @property
     def local(self) -> bool:
-        """It came from this machine."""
+        """The client runs on this machine."""
         return _is_loopback(self.peer)
 
     def names(self, hosts: Collection[str]) -> bool:
-        """It was sent to an IP address, to localhost or to one of these names.
+        """The Host header is an IP address, localhost or one of these names.
 
-        A browser that a foreign page has led here under a name of that page's own sends that name.
+        This stops DNS rebinding: a browser that a hostile page has sent here names the host of that page.
         """
         return self.host in {"localhost", *hosts} or _is_address(self.host)
 
 
 def read(head: bytes, peer: str) -> Request | None:
-    """The request that this is the head of; None if it is not HTTP or does not say one host."""
+    """Parse the head of a request; None if it is not HTTP/1 or does not name exactly one host."""
     first, *lines = head.splitlines() or [b""]
     line = _LINE.fullmatch(first)
     found = [value for name, _, value in (each.partition(b":") for each in lines) if name.lower() == b"host"]

@@ -1,4 +1,4 @@
-"""What a running bridge says of itself, for a person: fetched over HTTP, shown as a table, one exit code."""
+"""The command `status`: fetches /status of a running bridge and shows it as a table with an exit code."""
 
 import http.client
 import json
@@ -22,11 +22,11 @@ Facts = Mapping[str, Any]
 
 
 class NoStatusError(Exception):
-    """Nobody there, or nobody we know; the sentence says which."""
+    """No bridge answers at this URL; the sentence says why."""
 
 
 def fetch(url: str) -> Facts:
-    """Ask a bridge. Raises NoStatusError."""
+    """Fetch the status of a bridge. Raises NoStatusError."""
     try:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
@@ -41,12 +41,12 @@ def fetch(url: str) -> Facts:
     except ValueError:
         facts = None
     if facts is None:
-        raise NoStatusError(f"{url} is not a bridge of this version")
+        raise NoStatusError(f"{url} is not a bridge of a compatible version")
     return facts
 
 
 def show(facts: Facts, console: Console) -> None:
-    """Print it; in colour where the console is a terminal."""
+    """Print the status, in colour on a terminal."""
     console.print(_headline(facts))
     if facts["links"]:
         console.print(_table(facts["links"]))
@@ -58,7 +58,7 @@ def show(facts: Facts, console: Console) -> None:
 
 
 def exit_code(facts: Facts) -> int:
-    """0 all is well, 1 something is degraded, 2 down."""
+    """0: ok, 1: degraded, 2: down."""
     return EXIT_CODES[facts["level"]]
 
 
@@ -73,7 +73,7 @@ def _get(host: str, port: int, path: str) -> tuple[int, bytes]:
 
 
 def _ours(facts: object) -> Facts | None:
-    """What a bridge answers, None for anything else."""
+    """The document if it is that of a bridge, else None."""
     if not isinstance(facts, dict) or facts.get("level") not in EXIT_CODES:
         return None
     links = facts.get("links")
@@ -89,10 +89,12 @@ def _headline(facts: Facts) -> Group:
     lines = [Text.assemble((level, STYLES[level]), _plain(f"  innovaphone-mqtt {facts.get('version')}"))]
     lines[0].append(", up since ").append(_since(facts.get("started")))
     if facts.get("config_good") is False:
-        lines.append(Text("The configuration file has a problem and was not taken over.", STYLES[DEGRADED]))
+        lines.append(
+            Text("The configuration file is invalid; the previous one is in force.", STYLES[DEGRADED])
+        )
     age_s = facts.get("loop_beat_age_s")
     if isinstance(age_s, int | float) and age_s > STALE_S:
-        lines.append(Text(f"The event loop last turned {age_s:.0f} s ago.", STYLES[DOWN]))
+        lines.append(Text(f"The event loop has been hanging for {age_s:.0f} s.", STYLES[DOWN]))
     return Group(*lines)
 
 
@@ -124,12 +126,12 @@ def _why(link: Facts) -> list[str]:
 
 
 def _since(time: object) -> Text:
-    """A time without the fractions of its second."""
+    """A time without fractions of a second."""
     return _plain(str(time).partition(".")[0].replace("T", " ") + " UTC")
 
 
 def _plain(value: object) -> Text:
-    """A text without a style; nothing in it speaks to the terminal."""
+    """A text without style or control characters."""
     return Text(_clean(value))
 
 

@@ -1,7 +1,8 @@
-"""Serves pages over HTTP from a thread and an event loop of its own: it answers when the other loop is stuck.
+"""Serves pages over HTTP from its own thread and event loop, so that it answers while the main loop hangs.
 
-A side job: a port that is taken, a crowd of connections or a bug in a page costs pages, never a link.
-Bounded: threads, connections, the size of a request, and the time that one may take.
+Never harms a link: a port in use, too many connections or a bug in a page cost pages only. Threads,
+connections, the size of a request and its duration are bounded. No library: it reads the head of a GET,
+responds and closes, and the standard library's http.server takes one thread for each connection.
 """
 
 import asyncio
@@ -49,7 +50,7 @@ _HEADERS = (
 async def serve(
     name: str, address: tuple[str, int], served: Served, bugs: Bugs, turned_away: TurnedAway
 ) -> None:
-    """Serve until cancelled. An address that cannot be had now is tried again, after one warning."""
+    """Serve until cancelled. If the address is not available, warn once and retry."""
     log, said = structlog.get_logger(), False
     host, port = address
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -57,18 +58,18 @@ async def serve(
         try:
             with Web(await _resolved(address), served, bugs, turned_away) as web:
                 log.info("pages served", kind=name, url=f"http://{listen}")
-                while web.serves:  # noqa: ASYNC110  (a thread that ends sets no event of this loop)
+                while web.serves:  # noqa: ASYNC110  (a thread that ends cannot set an event of this loop)
                     await asyncio.sleep(LOOK_S)
         except OSError as error:
             if not said:
                 reason = error.strerror or str(error)
-                log.warning("pages not served", kind=name, listen=listen, reason=reason, hint="tried again")
+                log.warning("pages not served", kind=name, listen=listen, reason=reason, hint="retrying")
             said = True
             await asyncio.sleep(AGAIN_S)
 
 
 class Web:
-    """The HTTP server on one address of the system; a context manager. Raises OSError."""
+    """The HTTP server on one socket address, as a context manager. Raises OSError."""
 
     def __init__(
         self,
@@ -97,13 +98,13 @@ class Web:
 
     @property
     def serves(self) -> bool:
-        """Its thread runs; a bug may have ended it."""
+        """Its thread is running; a bug may have ended it."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
-        except Exception as bug:  # noqa: BLE001  (the pages come back)
+        except Exception as bug:  # noqa: BLE001  (serve() starts the server again)
             self._bugs.report(bug, "web")
         finally:
             self._loop.close()
@@ -115,7 +116,7 @@ class Web:
         await self._over.wait()
         serving.close()
         self._house.close()
-        await asyncio.sleep(0)  # all connections are closed then
+        await asyncio.sleep(0)  # lets the closed transports call connection_lost
 
     def __enter__(self) -> Self:
         try:
@@ -134,14 +135,14 @@ class Web:
         self._thread.join()
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, failed: Mapping[str, Any]) -> None:
-        """A connection that cannot be accepted is nothing to log; the rest is a bug."""
+        """A connection that cannot be accepted is not logged; everything else is a bug."""
         bug = failed.get("exception")
         if not isinstance(bug, OSError):
             self._bugs.report(bug or RuntimeError(failed.get("message")), "web")
 
 
 class _House:
-    """The visits that go on, AT_ONCE at most."""
+    """The open connections, at most AT_ONCE."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, served: Served, bugs: Bugs, turned_away: TurnedAway
@@ -154,7 +155,7 @@ class _House:
         self._visits: dict[_Visit, None] = {}
 
     def enter(self, visit: "_Visit") -> None:
-        """One more. Where there are too many, the oldest of the address with the most of them must go."""
+        """Add one. Beyond the limit, close the oldest connection of the client address with most of them."""
         self._visits[visit] = None
         if len(self._visits) > AT_ONCE:
             count = Counter(each.peer for each in self._visits)
@@ -162,23 +163,23 @@ class _House:
             self.turn_away(next(each for each in self._visits if count[each.peer] == most), CROWD)
 
     def leave(self, visit: "_Visit") -> None:
-        """One less."""
+        """Remove one."""
         self._visits.pop(visit, None)
 
     def turn_away(self, visit: "_Visit", why: str) -> None:
-        """End a visit without an answer."""
+        """Close a connection without a response."""
         self.leave(visit)
         self._turned_away(why)
         visit.end()
 
     def close(self) -> None:
-        """End all visits."""
+        """Close all connections."""
         self.maker.shutdown(wait=False)
         for visit in tuple(self._visits):
             visit.end()
 
     def answer(self, head: bytes, peer: str) -> Answer | Make:
-        """The answer to what somebody sent, or what makes it."""
+        """The response to the head of a request, or what renders it."""
         if len(head) > HEAD_BYTES:
             return TOO_LONG
         request = read(head, peer)
@@ -187,13 +188,13 @@ class _House:
         return self._served(request) if request.method == "GET" else ONLY_GET
 
     def failed(self, bug: Exception) -> Answer:
-        """A bug costs this answer."""
+        """Report a bug, which costs this response only."""
         self._bugs.report(bug, "web")
         return FAILED
 
 
 class _Visit(asyncio.Protocol):
-    """A connection: one request, one answer, and its end."""
+    """One connection: one request, one response, then closed."""
 
     def __init__(self, house: _House) -> None:
         self._house = house
@@ -204,26 +205,26 @@ class _Visit(asyncio.Protocol):
         self.peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody is there (asyncio.Protocol)."""
+        """A client has connected (asyncio.Protocol)."""
         self._transport: Any = transport
         self.peer = (transport.get_extra_info("peername") or ("",))[0]
         self._hurry = self._house.loop.call_later(REQUEST_S, self._house.turn_away, self, LATE)
         self._house.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
-        """They have left, for whatever reason (asyncio.Protocol)."""
+        """The connection has ended, for any reason (asyncio.Protocol)."""
         self._hurry.cancel()
         self._house.leave(self)
         if self._made is not None:
             self._made.cancel()
 
     def end(self) -> None:
-        """Close the connection now."""
+        """Close the connection at once."""
         self._hurry.cancel()
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """A piece of the request (asyncio.Protocol)."""
+        """A part of the request has arrived (asyncio.Protocol)."""
         self._head += data
         end = END.search(self._head)
         if end is None and len(self._head) <= HEAD_BYTES:
@@ -232,7 +233,7 @@ class _Visit(asyncio.Protocol):
         head = self._head[: end.start()] if end else self._head
         try:
             answer = self._house.answer(head, self.peer)
-        except Exception as bug:  # noqa: BLE001  (it costs this answer)
+        except Exception as bug:  # noqa: BLE001  (a bug costs this response only)
             answer = self._house.failed(bug)
         if isinstance(answer, Answer):
             self._send(answer)
@@ -263,17 +264,17 @@ class _Visit(asyncio.Protocol):
         self.resume_writing()
 
     def pause_writing(self) -> None:
-        """They read slowly (asyncio.Protocol)."""
+        """The client reads slowly (asyncio.Protocol)."""
         self._full = True
 
     def resume_writing(self) -> None:
-        """There is room for more (asyncio.Protocol). A page is never copied for one who reads slowly."""
+        """Send the next piece (asyncio.Protocol). A slow client must not cost a copy of the whole page."""
         self._full = False
         while self._left and not self._full and not self._transport.is_closing():
             piece, self._left = self._left[:PIECE], self._left[PIECE:]
             self._transport.write(piece)
         if not self._left:
-            # Closed from in here, the transport of Python 3.11 tells twice that the connection is lost.
+            # Closed within this callback, the transport of Python 3.11 calls connection_lost twice.
             self._house.loop.call_soon(self._transport.close)
 
 
@@ -290,7 +291,7 @@ def _listening(family: socket.AddressFamily, where: Any) -> socket.socket:
 
 
 async def _resolved(address: tuple[str, int]) -> tuple[socket.AddressFamily, Any]:
-    """The first address that a name means. Raises OSError."""
+    """The first address that a name resolves to. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(
         *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )

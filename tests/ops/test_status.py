@@ -122,10 +122,10 @@ def test_nothing_a_pbx_says_becomes_markup() -> None:
 
 
 def test_the_front_page_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drops, stuck parts, a file that was not taken over, a loop that hangs."""
+    """Drops, stuck parts, an invalid file, a loop that hangs."""
     monkeypatch.setattr(health, "STALE_S", -1.0)
     _, text = page(told(link(dropped={"age": 3}, stuck=("poll",)), config_good=False), "/")
-    for words in ("3 dropped (age)", "stuck: poll", "was not taken over", "does not turn"):
+    for words in ("3 dropped (age)", "stuck: poll", "is invalid", "loop hangs"):
         assert words in text
 
 
@@ -158,7 +158,7 @@ async def test_the_pages_answer_when_the_loop_does_not(pbx: SimPbx, monkeypatch:
         while get(port, "/healthz")[0] == HTTPStatus.OK:
             assert time.monotonic() < end, "the loop stands still, and nobody says so"
         assert json.loads(get(port, "/status")[1])["level"] == "down"
-        assert "The event loop does not turn." in get(port, "/")[1]
+        assert "The event loop hangs." in get(port, "/")[1]
         await eventually(lambda: get(port, "/healthz")[0] == HTTPStatus.OK, "the loop turns again")
 
 
