@@ -152,7 +152,7 @@ class Observer:
         self._watch = threading.Timer(0, lambda: None)
         self._messages: list[Seen] = []
         self._lock = threading.Lock()
-        self.tree: dict[str, bytes] = {}
+        self._tree: dict[str, bytes] = {}
         self._port = port
         version = paho.MQTTv5 if protocol == "5" else paho.MQTTv311
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
@@ -181,6 +181,12 @@ class Observer:
     def subscribed(self) -> bool:
         """It hears what is published now; after an outage it comes back by itself."""
         return self._subscribed.is_set()
+
+    @property
+    def tree(self) -> dict[str, bytes]:
+        """The last message of each topic, as it is now; paho's thread goes on meanwhile."""
+        with self._lock:
+            return dict(self._tree)
 
     @property
     def messages(self) -> list[Seen]:
@@ -220,10 +226,15 @@ class Observer:
 
     def now(self, topic: str) -> Any:
         """The last message of a topic: JSON, text or None."""
-        payload = self.tree.get(topic)
+        payload = self._tree.get(topic)
         if payload is None:
             return None
         return json.loads(payload) if payload[:1] == b"{" else payload.decode()
+
+    def forget(self, topic: str) -> None:
+        """Know nothing of a topic until it is published again."""
+        with self._lock:
+            del self._tree[topic]
 
     def publish(
         self,
@@ -243,7 +254,7 @@ class Observer:
         """Wait until we have what the broker has taken so far: it dies with what it still owes us."""
         fence = f"{FENCES}/{time.monotonic_ns()}"
         self.send(fence, {})
-        await eventually(lambda: fence in self.tree, "the observer hears itself")
+        await eventually(lambda: fence in self._tree, "the observer hears itself")
 
     def send(self, topic: str, payload: object, *, response: str | None = None) -> None:
         """Send something, at least once, when there is a broker; nobody waits for it."""
@@ -274,7 +285,7 @@ class Observer:
         """What is retained is told anew by the next broker, which may have forgotten it."""
         self._subscribed.clear()
         with self._lock:
-            self.tree.clear()
+            self._tree.clear()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None)
@@ -282,9 +293,9 @@ class Observer:
         with self._lock:
             self._messages.append(seen)
             if seen.payload:
-                self.tree[seen.topic] = seen.payload
+                self._tree[seen.topic] = seen.payload
             else:
-                self.tree.pop(seen.topic, None)
+                self._tree.pop(seen.topic, None)
 
 
 async def eventually(

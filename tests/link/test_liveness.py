@@ -9,7 +9,7 @@ import pytest
 
 from bridge.core.liveness import MQTT, OUTBOX, POLL, Deadlines, Liveness
 from bridge.sim.pbx import SimPbx
-from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
 from tests.pages import get, get_soon
 from tests.running import bridge, configuration, pbx_section
 
@@ -64,7 +64,9 @@ async def test_a_pbx_that_is_down_is_no_hang(
     async with served(configuration(free_port(), pbx_section(pbx))) as lonely:
         async with served(configuration(broker.port, gone)) as port:
             failures = 'innovaphone_mqtt_session_ends_total{error="Unreachable",pbx="gone",side="pbx"} 5.0'
-            await eventually(lambda: failures in get(port, "/metrics")[1], "it failed often", within=20)
+            await eventually(
+                lambda: failures in get(port, "/metrics")[1], "it failed often", within=2 * PATIENCE_S
+            )
             assert get(port, "/healthz")[0] == 200
         assert get(lonely, "/healthz")[0] == 200
         assert get(lonely, "/readyz")[0] == 503

@@ -24,7 +24,7 @@ from bridge.mqtt.negotiate import connect
 from bridge.mqtt.probe import ANSWERED_AT_MOST, BridgeProbe, ProbeResult
 from bridge.mqtt.settings import BrokerSettings
 from bridge.sim.pbx import SimPbx
-from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
 from tests.running import Program, bridge, configuration, pbx_section, stands_back
 
 pytestmark = pytest.mark.broker
@@ -57,7 +57,7 @@ async def test_two_bridges_do_not_fight(
         programs.append(Program(folder, settings))
         await programs[-1].start()
         await eventually(lambda: (bus.now(INFO) or {}).get("settled"), f"bridge {name} is settled")
-    await eventually(lambda: any(map(stands_back, programs)), "one stands back", within=20)
+    await eventually(lambda: any(map(stands_back, programs)), "one stands back", within=2 * PATIENCE_S)
     await eventually(lambda: bus.now(STATE) == "online", "the winner says that it is online")
     bus.publish("innovaphone/hq/command/call", {"id": "once", "user": "anna", "number": "1"})
     await eventually(lambda: bus.replies("call"), "the command got its reply")
@@ -79,11 +79,11 @@ async def test_an_impostor_does_not_keep_the_bridge_away(
     with structlog.testing.capture_logs() as log:
         async with Impostor(broker.port) as impostor, bridge(settings):
             for taken in range(3):
-                await eventually(lambda: bus.now(STATE) == "online", "it is online", within=20)
+                await eventually(lambda: bus.now(STATE) == "online", "it is online", within=2 * PATIENCE_S)
                 await eventually(partial(is_up_again, log, taken), "it hears itself")
                 await impostor.take_over()
                 await eventually(lambda: bus.now(STATE) == "offline", "it is thrown out")
-            await eventually(lambda: ups(log) == 4, "it is back", within=20)
+            await eventually(lambda: ups(log) == 4, "it is back", within=2 * PATIENCE_S)
             assert impostor.asked, "it was asked"
     assert [each["event"] for each in log].count("probe answered without proof") == 1
     assert not [each for each in log if each["log_level"] == "error"]
@@ -118,10 +118,12 @@ async def test_a_broker_that_ties_us_to_one_client_id_and_says_nothing(
         with structlog.testing.capture_logs() as log:
             async with Impostor(broker.port) as impostor, bridge(settings):
                 for taken in range(2):
-                    await eventually(partial(is_up_again, log, taken), "it hears itself", within=20)
+                    await eventually(
+                        partial(is_up_again, log, taken), "it hears itself", within=2 * PATIENCE_S
+                    )
                     await impostor.take_over()
                     await eventually(lambda: bus.now(STATE) == "offline", "it is thrown out")
-                await eventually(lambda: ups(log) == 3, "it is back", within=20)
+                await eventually(lambda: ups(log) == 3, "it is back", within=2 * PATIENCE_S)
                 assert turned_away
 
 

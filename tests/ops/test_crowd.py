@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.sim.pbx import SimPbx
-from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
 from tests.pages import get, get_soon
 from tests.running import Program, configuration, pbx_section
 
@@ -36,7 +36,9 @@ async def test_health_and_reconnect_need_no_thread(broker: Mosquitto, pbx: SimPb
     )
     process = await program.start()
     async with Observer(broker.port) as bus:
-        await eventually(lambda: bus.now("innovaphone/hq/state") == "online", "hq is online", within=20)
+        await eventually(
+            lambda: bus.now("innovaphone/hq/state") == "online", "hq is online", within=2 * PATIENCE_S
+        )
     process.send_signal(signal.SIGUSR1)
     with ExitStack() as stack:
         for _ in range(CROWD):
@@ -47,7 +49,9 @@ async def test_health_and_reconnect_need_no_thread(broker: Mosquitto, pbx: SimPb
         await eventually(lambda: "mqtt down" in program.log, "the broker is missed")
         await broker.start()
         async with Observer(broker.port) as bus:
-            await eventually(lambda: bus.now("innovaphone/hq/state") == "online", "hq is back", within=20)
+            await eventually(
+                lambda: bus.now("innovaphone/hq/state") == "online", "hq is back", within=2 * PATIENCE_S
+            )
         await eventually(lambda: get_soon(port) == HTTPStatus.OK, "it is ready again")
     code, log = await program.end(signal.SIGTERM)
     assert (code, "Traceback" in log, '"bug"' in log) == (0, False, False), log

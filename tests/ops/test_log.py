@@ -17,7 +17,7 @@ import structlog
 
 from bridge.ops import log
 from bridge.sim.pbx import SimPbx
-from tests.bus import Mosquitto, Observer, eventually
+from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually
 from tests.running import Program, configuration, pbx_section
 
 NASTY = 'x\n2026-11-24 level=error event="all is lost"\r\x1b[2J\x1b]0;title\x07\u2028\u202eend'
@@ -276,5 +276,5 @@ async def code_of(*arguments: str, stream: str) -> int:
         *(sys.executable, "-m", "bridge", *arguments), stdout=out, stderr=err, preexec_fn=before
     )
     os.close(out)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(2 * PATIENCE_S):
         return await process.wait()

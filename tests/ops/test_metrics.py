@@ -25,7 +25,7 @@ from bridge.ops.link_metrics import SIDES
 from bridge.ops.metrics import Metrics
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
-from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
 from tests.ops.promtool import ALERTS, DASHBOARD, announced, found, promtool
 from tests.pages import becomes, get, served, value
 from tests.running import FAST, STAFF, configuration, pbx_section
@@ -191,13 +191,15 @@ async def test_a_real_prometheus_takes_them(
         await eventually(lambda: (bus.now("innovaphone/hq/info") or {}).get("settled"), "hq is settled")
         async with prometheus(tmp_path, port) as ask:
             healthy = 'up{job="innovaphone-mqtt"} == 1'
-            await eventually(lambda: ask(healthy), "it has scraped", within=20)
-            await eventually(lambda: ask(f'rate({PREFIX}_users{{pbx="hq"}}[5m])'), "twice", within=20)
+            await eventually(lambda: ask(healthy), "it has scraped", within=2 * PATIENCE_S)
+            await eventually(
+                lambda: ask(f'rate({PREFIX}_users{{pbx="hq"}}[5m])'), "twice", within=2 * PATIENCE_S
+            )
             pbx.ring("Anna M\u00fcller", "0123")
             bus.publish("innovaphone/hq/command/ping", {"id": "1"})
             await eventually(lambda: bus.replies("ping"), "the bridge obeys")
             done = f'increase({PREFIX}_commands_total{{verb="ping",code="ok"}}[5m]) > 0'
-            await eventually(lambda: ask(done), "it has seen the command", within=20)
+            await eventually(lambda: ask(done), "it has seen the command", within=2 * PATIENCE_S)
             silent = [query for query in dashboard_queries() if not ask(query)]
             assert ask("ALERTS") == []
 
