@@ -47,7 +47,7 @@ test: $(VENV)/.installed
 # Everything on this Python: side by side, then the tests that measure, with nothing beside them.
 test-here: $(VENV)/.installed
 	$(PYTEST) -n $(JOBS) -m "not alone" $(ARGS)
-	$(PYTEST) -m alone $(ARGS)
+	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]  # 5: ARGS has chosen none of them
 
 test-all: test-here test-newer
 
