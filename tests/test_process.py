@@ -46,6 +46,7 @@ async def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
     assert (code, "no PBX is named 'branch'; configured: hq" in errors) == (78, True)
 
 
+@pytest.mark.slow
 async def test_a_key_that_does_not_fit_starts_nothing(tmp_path: Path) -> None:
     """Certificates are part of the configuration: exit 78 and a sentence."""
     file, junk = tmp_path / "b.yaml", tmp_path / "junk.pem"
@@ -63,6 +64,7 @@ async def test_a_key_that_does_not_fit_starts_nothing(tmp_path: Path) -> None:
     assert (code, "pbxs: hq: tls.ca_file cannot be used" in errors) == (78, True)
 
 
+@pytest.mark.slow
 async def test_check_ends_with_a_code(broker: Mosquitto, pbx: SimPbx, tmp_path: Path) -> None:
     """0 when all is well, 1 when a connection fails; no secret is printed."""
     file = tmp_path / "b.yaml"

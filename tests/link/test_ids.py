@@ -43,6 +43,7 @@ async def test_an_id_belongs_to_one_request(broker: Mosquitto, bus: Observer, pb
         assert len(pbx.requests("UserCall")) == 1
 
 
+@pytest.mark.slow
 async def test_one_client_cannot_use_up_what_another_needs(
     broker: Mosquitto, bus: Observer, pbx: SimPbx
 ) -> None:

@@ -69,6 +69,7 @@ async def test_the_window(protocol: str, announced: int | None, window: int) -> 
         assert peer.most_unacknowledged == window
 
 
+@pytest.mark.slow
 async def test_a_broker_that_acknowledges_nothing_any_more(pbx: SimPbx) -> None:
     """It is left after the time of the keepalive; what it did not acknowledge comes again."""
     async with Peer() as peer, running(peer, pbx, keepalive_s=KEEPALIVE_S):
