@@ -1,7 +1,7 @@
-"""Who else may touch the state directory and its files. Opens no database; says no in one sentence.
+"""Checks owner and mode of the state directory and its files. Opens no database.
 
-What stands in these files is published in the bridge's name: they are used only where nobody but the bridge
-and root can have put it there.
+The content of these files is published in the bridge's name, so they are used only if nobody except the
+bridge and root can have written them. Errors are one sentence each, for the operator.
 """
 
 import contextlib
@@ -18,38 +18,38 @@ from bridge.errors import ConfigError
 
 DAMAGED = ".damaged"
 DAMAGED_KEPT_S = 7 * 24 * 3600.0
-"""Long enough to be looked at; it holds calls."""
+"""Long enough for an operator to inspect the file; no longer, because it holds personal data."""
 _BESIDE = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a file, and believes when it opens it."""
+"""Files beside the database that SQLite trusts when it opens it."""
 OWN = "give the bridge a directory of its own, of mode 0700"
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Who may own files in a directory, and whether it is a volume, of which modes say nothing."""
+    """The permitted owners of files in a directory; `is_volume`: a mount whose modes mean nothing."""
 
     owners: frozenset[int]
     is_volume: bool
 
 
 class NotOursError(PermissionError):
-    """A file that somebody else could have written."""
+    """Another user could have written this file."""
 
 
 def check_folder(folder: Path | None) -> None:
-    """Refuse a state directory that others could write into. Raises ConfigError."""
+    """Raise ConfigError if other users could write into the state directory."""
     if folder is None:
         return
     try:
         _look_at_folder(folder)
     except NotOursError as error:
         raise ConfigError((f"state_dir: {error}",)) from None
-    except OSError:  # it is not there yet, or cannot be read: who opens a file in it says so
+    except OSError:  # missing or unreadable: opening a file in it reports that
         return
 
 
 def make_ours(path: Path) -> None:
-    """Make the directory and the file where they are not there. Raises OSError, and NotOursError."""
+    """Create the directory and the file if they do not exist. Raises OSError or NotOursError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = _look_at_folder(path.parent)
     for name in (path.name, *(f"{path.name}{ending}" for ending in _BESIDE)):
@@ -58,7 +58,7 @@ def make_ours(path: Path) -> None:
 
 
 def set_aside(path: Path) -> None:
-    """Keep a damaged file for a week; what SQLite had beside it must not get into a new one."""
+    """Move a damaged file away, and delete its companions, which must not get into a new file."""
     aside = path.with_suffix(DAMAGED)
     path.replace(aside)
     os.utime(aside)
@@ -67,7 +67,7 @@ def set_aside(path: Path) -> None:
 
 
 def forget_damaged(folder: Path) -> None:
-    """Delete the damaged files that are older than a week."""
+    """Delete damaged files after a week."""
     with contextlib.suppress(OSError):
         for path in folder.glob(f"*{DAMAGED}"):
             if time.time() - path.lstat().st_mtime > DAMAGED_KEPT_S:
@@ -89,9 +89,9 @@ def _look_at_folder(folder: Path) -> _Place:
 
 
 def _place(folder: Path, status: os.stat_result) -> _Place:
-    """Ourselves, and root, who can do everything anyway; and on a volume the one who owns all that we write.
+    """The permitted owners: the bridge's user and root; on a network volume also the owner of all files.
 
-    NFS (all_squash, EFS) and CIFS give every file to one user, whoever writes it, and CIFS one mode to all.
+    NFS (all_squash, EFS) and CIFS assign every file to one user, and CIFS gives all files one mode.
     """
     owners = frozenset({0, os.geteuid()})
     if status.st_uid not in owners and os.path.ismount(folder) and _owner_of_ours(folder) == status.st_uid:
@@ -123,9 +123,9 @@ def _look_at_file(path: Path, place: _Place) -> None:
 
 
 def _others_write(status: os.stat_result) -> bool:
-    """Everybody may, or a group that is not ours alone.
+    """Whether other users may write: everyone, or a group that has other members.
 
-    Kubernetes gives a volume to the group of the pod (fsGroup), which nobody else is in.
+    Kubernetes gives a volume to the group of the pod (fsGroup), which has no other members.
     """
     if status.st_mode & stat.S_IWOTH:
         return True
@@ -143,9 +143,9 @@ def _is_our_group(number: int) -> bool:
 
 
 def _is_volume(folder: Path, status: os.stat_result) -> bool:
-    """A volume of root's that is open to all, as Kubernetes mounts an emptyDir: who sees it is decided there.
+    """Whether this is a mount owned by root and open to all, like an emptyDir: Kubernetes controls access.
 
-    Not one with the sticky bit: /tmp is shared on purpose.
+    A mount with the sticky bit does not count: /tmp is shared on purpose.
     """
     return status.st_uid == 0 and not status.st_mode & stat.S_ISVTX and os.path.ismount(folder)
 

@@ -1,6 +1,6 @@
-"""The state file of one PBX: its tables, what one transaction writes, what a start reads. Blocks; no threads.
+"""The state file of one PBX: tables, transactions, and reading at the start. Blocks; starts no thread.
 
-A start on a full disk must read what is there: nothing is written to open a file that is as it must be.
+Opening a valid file writes nothing, so that the bridge can start on a full disk.
 """
 
 import sqlite3
@@ -35,13 +35,13 @@ FROM_0_1_0 = "ALTER TABLE commands ADD COLUMN fingerprint TEXT NOT NULL DEFAULT 
 NEWEST = "SELECT * FROM commands WHERE typeof(unix_ms) = 'integer' ORDER BY unix_ms DESC LIMIT ?"
 UNSENT = "SELECT number, topic, payload, unix_ms FROM events WHERE number < ? ORDER BY number"
 LARGEST_NUMBER = 2**53
-"""Of an event; new ones are counted on from there."""
+"""Greatest number of an event that is read; new events are numbered after it."""
 SURPLUS = "DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY unix_ms DESC LIMIT -1 OFFSET ?)"
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction writes. None deletes a user or a command."""
+    """The content of one transaction. None deletes a user or a command."""
 
     users: dict[str, bytes | None] = field(default_factory=dict)
     events: dict[int, tuple[str, bytes, int]] = field(default_factory=dict)
@@ -52,17 +52,17 @@ class Batch:
         return bool(self.users or self.events or self.done or self.commands)
 
     @property
-    def told(self) -> bool:
-        """Something is in it that is published too."""
+    def published(self) -> bool:
+        """Whether it contains something that is also published."""
         return bool(self.users or self.events)
 
     @property
     def noted_ms(self) -> int:
-        """When the last of its commands was noted; 0 without one."""
+        """Time of its newest command in Unix milliseconds; 0 if it has none."""
         return next((row[1] for row in reversed(self.commands.values()) if row is not None), 0)
 
     def followed_by(self, later: Self) -> Self:
-        """Both in one, the later one wins; as many commands as a ledger knows, the newest."""
+        """Merge two batches; the later one wins. Of the commands, the newest are kept."""
         events = {number: row for number, row in self.events.items() if number not in later.done}
         never_written = later.done & self.events.keys()
         commands = {key: row for key, row in self.commands.items() if key not in later.commands}
@@ -76,7 +76,7 @@ class Batch:
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """An open file, for `prepare`; one that is no file of ours, or damaged, is set aside."""
+    """Open the file, for `prepare`. A damaged or foreign file is moved away first."""
     make_ours(path)
     forget_damaged(path.parent)
     try:
@@ -90,8 +90,8 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def is_damage(error: Exception) -> bool:
-    """It is the file: trying again does not help, as it does with a lock or a full disk."""
-    return type(error) is sqlite3.DatabaseError  # not those of its kinds, which say something else
+    """Whether the file itself is damaged: unlike with a lock or a full disk, retrying does not help."""
+    return type(error) is sqlite3.DatabaseError  # its subclasses report other problems
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -109,8 +109,8 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Make our tables, or change those of 0.1.0; before that they can be read, but not written."""
-    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # a copy that a backup made, too
+    """Create the tables, or migrate those of 0.1.0, which until then can only be read."""
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # new, or restored from a backup
         db.execute("PRAGMA journal_mode=WAL")
     if _version(db) == SCHEMA:
         return
@@ -119,21 +119,21 @@ def prepare(db: sqlite3.Connection) -> None:
     try:
         db.executescript(f"BEGIN EXCLUSIVE; {TABLES} {change} {INDEX} PRAGMA user_version={SCHEMA}; COMMIT;")
     finally:
-        db.rollback()  # what failed half-way would be committed by the next attempt
+        db.rollback()  # otherwise the next attempt would commit a half-done migration
 
 
 def forget_earlier_run(db: sqlite3.Connection) -> None:
-    """The file became usable late: what memory holds is newer than all that is in it."""
+    """Empty a file that became usable only after the start: memory is newer than its content."""
     with db:
         for table in ("users", "events", "commands"):
             db.execute(f"DELETE FROM {table}")  # noqa: S608  (our own three names)
 
 
 def write(db: sqlite3.Connection, batch: Batch) -> None:
-    """Write a batch, in a transaction of the caller."""
-    told = [(topic, payload) for topic, payload in batch.users.items() if payload is not None]
+    """Write a batch within the caller's transaction."""
+    written = [(topic, payload) for topic, payload in batch.users.items() if payload is not None]
     gone = [(topic,) for topic, payload in batch.users.items() if payload is None]
-    db.executemany("INSERT OR REPLACE INTO users VALUES (?, ?)", told)
+    db.executemany("INSERT OR REPLACE INTO users VALUES (?, ?)", written)
     db.executemany("DELETE FROM users WHERE topic = ?", gone)
     events = [(number, *row) for number, row in batch.events.items()]
     db.executemany("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)", events)
@@ -145,16 +145,17 @@ def write(db: sqlite3.Connection, batch: Batch) -> None:
 
 
 def trim(db: sqlite3.Connection, now_ms: int) -> None:
-    """Forget the commands that a ledger would have forgotten. Both steps use the index.
+    """Delete commands that are too old or too many. Both statements use the index.
 
-    What is dated in the future was noted before the clock was set back: it is no reason to forget the rest.
+    The time is that of the newest command noted, not the newest row: rows from before the clock was set back
+    are dated in the future, and must not make the rest look old.
     """
     db.execute("DELETE FROM commands WHERE unix_ms < ?", (now_ms - REMEMBERED_S * 1000,))
     db.execute(SURPLUS, (COMMANDS_AT_MOST,))
 
 
 def read(db: sqlite3.Connection) -> Snapshot:
-    """All that is in it. Rows that are damaged are left out: whoever gets them relies on their types."""
+    """Read everything. Rows with wrong types are skipped, because callers rely on the types."""
     if _version(db) == 0:
         return Snapshot(whole=True)
     users = db.execute("SELECT topic, payload FROM users").fetchall()
@@ -178,7 +179,7 @@ def _event(number: int, topic: object, raw: object, unix_ms: object) -> KeptEven
 def _command(
     request_id: object, verb: object, unix_ms: int, reply: object, fingerprint: object = ""
 ) -> KeptCommand | None:
-    """Without the last column it is of 0.1.0."""
+    """A row of the commands table; 0.1.0 had no fingerprint."""
     if not (isinstance(request_id, str) and isinstance(verb, str) and isinstance(fingerprint, str)):
         return None
     return KeptCommand(request_id, verb, unix_ms, None if reply is None else _json(reply), fingerprint)
@@ -189,7 +190,7 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _text(raw: bytes) -> str:
-    """One name that is no UTF-8 must not cost all the others."""
+    """Decode a text; one that is not UTF-8 must not make all the others unreadable."""
     return raw.decode(errors="replace")
 
 

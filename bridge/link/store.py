@@ -1,9 +1,9 @@
 """The durable journal of one link: SQLite, one file per PBX, one transaction per commit.
 
-What was committed survives a crash of the process (WAL without waiting for the disk: after a power cut
-the last moments may be missing, never half of them). Raises nothing: a disk that is full or cannot be
-written is told once, and the difference between memory and disk is written when it can be again.
-The event loop only notes what is to be written; the file is touched by jobs in another thread, one at a time.
+Committed data survives a crash of the process. WAL does not wait for the disk: after a power cut the last
+transactions may be missing, but never half of one. Nothing here raises: a full or read-only disk is
+reported once, and the difference between memory and disk is written as soon as possible.
+The event loop only collects changes; jobs in another thread, one at a time, access the file.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from bridge.link.state_tables import (
 AGAIN_S = HANGS_S = 10.0
 TRIM_S = 1.0
 HELD_S = 1.0
-"""How long a disk that hangs may hold back what is to be published."""
+"""Longest time that a hanging disk delays publishing."""
 CLOSE_S = 1.0
 Job = Callable[[], Exception | None]
 Run = Callable[[Job], "Future[Exception | None]"]
@@ -48,15 +48,15 @@ def at_once(job: Job) -> "Future[Exception | None]":
 
 
 class Store:
-    """A journal in a file. `told` hears a sentence when it cannot be written, None when it can (again).
+    """A journal in a file. `report` gets a sentence when writing fails, and None when it works (again).
 
-    Opening reads the file: make it where waiting does no harm, then let `run` say in which thread it is
-    written. Until then that is the thread of the caller.
+    The constructor reads the file and blocks: call it in a thread that may wait. After `serve`, jobs run as
+    its argument decides; before, in the caller's thread.
     """
 
-    def __init__(self, path: Path, told: Callable[[str | None], None]) -> None:
+    def __init__(self, path: Path, report: Callable[[str | None], None]) -> None:
         self.path = path
-        self._told = told
+        self._report = report
         self._run: Run = at_once
         self._kept: Snapshot | None = None
         self._on_kept: Callable[[], None] = lambda: None
@@ -79,15 +79,15 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             self._broken(error)
         else:
-            told(None)
+            report(None)
 
     def serve(self, run: Run) -> None:
-        """Write with `run` from now on; what an earlier run left has been read."""
+        """Read what an earlier run left, and from now on run jobs with `run`."""
         self._kept = self.kept()
         self._run = run
 
     def kept(self) -> Snapshot:
-        """What an earlier run left; rows that cannot be read are left out."""
+        """See Journal. Unreadable rows are skipped."""
         if self._kept is not None:
             kept, self._kept = self._kept, None
             return kept
@@ -113,12 +113,12 @@ class Store:
         self._fall_behind()
 
     def event_done(self, number: int) -> None:
-        """See Journal. One that was never written needs no deleting."""
+        """See Journal. An event that was never written needs no deletion."""
         if self._pending.events.pop(number, None) is None:
             self._pending.done.add(number)
 
     def command(self, command: KeptCommand) -> None:
-        """See Journal. While the file cannot be written, as many wait as a ledger knows, the newest."""
+        """See Journal. While the file cannot be written, only the newest commands are kept."""
         reply = None if command.reply is None else orjson.dumps(command.reply)
         commands = self._pending.commands
         commands.pop(command.id, None)
@@ -128,7 +128,7 @@ class Store:
             del commands[next(iter(commands))]
 
     def commit(self) -> None:
-        """See Journal. While the file cannot be written, one try every ten seconds."""
+        """See Journal. While the file cannot be written, it tries once in ten seconds."""
         resting = self._again_s is not None and time.monotonic() < self._again_s
         if self._writing and self._again_s is None and time.monotonic() - self._began_s >= HANGS_S:
             self._broken(TimeoutError("the disk does not answer"))
@@ -147,7 +147,7 @@ class Store:
 
     @property
     def behind(self) -> bool:
-        """See Journal. A disk that hangs, or cannot be written, holds nothing back."""
+        """See Journal. A disk that hangs for long or is not writable delays nothing."""
         since_s = self._behind_since_s
         return since_s is not None and self._again_s is None and time.monotonic() - since_s < HELD_S
 
@@ -156,7 +156,7 @@ class Store:
         self._on_kept = call
 
     def on_lost(self, call: Callable[[], None]) -> None:
-        """See Journal. A damaged file was set aside, and the new one can be written."""
+        """See Journal. Called after a damaged file was replaced and the new one is writable."""
         self._on_lost = call
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ class Store:
                 self._write_last()
 
     async def closed(self) -> None:
-        """See Journal. A disk that hangs is not waited for."""
+        """See Journal. Does not wait for a hanging disk."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 while not self._closed:
@@ -181,13 +181,13 @@ class Store:
             self._behind_since_s = time.monotonic()
 
     def _write_pending(self) -> None:
-        """Let what was said until now be written."""
+        """Start to write everything collected so far."""
         self._batch, self._pending = self._pending, Batch()
         self._started, self._began_s = self._started + 1, time.monotonic()
         self._do(partial(self._write, self._batch), self._written)
 
     def _do(self, job: Job, then: Callable[[Exception | None], None]) -> None:
-        """Run a job; `then` hears of it in this thread."""
+        """Run a job and pass its result to `then` in this thread."""
         future = self._run(job)
         if self._run is at_once:
             then(future.result())
@@ -200,10 +200,10 @@ class Store:
         self._ended += 1
         if error is None:
             self._batch = Batch()
-            self._behind_since_s = time.monotonic() if self._pending.told else None
+            self._behind_since_s = time.monotonic() if self._pending.published else None
             if self._again_s is not None:
                 self._again_s = None
-                self._told(None)
+                self._report(None)
             if self._lost:
                 self._lost = False
                 self._on_lost()
@@ -217,7 +217,7 @@ class Store:
         self._release()
 
     def _write_last(self) -> None:
-        """What is left, in one try, and let go of the file."""
+        """Write the rest in one attempt and close the file."""
         batch, self._pending = self._pending, Batch()
         self._do(partial(self._write_and_close, batch), self._let_go)
 
@@ -225,13 +225,13 @@ class Store:
         self._writing = None
         if error is not None:
             self._broken(error)
-            self._close_file()  # without a thread the job did not run
+            self._close_file()  # the job did not run if no thread could be started
         self._closed = True
         self._ended = self._started
         self._release()
 
     def _release(self) -> None:
-        """Whoever waits looks again."""
+        """Wake all waiters, so that they check again."""
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.done():
@@ -240,12 +240,12 @@ class Store:
 
     def _broken(self, error: Exception) -> None:
         if self._again_s is None:
-            self._told(f"{self.path} cannot be used: {error}; events wait in memory only")
+            self._report(f"{self.path} cannot be used: {error}; events wait in memory only")
         self._again_s = time.monotonic() + AGAIN_S
         self._behind_since_s = None
 
     def _write(self, batch: Batch) -> Exception | None:
-        """Write a batch; the error if it could not be written. In the thread of `run`."""
+        """Write a batch and return the error, if any. Runs in the thread of `run`."""
         try:
             self._db = self._db or open_file(self.path)
             prepare(self._db)
@@ -263,7 +263,7 @@ class Store:
         return None
 
     def _leave_damaged(self, error: Exception) -> None:
-        """A file that is damaged inside stays so: the next try makes a new one."""
+        """Move a damaged file away: it does not heal, and the next attempt creates a new one."""
         if self._db is not None and is_damage(error):
             db, self._db, self._lost = self._db, None, True
             with contextlib.suppress(sqlite3.Error, OSError):
@@ -282,7 +282,7 @@ class Store:
 
 
 def _result(done: "asyncio.Future[Exception | None]") -> Exception | None:
-    """An OSError says that the job could not be run; anything else is a bug."""
+    """The result of a job. An OSError means that no thread could run it; anything else is a bug."""
     try:
         return done.result()
     except OSError as error:

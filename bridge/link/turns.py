@@ -1,4 +1,4 @@
-"""A line for each of many, served in turn: nobody waits for everything that somebody else has asked for."""
+"""A fair queue: one line per owner, served in turn, so that no owner waits for all items of another."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 
 
 class Turns(Generic[Item]):
-    """What waits, by whose it is. Of the same one the order stays; the others' lines come in between."""
+    """Waiting items by owner. Items of one owner keep their order; owners take turns."""
 
     def __init__(self) -> None:
         self._lines: OrderedDict[str, deque[Item]] = OrderedDict()
@@ -18,26 +18,26 @@ class Turns(Generic[Item]):
     def __len__(self) -> int:
         return self._waiting
 
-    def put(self, whose: str, item: Item) -> None:
-        """Add to the line of this one."""
-        self._lines.setdefault(whose, deque()).append(item)
+    def put(self, owner: str, item: Item) -> None:
+        """Append an item to its owner's line."""
+        self._lines.setdefault(owner, deque()).append(item)
         self._waiting += 1
         self._arrived.set()
 
     async def take(self) -> Item:
-        """The next one of the line whose turn it is, when there is one; that line is then the last one."""
+        """Wait for an item and return the first of the line whose turn it is; that line goes to the end."""
         while not self._lines:
             self._arrived.clear()
             await self._arrived.wait()
-        whose, line = self._lines.popitem(last=False)
+        owner, line = self._lines.popitem(last=False)
         item = line.popleft()
         self._waiting -= 1
         if line:
-            self._lines[whose] = line
+            self._lines[owner] = line
         return item
 
     def drain(self) -> list[Item]:
-        """All that waits; nothing is left."""
+        """Remove and return all items."""
         waiting = [item for line in self._lines.values() for item in line]
         self._lines.clear()
         self._waiting = 0
