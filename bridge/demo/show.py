@@ -179,7 +179,7 @@ def _verdict(seen: Seen, expected: int, say: Say) -> int:
         "a call was seen from ringing to its end": {"incoming", "ringing", "answered", "ended"}
         <= set(inbound),
         "a command placed a call that was answered": "answered" in placed,
-        "a command cleared it": "ended" in placed and _ok(seen, "demo-clear"),
+        "a command ended the call": "ended" in placed and _ok(seen, "demo-clear"),
         "a command set a presence": _ok(seen, "demo-presence") and "away" in seen.presence.get(PRESENT, ""),
     }
     say("")
