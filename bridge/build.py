@@ -31,6 +31,7 @@ from bridge.ops.observer import Observer
 from bridge.pbx.backend import SoapBackend
 from bridge.pbx.client import MonitorOptions
 from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.monitoring import MonitorSettings
 from bridge.pbx.session import SessionSettings
 from bridge.pbx.soap import Soap
 
@@ -134,9 +135,11 @@ class Builder:
         account = (pbx.username, pbx.secret or "", pbx.auth, tls)
         settings = SessionSettings(
             session_user=pbx.session_user,
-            options=MonitorOptions(pbx.transfers, pbx.wait_on_hook, pbx.device),
-            monitor_per_s=pbx.monitor_per_s,
-            resync_grace_s=pbx.resync_grace_s,
+            monitoring=MonitorSettings(
+                MonitorOptions(pbx.transfers, pbx.wait_on_hook, pbx.device),
+                per_s=pbx.monitor_per_s,
+                grace_s=pbx.resync_grace_s,
+            ),
         )
         return SoapBackend(
             self._soap,

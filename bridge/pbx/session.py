@@ -1,4 +1,4 @@
-"""One SOAP session with a PBX: opens it, polls, keeps it alive, monitors users, ends it. Retries nothing.
+"""One SOAP session with a PBX: opens it, polls, performs actions, keeps it alive, ends it. Retries nothing.
 
 A failed Poll ends the session: the PBX sends each event once and without a number, so only a new session,
 which starts with the complete list, is sure to miss nothing (docs/wire.md#poll).
@@ -6,22 +6,21 @@ which starts with the complete list, is sure to miss nothing (docs/wire.md#poll)
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from bridge.core.backend import InTime, PbxEvents
+from bridge.core.backend import IgnoreEvents, InTime, PbxEvents
 from bridge.core.commands.verb import Action
 from bridge.core.commands.verbs.ping import Ping
 from bridge.core.commands.verbs.resync import Resync
 from bridge.core.message import Json
 from bridge.core.model import User
-from bridge.core.records import Batch
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
-from bridge.pbx.client import Client, MonitorOptions, SoapSession
-from bridge.pbx.monitors import Monitors
+from bridge.pbx.client import Client, SoapSession
+from bridge.pbx.monitoring import Monitoring, MonitorSettings
 from bridge.pbx.operations import OPERATIONS, Arguments, Operation
 from bridge.pbx.together import until_one_ends
-from bridge.pbx.wire import PollSlice, decode_poll
+from bridge.pbx.wire import decode_poll
 
 QUICK_S = 1.0
 """An empty reply that comes sooner than this is suspicious: a PBX without news holds a Poll for a minute."""
@@ -31,20 +30,15 @@ ECHO_S = 30.0
 CALL_GUARD_S = 1.0
 """A session that ends this soon after it placed a call ends the call too (docs/wire.md#call-control)."""
 END_S = 0.3
-DEFAULT_OPTIONS = MonitorOptions()
+DEFAULT_MONITORING = MonitorSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session needs of the configuration.
-
-    `resync_grace_s`: how long after `monitored` the PBX may take to report the calls that already run.
-    """
+    """What a session needs of the configuration."""
 
     session_user: str
-    options: MonitorOptions = DEFAULT_OPTIONS
-    monitor_per_s: float = 100.0
-    resync_grace_s: float = 2.0
+    monitoring: MonitorSettings = DEFAULT_MONITORING
 
 
 @asynccontextmanager
@@ -63,15 +57,12 @@ class Session:
     def __init__(self, client: Client, settings: SessionSettings) -> None:
         self._client = client
         self._settings = settings
-        self._monitors = Monitors()
+        self._monitoring = Monitoring(client, settings.monitoring, self.ping)
         self._soap_session = SoapSession(0, 0)
-        self._work = asyncio.Event()
-        self._asked: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
-        self._asking = asyncio.Lock()
         self._placing = asyncio.Lock()
         self._stop = asyncio.Event()
         self._last_call_s: float | None = None
-        self._events: PbxEvents | None = None
+        self._events: PbxEvents = IgnoreEvents()
 
     async def serve(self, events: PbxEvents) -> None:
         """Open the session and report until it breaks."""
@@ -81,12 +72,13 @@ class Session:
             user = self._settings.session_user
             raise Rejected(f"the PBX opens no session for '{user}': no such user, or no right to its view")
         self._events = events
+        self._monitoring.begin(self._soap_session, events)
         events.began(about)
         try:
             await until_one_ends(
                 poll=self._poll(events),
-                monitor=self._monitor_wanted(events),
-                settle=self._settle(events),
+                monitor=self._monitoring.run(),
+                settle=self._monitoring.settle(),
                 echo=self._echo(),
                 resync=self._await_resync(),
             )
@@ -108,13 +100,11 @@ class Session:
 
     def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
         """Have the calls of a user reported, soon."""
-        if self._monitors.monitor(guid, name, urgent=urgent):
-            self._work.set()
+        self._monitoring.monitor(guid, name, urgent=urgent)
 
     def unmonitor(self, guid: str) -> None:
         """Stop the reports of a user's calls."""
-        if self._monitors.unmonitor(guid):
-            self._work.set()
+        self._monitoring.unmonitor(guid)
 
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
         """Perform an action as operations.py describes it. Ping and Resync concern the session itself."""
@@ -145,10 +135,8 @@ class Session:
         """Start a call of a user, after monitoring the user if necessary. Returns the id of the call."""
         self._require_up()
         record = caller.record
-        handle = self._monitors.handle_of(record.guid)
-        if handle is None:
-            handle = await self._ask_to_monitor(record.guid, record.name)
-        if not handle or self._events is None:
+        handle = await self._monitoring.handle_of(record.guid, record.name)
+        if not handle:
             raise CommandError("refused", f"the PBX does not allow control of '{record.name}'")
         # The answer names the leg; the leg's events come over the other connection and may overtake it.
         # `_poll` reports nothing while this lock is held, so the call has its id before its first event.
@@ -189,7 +177,8 @@ class Session:
             empty = True
             for part in decode_poll(body):
                 empty = empty and not part
-                self._report(part, events)
+                if batch := self._monitoring.resolved(part):
+                    events.reported(batch)
                 # A first list has thousands of records. Between its slices the other links get their turn.
                 await asyncio.sleep(0)
             # The next Poll acknowledges this reply, and the PBX forgets it: first it must be on disk.
@@ -198,15 +187,6 @@ class Session:
             doubts = doubts + 1 if empty and seconds < QUICK_S else 0
             if doubts:
                 await self._doubt(doubts)
-
-    def _report(self, part: PollSlice, events: PbxEvents) -> None:
-        if self._asking.locked():
-            # The answer that says whose handle this is may still be on its way over the other connection.
-            self._monitors.keep_early(part.legs)
-        legs = self._monitors.resolved(part.legs)
-        batch = Batch(part.users, legs, part.list_complete, part.unreadable)
-        if batch:
-            events.reported(batch)
 
     async def _doubt(self, doubts: int) -> None:
         """Look into an empty reply that came at once: some PBXs answer so when they have lost the session.
@@ -223,65 +203,6 @@ class Session:
                 return
         except TimeoutError:
             return
-
-    async def _monitor_wanted(self, events: PbxEvents) -> None:
-        while True:
-            self._work.clear()
-            while (wanted := self._monitors.next_wanted(_now())) is not None:
-                await self._monitor(events, *wanted)
-                await asyncio.sleep(1 / self._settings.monitor_per_s)
-            while (to_return := self._monitors.next_to_return()) is not None:
-                await self._unmonitor(to_return)
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._monitors.again_s()):
-                    await self._work.wait()
-
-    async def _monitor(self, events: PbxEvents, guid: str, name: str) -> None:
-        """Monitor one user. A failed request does not end the session, unless the PBX has lost it."""
-        reason = "the PBX gives no control over it"
-        try:
-            monitored = await self._ask_to_monitor(guid, name) > 0
-        except LinkError as error:
-            await self.ping()
-            monitored, reason = False, error.reason
-        if not monitored and self._monitors.refused(guid, name, _now()):
-            events.not_monitored(guid, name, reason)
-
-    async def _unmonitor(self, handle: int) -> None:
-        try:
-            await self._client.unmonitor(handle)
-        except LinkError:
-            await self.ping()
-
-    async def _ask_to_monitor(self, guid: str, name: str) -> int:
-        """Ask the PBX for the handle of a user; 0 if it refuses. One request at a time."""
-        async with self._asking:
-            # A command and `_monitor_wanted` may have asked for the same user: a second handle would be
-            # reported twice.
-            known = self._monitors.handle_of(guid)
-            if known is not None:
-                return known
-            try:
-                handle = await self._client.monitor(self._soap_session, name, self._settings.options)
-                early = self._monitors.monitored(guid, handle) if handle > 0 else ()
-            finally:
-                self._monitors.forget_early()
-        if self._monitors.handle_of(guid) is not None and self._events is not None:
-            self._asked.put_nowait((_now() + self._settings.resync_grace_s, guid))
-            self._events.monitored(guid)
-            if early:
-                self._events.reported(Batch(legs=early))
-        return max(0, handle)
-
-    async def _settle(self, events: PbxEvents) -> None:
-        """Report `settled` when the grace is over: the PBX never says that it has named all running calls.
-
-        In practice it names them within 2 s (docs/wire.md#sequences).
-        """
-        while True:
-            due_s, guid = await self._asked.get()
-            await asyncio.sleep(due_s - _now())
-            events.settled(guid)
 
     async def _echo(self) -> None:
         """Check regularly that the PBX still knows the session, which a Poll alone may never show.
