@@ -12,7 +12,8 @@ from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
 from bridge.link.survey import Survey, survey
-from bridge.mqtt.trial import ONE_ID, Outcome, one_id_for_all, try_out
+from bridge.mqtt.shared_id import ONE_ID, one_id_for_all
+from bridge.mqtt.trial import TrialResult, try_out
 
 LIST_S = 20.0
 ASKED_FOR = 3
@@ -86,19 +87,19 @@ async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: b
     if one_id and len(config.pbxs) > 1:
         return [Line(FAIL, start + ONE_ID)]
     elsewhere = config.commands.response_topics
-    probes = needed(topics, dots=not config.mqtt.encode_dots, elsewhere=elsewhere)
+    trial_topics = needed(topics, dots=not config.mqtt.encode_dots, elsewhere=elsewhere)
     try:
-        outcome = await try_out(settings, topics, probes, one_id=one_id)
+        outcome = await try_out(settings, topics, trial_topics, one_id=one_id)
     except LinkError as error:
         return [Line(FAIL, f"{pbx.name}: {error.reason}")]
     who = "the bridge" if settings.username is None else f"user '{settings.username}'"
     lines = [Line(WARN, ONE_ID)] if one_id else []
-    lines += _missing(lacks(probes, outcome.seen), who)
+    lines += _missing(lacks(trial_topics, outcome.seen), who)
     more = excess(topics, outcome.seen, [each.name for each in config.pbxs], elsewhere)
     if more:
         reason = f"{who} has rights that the bridge does not need: {', '.join(more)}; {NARROWER}"
         lines.append(Line(WARN, reason))
-    open_questions = _open_questions(outcome, unknown(probes, outcome.seen))
+    open_questions = _open_questions(outcome, unknown(trial_topics, outcome.seen))
     if not any(line.word == FAIL for line in lines):
         summary = f"MQTT {outcome.protocol}, may publish and hear commands"
         lines.insert(0, Line(OK, "; ".join([summary, *outcome.notes, *open_questions])))
@@ -114,7 +115,7 @@ def _missing(found: Iterable[Lack], who: str) -> Iterator[Line]:
         yield Line(FAIL if right.needed else WARN, f"{reason}; {right.remedy}")
 
 
-def _open_questions(outcome: Outcome, rights: Iterable[Right]) -> list[str]:
+def _open_questions(outcome: TrialResult, rights: Iterable[Right]) -> list[str]:
     """The rights that could not be tried, in a sentence if there are any."""
     names = ", ".join(f"{each.access} {each.pattern}" for each in rights)
     why = "not tried, as a bridge serves the PBX" if outcome.served else "not known"

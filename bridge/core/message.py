@@ -52,10 +52,10 @@ class BrokerLimits:
     def lacks(self) -> tuple[str, ...]:
         """Sentences for people: the features that the broker lacks, and the consequences."""
         retain = (
-            "it keeps no retained messages: who subscribes later sees a state when it changes next, "
-            "and after a restart of the bridge calls that ended meanwhile get no `ended` without a state_dir"
+            "it keeps no retained messages: a new subscriber sees a state only when it changes next, and "
+            "without state_dir calls that end while the bridge restarts get no `ended`"
         )
-        qos = "it takes QoS 0 only: what is on its way when a connection breaks is lost"
+        qos = "it takes QoS 0 only: messages in flight when a connection breaks are lost"
         return (*([] if self.retain_available else [retain]), *([] if self.maximum_qos else [qos]))
 
 

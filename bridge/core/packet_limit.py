@@ -11,7 +11,7 @@ SMALL_BYTES = 1024
 
 
 class PacketLimit:
-    """What one broker has taught us about sizes. A learned limit is forgotten after an hour."""
+    """The size that one broker accepts. A learned limit is forgotten after an hour."""
 
     def __init__(self) -> None:
         self._largest_taken = 0
@@ -30,7 +30,7 @@ class PacketLimit:
         return True
 
     def lower(self, announced: BrokerLimits, now_s: float) -> BrokerLimits:
-        """What the broker announced, lowered to what we have learned."""
+        """The announced limits, lowered to the learned one."""
         if self._most is None or now_s >= self._until_s:
             return announced
         return announced.lowered(self._most)

@@ -28,7 +28,7 @@ _CALL_ID = re.compile(r"([0-9a-f]{11})[0-9a-f]{8}-[1-9][0-9]{0,9}")
 
 
 class Verdict(enum.Enum):
-    """What to do with a retained state: nothing, decode it, or erase it."""
+    """The decision on a retained state: nothing to do, decode it, or erase it."""
 
     KNOWN = "known"
     READ = "read"

@@ -28,7 +28,7 @@ class Right:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class TrialTopic:
     """A topic where rights are tested: by a message, and by a subscription to `listen`.
 
     `live`: programs act on it, so nothing is published there while a bridge serves the PBX.
@@ -45,7 +45,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the broker did: messages taken and refused, filters refused (`deaf`), our messages that came back.
+    """The observations of a trial: messages taken and refused, filters refused (`deaf`), messages `heard`.
 
     `closed`: messages at which it ended the connection. `others`: topics where others' messages came.
     `honest`: it says which messages it refuses (MQTT 5).
@@ -80,70 +80,70 @@ class Lack:
     evidence: str
 
 
-def needed(topics: Topics, *, dots: bool = True, elsewhere: Sequence[str] = ()) -> tuple[Probe, ...]:
+def needed(topics: Topics, *, dots: bool = True, elsewhere: Sequence[str] = ()) -> tuple[TrialTopic, ...]:
     """Every right that the bridge uses.
 
     `dots`: it checks whether the broker keeps dots. `elsewhere`: patterns of response topics outside ours.
     """
-    probes = (*_of_states(topics), *_of_commands(topics), *map(_of_replies, elsewhere))
-    return (*probes, _of_dots(topics)) if dots else probes
+    trial_topics = (*_of_states(topics), *_of_commands(topics), *map(_of_replies, elsewhere))
+    return (*trial_topics, _of_dots(topics)) if dots else trial_topics
 
 
-def _of_states(topics: Topics) -> Iterator[Probe]:
+def _of_states(topics: Topics) -> Iterator[TrialTopic]:
     of_users = topics.user_states
-    yield Probe(
+    yield TrialTopic(
         topics.state,
         topics.state,
         Right(WRITE, topics.state, "online and offline"),
         Right(READ, topics.state, "to see that what it publishes arrives"),
         live=True,
     )
-    yield Probe(topics.info, topics.info, Right(WRITE, topics.info, "why the PBX is offline"), live=True)
-    yield Probe(
+    yield TrialTopic(topics.info, topics.info, Right(WRITE, topics.info, "why the PBX is offline"), live=True)
+    yield TrialTopic(
         topics.user_state(CHECK),
         of_users,
         Right(WRITE, of_users, "states of users"),
         Right(READ, of_users, "to know the calls of an earlier run"),
     )
     event = topics.user_event(CHECK)
-    yield Probe(event, event, Right(WRITE, topics.user_event("+"), "call events"))
+    yield TrialTopic(event, event, Right(WRITE, topics.user_event("+"), "call events"))
 
 
-def _of_commands(topics: Topics) -> Iterator[Probe]:
+def _of_commands(topics: Topics) -> Iterator[TrialTopic]:
     of_pbx, of_users = topics.commands
     clearing = "to erase retained commands"
-    yield Probe(
+    yield TrialTopic(
         f"{topics.root}/command/ping", of_pbx, Right(WRITE, of_pbx, clearing), Right(READ, of_pbx, "commands")
     )
-    yield Probe(
+    yield TrialTopic(
         f"{topics.root}/user/{CHECK}/command/ping",
         of_users,
         Right(WRITE, of_users, clearing),
         Right(READ, of_users, "commands to a user"),
     )
     ping, reply = topics.response("ping"), f"{topics.replies}{CHECK}"
-    yield Probe(
+    yield TrialTopic(
         ping,
         ping,
         Right(WRITE, topics.response("+"), "replies"),
         Right(READ, ping, "to find a second bridge for this PBX", needed=False),
     )
-    yield Probe(reply, reply, Right(WRITE, f"{topics.replies}#", "replies to MQTT 5 response topics"))
+    yield TrialTopic(reply, reply, Right(WRITE, f"{topics.replies}#", "replies to MQTT 5 response topics"))
 
 
-def _of_replies(pattern: str) -> Probe:
+def _of_replies(pattern: str) -> TrialTopic:
     """An unused topic that matches the pattern, if there is one."""
     levels = pattern.split("/")
     granted = "/".join("+" if "*" in level else level for level in levels)
     topic = "/".join(CHECK if level in {"+", "#"} else level.replace("*", CHECK) for level in levels)
     right = Right(WRITE, granted, "replies, by commands.response_topics")
-    return Probe(topic, topic, right, private=topic == pattern)
+    return TrialTopic(topic, topic, right, private=topic == pattern)
 
 
-def _of_dots(topics: Topics) -> Probe:
+def _of_dots(topics: Topics) -> TrialTopic:
     topic, purpose = topics.dotted, "to recognise a broker that changes dots"
     write, read = (Right(access, topic, purpose, needed=False) for access in (WRITE, READ))
-    return Probe(topic, topic, write, read)
+    return TrialTopic(topic, topic, write, read)
 
 
 def outside(topics: Topics) -> dict[str, str]:
@@ -159,15 +159,15 @@ def outside(topics: Topics) -> dict[str, str]:
     }
 
 
-def lacks(probes: tuple[Probe, ...], seen: Seen) -> tuple[Lack, ...]:
+def lacks(trial_topics: tuple[TrialTopic, ...], seen: Seen) -> tuple[Lack, ...]:
     """The rights that are missing."""
-    return tuple(lack for probe in probes for lack in _lacks(probe, seen))
+    return tuple(lack for tried in trial_topics for lack in _lacks(tried, seen))
 
 
-def unknown(probes: tuple[Probe, ...], seen: Seen) -> tuple[Right, ...]:
+def unknown(trial_topics: tuple[TrialTopic, ...], seen: Seen) -> tuple[Right, ...]:
     """The rights that the trial neither proved nor disproved."""
-    missing = {each.right for each in lacks(probes, seen)}
-    rights = (right for probe in probes for right in _unproven(probe, seen))
+    missing = {each.right for each in lacks(trial_topics, seen)}
+    rights = (right for tried in trial_topics for right in _unproven(tried, seen))
     return tuple(right for right in rights if right not in missing)
 
 
@@ -185,29 +185,29 @@ def excess(topics: Topics, seen: Seen, pbxs: Iterable[str], elsewhere: Sequence[
     )
 
 
-def _lacks(probe: Probe, seen: Seen) -> Iterator[Lack]:
-    deaf = probe.listen in seen.deaf
-    if probe.write is not None:
-        if probe.topic in seen.closed:
-            yield Lack(probe.write, f"the broker ends the connection at the publish to {probe.topic}")
-        elif probe.topic in seen.refused:
-            yield Lack(probe.write, f"the broker refuses the publish to {probe.topic}")
-    if probe.read is None:
+def _lacks(tried: TrialTopic, seen: Seen) -> Iterator[Lack]:
+    deaf = tried.listen in seen.deaf
+    if tried.write is not None:
+        if tried.topic in seen.closed:
+            yield Lack(tried.write, f"the broker ends the connection at the publish to {tried.topic}")
+        elif tried.topic in seen.refused:
+            yield Lack(tried.write, f"the broker refuses the publish to {tried.topic}")
+    if tried.read is None:
         return
     if deaf:
-        yield Lack(probe.read, f"the broker refuses the subscription to {probe.listen}")
-    elif probe.topic in seen.taken and probe.topic not in seen.heard | seen.others:
-        silence = f"the broker takes {probe.topic} but does not deliver it"
-        if probe.write is not None and not seen.honest:
+        yield Lack(tried.read, f"the broker refuses the subscription to {tried.listen}")
+    elif tried.topic in seen.taken and tried.topic not in seen.heard | seen.others:
+        silence = f"the broker takes {tried.topic} but does not deliver it"
+        if tried.write is not None and not seen.honest:
             either = f"{silence}: this right or the one to read it is missing"
-            yield Lack(probe.write, either)
+            yield Lack(tried.write, either)
             silence = f"{silence}: this right or the one to write it is missing"
-        yield Lack(probe.read, silence)
+        yield Lack(tried.read, silence)
 
 
-def _unproven(probe: Probe, seen: Seen) -> Iterator[Right]:
-    heard = probe.topic in seen.heard
-    if probe.write is not None and not heard and not (seen.honest and probe.topic in seen.taken):
-        yield probe.write
-    if probe.read is not None and not heard and probe.topic not in seen.others:
-        yield probe.read
+def _unproven(tried: TrialTopic, seen: Seen) -> Iterator[Right]:
+    heard = tried.topic in seen.heard
+    if tried.write is not None and not heard and not (seen.honest and tried.topic in seen.taken):
+        yield tried.write
+    if tried.read is not None and not heard and tried.topic not in seen.others:
+        yield tried.read

@@ -214,6 +214,9 @@ class Transaction:
         return self.topics[next(iter(guids))] if len(guids) == 1 else None
 
     def _claim(self, user: User) -> None:
+        # Every user who wants a topic id stays noted, not only one: the last one who is left gets it back.
+        # Two users who want the same id both get their guid instead, because a topic that silently changed
+        # from one user to the other would show subscribers the wrong user's calls.
         wanted = self.scope.topic_id(user.record)
         self._claims.add(wanted, user.guid)
         for key in _keys(user.record):
@@ -227,6 +230,7 @@ class Transaction:
             self._names.discard(key, user.guid)
         wanted = self.scope.topic_id(user.record)
         self._claims.discard(wanted, user.guid)
+        # Its topic is only noted as gone: `finish` erases it unless another user has it by then.
         self._gone[self.topics.pop(user.guid)] = None
         self._settle_topics(wanted)
 

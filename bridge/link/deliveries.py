@@ -1,4 +1,4 @@
-"""What a broker makes of our messages in one session: delivered, rejected or swallowed. Sends nothing."""
+"""Judges what a broker does with our messages in one session: delivers, rejects or drops. Sends nothing."""
 
 from collections.abc import Callable
 
@@ -51,12 +51,12 @@ class Deliveries:
         return self._effect.proven
 
     def look(self) -> None:
-        """Judge, once a second, what is overdue, and try again what may work now."""
+        """Judge what is overdue, once a second, and retry what may work now."""
         now_s = self._clock().monotonic_s
         self._end_of_rest(now_s)
         if self._echoes.is_missing(now_s):
             self._mirror.outbox.pause_erasures(now_s + REST_S)
-            reason = "a retained command stays though the bridge has deleted it"
+            reason = "it keeps a retained command that the bridge has erased"
             self._observer.broker.limited(reason, hint="grant the right to write the command topics")
         again = self._effect.look(now_s)
         if again:
@@ -109,7 +109,7 @@ class Deliveries:
         self._effect.heard()
 
     def _end_of_rest(self, now_s: float) -> None:
-        """What was set aside may be sent again. Publish everything: nothing else would before it changes."""
+        """The hour is over: publish everything again, or the topics that were set aside stay outdated."""
         aside = frozenset(self._mirror.outbox.aside(now_s))
         over = not self._aside <= aside
         if self._packet_limit.has_expired(now_s):

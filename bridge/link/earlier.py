@@ -1,4 +1,4 @@
-"""What an earlier run of the bridge left at the broker: reads it once, after the start. Judges none of it.
+"""Reads, once after the start, the retained states that an earlier run left. Judges none of them.
 
 The PBX session starts only after `has_read`, so that the first list of users meets the calls of the earlier
 run, and calls that ended meanwhile get their `ended`.
@@ -25,7 +25,7 @@ RECALL_AGAIN_S = 1.0
 class EarlierRun:
     """Restores the mirror from retained states. `memory`: what this process knows without the broker.
 
-    `has_read`: the broker was asked once. `remembers`: the mirror is restored; if a broker does not deliver
+    `has_read`: the broker was asked once. `remembers`: the mirror is restored. If the broker does not deliver
     retained messages to a wildcard, that takes a list of users and `recall`.
     """
 
@@ -43,16 +43,16 @@ class EarlierRun:
         self._recall: Recall | None = None
 
     async def read(self, connection: Connection) -> None:
-        """Ask with wildcards. Nothing found where something must be: leave it to `recall`."""
+        """Subscribe with a wildcard. If nothing comes although something is there, leave it to `recall`."""
         if self.remembers.is_set():
             return
         retained = self._new_retained()
         found = await read_back(connection, self._mirror.topics, retained)
         self._observer.broker.cleared(found.erased)
         if retained.users and not (found.marked or self._memory.users):
-            reason = "it does not deliver all that is retained: calls and counts of some users are forgotten"
+            reason = "it does not deliver all retained messages: calls and counts of some users are lost"
             self._observer.broker.limited(
-                reason, hint="let it queue more messages than users, or set state_dir"
+                reason, hint="let it queue more messages than there are users, or set state_dir"
             )
         self.has_read.set()
         any_user = retained.users or found.erased
@@ -70,7 +70,7 @@ class EarlierRun:
         self._open.clear()
 
     async def recall(self, records: Sequence[UserRecord]) -> None:
-        """Read the states of these users topic by topic, in as many sessions as it takes."""
+        """Read the states of these users topic by topic, across broker sessions if necessary."""
         while not self.remembers.is_set():
             await self._open.wait()
             retained = self._new_retained()
@@ -88,20 +88,20 @@ class EarlierRun:
             self._report(recall)
 
     def take(self, incoming: Incoming) -> None:
-        """A retained state of a user came: it counts while `recall` asks; later it is too late."""
+        """A retained state of a user has come; only `recall` still needs one."""
         if self._recall is not None:
             self._recall.take(incoming)
 
     def _report(self, recall: Recall) -> None:
         if recall.refused:
-            reason = "it refuses to tell what is retained of some users: their old calls get no end"
+            reason = "it refuses to deliver the retained states of some users: their old calls get no `ended`"
             self._observer.broker.limited(
                 reason, hint="grant the right to read user/+/state, or set state_dir"
             )
         if recall.found:
-            reason = "retained messages do not come for wildcards: users deleted while we were away stay"
+            reason = "it delivers no retained messages to wildcards: users deleted while we were down stay"
             self._observer.broker.limited(
-                reason, hint="set state_dir, so that the bridge knows them by itself"
+                reason, hint="set state_dir, so that the bridge remembers its users"
             )
 
     def _new_retained(self) -> Retained:

@@ -211,13 +211,6 @@ class Connection:
         if not code.is_failure:
             self.limits = translate.limits(properties, self.will, self.protocol)
             self._accepted.set_result(None)
-        elif code.value in reasons.WILL_REFUSED:
-            reason = f"the broker {self.settings.place} rejects the bridge's Last Will: {code}"
-            self._accepted.set_exception(reasons.NotThisWill(reason))
-        elif code.value == reasons.UNSUPPORTED_VERSION:
-            self._accepted.set_exception(
-                reasons.NotForThisBroker(f"the broker {self.settings.place}: {code}")
-            )
         else:
             self._accepted.set_exception(reasons.of_connack(code, self.settings.place))
 

@@ -33,7 +33,11 @@ class NotThisWill(Unreachable):
 
 
 def of_connack(code: ReasonCode, place: str) -> LinkError:
-    """The broker refused the connection: for the moment, or until a human changes something."""
+    """The broker refused the connection: for now, for this protocol or will, or until a human acts."""
+    if code.value in WILL_REFUSED:
+        return NotThisWill(f"the broker {place} rejects the bridge's Last Will: {code}")
+    if code.value == UNSUPPORTED_VERSION:
+        return NotForThisBroker(f"the broker {place}: {code}")
     if code.value in _BUSY:
         return Unreachable(f"the broker {place} is unavailable: {code}")
     if code.value in _HUMAN:

@@ -17,7 +17,7 @@ from bridge.net.keepalive import options as tcp_options
 
 MISC_S = 1.0
 TROUBLE = (LinkError, OSError, ValueError, LookupError, TypeError, RuntimeError, struct.error, MQTTException)
-"""What paho may raise when it reads bytes of a broken or hostile broker. Tests find bugs of this kind."""
+"""Errors that paho may raise when it reads bytes of a broken or hostile broker."""
 
 
 class LoopDriver:

@@ -28,7 +28,7 @@ VERB = "ping"
 
 
 class ProbeResult(Enum):
-    """What the probe found. `UNPROVEN`: an answer without a valid proof, which anybody can give.
+    """The result of a probe. `UNPROVEN`: an answer without a valid proof, which anybody can give.
 
     `ANYBODY`: an answer, but the bridge has no password for the broker, so nothing can be proved.
     """

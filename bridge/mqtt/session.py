@@ -19,7 +19,7 @@ REST_S = 1.0
 
 
 class DeliveryEvents(Protocol):
-    """What becomes of the messages that a session sends. None of these waits or raises."""
+    """Callbacks about the messages that a session sends. They must neither block nor raise."""
 
     def sent(self, topic: str) -> None:
         """A message is on its way to the broker."""

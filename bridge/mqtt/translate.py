@@ -16,7 +16,7 @@ RECEIVE_MAXIMUM = 50
 
 
 def connect_properties(protocol: str) -> Properties | None:
-    """What we announce in CONNECT: how much we accept at a time."""
+    """The limits that we announce in CONNECT."""
     if protocol != MQTT_5:
         return None
     properties = Properties(PacketTypes.CONNECT)
@@ -47,7 +47,7 @@ def options(subscription: Subscription, protocol: str) -> SubscribeOptions | int
 
 
 def limits(properties: Any, will: Message, protocol: str) -> BrokerLimits:
-    """What the broker announced in CONNACK.
+    """The limits that the broker announced in CONNACK.
 
     MQTT 3.1.1 announces nothing, but the broker accepted this will: it can do at least that.
     """

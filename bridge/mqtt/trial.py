@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.core.message import Incoming, Message, Subscription
-from bridge.core.rights import CHECK, Probe, Seen, outside
+from bridge.core.rights import CHECK, Seen, TrialTopic, outside
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
+from bridge.mqtt.shared_id import ONE_ID
 
 LONG_AGO = "2000-01-01T00:00:00Z"
 QUIET_S = 0.3
@@ -26,16 +27,11 @@ BROKER_VERSION = "$SYS/broker/version"
 """Retained, and useless to the bridge: receiving it shows the right to read $SYS."""
 ABOUT_THE_ID = ("Not authorized", "Client identifier")
 """Parts of reasons that may be about the client id."""
-ONE_ID = (
-    "the broker gives every client of this user the same client id, so that the links of several PBXs "
-    "disconnect each other, and this check has disconnected a running bridge (it reconnects within a "
-    "minute): see config/examples/mosquitto.conf"
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a trial has shown. `served`: a bridge serves this PBX now; `notes`: what is unusual."""
+class TrialResult:
+    """The result of a trial. `served`: a bridge serves this PBX now; `notes`: what is unusual."""
 
     protocol: str
     seen: Seen
@@ -44,47 +40,32 @@ class Outcome:
 
 
 async def try_out(
-    settings: BrokerSettings, topics: Topics, probes: tuple[Probe, ...], *, one_id: bool = False
-) -> Outcome:
+    settings: BrokerSettings, topics: Topics, trial_topics: tuple[TrialTopic, ...], *, one_id: bool = False
+) -> TrialResult:
     """Test every right. Raises a LinkError if that is impossible.
 
     An MQTT 3.1.1 broker does not say what it rejects, so MQTT 5 is tried too if the broker speaks it.
     `one_id`: the result of `one_id_for_all`.
     """
-    first = await _Trial(settings, topics, probes, one_id=one_id).run()
+    first = await _Trial(settings, topics, trial_topics, one_id=one_id).run()
     if first.protocol == MQTT_5 or settings.protocol != MQTT_3:
         return first
     newer = replace(settings, protocol=MQTT_5, connect_timeout_s=settings.trial_s)
     with contextlib.suppress(LinkError):
-        second = await _Trial(newer, topics, probes, one_id=one_id).run()
+        second = await _Trial(newer, topics, trial_topics, one_id=one_id).run()
         return replace(first, seen=first.seen.completed(second.seen))
     return first
-
-
-async def one_id_for_all(settings: BrokerSettings, topics: Topics) -> bool:
-    """Whether the broker uses the user name as client id, whatever id a client has chosen.
-
-    If so, the second connection ends the first, and both have disconnected a running bridge.
-    """
-    will = Message(topics.user_state(CHECK), None)
-    first, second = (settings.with_client_id(f"{settings.client_id}-check-{name}") for name in ("a", "b"))
-    async with connect(first, will) as one:
-        one.needs_no_will()
-        async with connect(second, will) as other:
-            other.needs_no_will()
-            ended, _ = await asyncio.wait([one.lost], timeout=QUIET_S)
-            return bool(ended) and not other.lost.done()
 
 
 class _Trial:
     """One trial with one protocol; a new connection each time that the broker ends one."""
 
     def __init__(
-        self, settings: BrokerSettings, topics: Topics, probes: tuple[Probe, ...], *, one_id: bool
+        self, settings: BrokerSettings, topics: Topics, trial_topics: tuple[TrialTopic, ...], *, one_id: bool
     ) -> None:
         self._settings = settings
         self._topics = topics
-        self._probes = probes
+        self._trial_topics = trial_topics
         self._one_id = one_id
         self._token = f"check-{secrets.token_hex(8)}"
         self._stack = contextlib.AsyncExitStack()
@@ -103,7 +84,7 @@ class _Trial:
         self._state_said = False
         self._changes_dots = False
 
-    async def run(self) -> Outcome:
+    async def run(self) -> TrialResult:
         """Raises a LinkError."""
         try:
             async with self._stack:
@@ -113,21 +94,21 @@ class _Trial:
                 task.cancel()
             await asyncio.gather(*self._listening, return_exceptions=True)
 
-    async def _run(self) -> Outcome:
+    async def _run(self) -> TrialResult:
         connection = await self._open()
         await self._subscribe(connection)
         await self._wait_for(lambda: self._served, QUIET_S)
-        await self._try([probe for probe in self._probes if not probe.live and not probe.private])
+        await self._try([tried for tried in self._trial_topics if not tried.live and not tried.private])
         if not self._served:
             await self._wait_for(lambda: self._served, QUIET_S)  # a bridge says that the ping has expired
         if not self._served and self._would_know:
-            await self._try([probe for probe in self._probes if probe.live])
+            await self._try([tried for tried in self._trial_topics if tried.live])
             await self._try_will()
         await self._try_outside()
         answers = (self._taken, self._refused, self._closed, self._deaf, self._heard, self._others)
         taken, refused, closed, deaf, heard, others = (frozenset(each) for each in answers)
         seen = Seen(taken, refused, closed, deaf, heard, others, honest=connection.protocol == MQTT_5)
-        return Outcome(connection.protocol, seen, self._served, self._notes(connection))
+        return TrialResult(connection.protocol, seen, self._served, self._notes(connection))
 
     @property
     def _would_know(self) -> bool:
@@ -166,19 +147,19 @@ class _Trial:
 
     async def _subscribe(self, connection: Connection) -> None:
         """Subscribe like the bridge, but also to what we publish, and to what only shows excess rights."""
-        for probe in self._probes:
-            if probe.read is not None and not await self._may_hear(self._subscription(probe)):
-                self._deaf.add(probe.listen)
+        for tried in self._trial_topics:
+            if tried.read is not None and not await self._may_hear(self._subscription(tried)):
+                self._deaf.add(tried.listen)
         more = [f"{self._topics.base}/+/info", BROKER_VERSION]
         if connection.protocol != MQTT_5:  # delivery is then the only sign that a publish was accepted
-            more += [probe.listen for probe in self._probes if probe.read is None]
+            more += [tried.listen for tried in self._trial_topics if tried.read is None]
         for each in more:
             await self._may_hear(Subscription(each))
 
-    def _subscription(self, probe: Probe) -> Subscription:
+    def _subscription(self, tried: TrialTopic) -> Subscription:
         """Ask for retained messages only on the state topic of the PBX."""
-        wanted = probe.topic == self._topics.state
-        return Subscription(probe.listen, qos=1 if wanted else 0, retain_handling=0 if wanted else 2)
+        wanted = tried.topic == self._topics.state
+        return Subscription(tried.listen, qos=1 if wanted else 0, retain_handling=0 if wanted else 2)
 
     async def _may_hear(self, subscription: Subscription) -> bool:
         connection = await self._open()
@@ -190,24 +171,26 @@ class _Trial:
         self._granted.append(subscription)
         return True
 
-    async def _try(self, probes: Sequence[Probe]) -> None:
+    async def _try(self, trial_topics: Sequence[TrialTopic]) -> None:
         """Publish, and wait until everything that we may read has come back."""
-        for probe in probes:
-            await self._publish(self._message(probe))
-        if any(probe.topic == self._topics.user_state(CHECK) for probe in probes):
+        for tried in trial_topics:
+            await self._publish(self._message(tried))
+        if any(tried.topic == self._topics.user_state(CHECK) for tried in trial_topics):
             await self._publish(Message(self._topics.user_state(CHECK), None, retain=True))
-        due = {probe.topic for probe in probes if probe.read is not None and probe.listen not in self._deaf}
+        due = {
+            tried.topic for tried in trial_topics if tried.read is not None and tried.listen not in self._deaf
+        }
         due &= self._taken
         await self._wait_for(lambda: due <= self._heard, self._settings.connect_timeout_s)
 
-    def _message(self, probe: Probe) -> Message:
-        if probe.topic == self._topics.state:
+    def _message(self, tried: TrialTopic) -> Message:
+        if tried.topic == self._topics.state:
             self._state_said = True
-            return Message(probe.topic, "offline")
-        if probe.topic == self._topics.info:
+            return Message(tried.topic, "offline")
+        if tried.topic == self._topics.info:
             info = {"schema": 1, "pbx": self._topics.pbx, "link": "stopped", "reason": self._token}
-            return Message(probe.topic, info)
-        return Message(probe.topic, {"id": self._token, "expires_at": LONG_AGO})
+            return Message(tried.topic, info)
+        return Message(tried.topic, {"id": self._token, "expires_at": LONG_AGO})
 
     async def _try_will(self) -> None:
         """Connect with the bridge's Last Will; DISCONNECT discards it."""

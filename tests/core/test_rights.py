@@ -4,13 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.core.rights import CHECK, READ, WRITE, Probe, Right, Seen, excess, lacks, needed, outside, unknown
+from bridge.core.rights import (
+    CHECK,
+    READ,
+    WRITE,
+    Right,
+    Seen,
+    TrialTopic,
+    excess,
+    lacks,
+    needed,
+    outside,
+    unknown,
+)
 from bridge.core.topics import Topics
 from tests.brokers.examples import EXAMPLES
 
 TOPICS = Topics("innovaphone", "hq")
-PROBES = needed(TOPICS)
-ALL = frozenset(probe.topic for probe in PROBES)
+TRIAL_TOPICS = needed(TOPICS)
+ALL = frozenset(tried.topic for tried in TRIAL_TOPICS)
 SILENT = Seen(taken=ALL, heard=ALL)
 HONEST = replace(SILENT, honest=True)
 STATE = "innovaphone/hq/state"
@@ -20,12 +32,12 @@ BOTH = {(READ, STATE), (WRITE, STATE)}
 
 def missing(seen: Seen) -> set[tuple[str, str]]:
     """Access and pattern of what is missing."""
-    return {(each.right.access, each.right.pattern) for each in lacks(PROBES, seen)}
+    return {(each.right.access, each.right.pattern) for each in lacks(TRIAL_TOPICS, seen)}
 
 
 def open_questions(seen: Seen) -> set[tuple[str, str]]:
     """The same of what is not known."""
-    return {(each.access, each.pattern) for each in unknown(PROBES, seen)}
+    return {(each.access, each.pattern) for each in unknown(TRIAL_TOPICS, seen)}
 
 
 def test_the_example_has_these_rights_and_no_others() -> None:
@@ -35,8 +47,8 @@ def test_the_example_has_these_rights_and_no_others() -> None:
     given = {(kind, topic) for access, topic in granted for kind in (READ, WRITE) if kind in access}
     wanted = {
         (right.access, right.pattern)
-        for probe in PROBES
-        for right in (probe.write, probe.read)
+        for tried in TRIAL_TOPICS
+        for right in (tried.write, tried.read)
         if right is not None
     }
     assert given == wanted
@@ -44,7 +56,9 @@ def test_the_example_has_these_rights_and_no_others() -> None:
 
 def test_a_broker_that_keeps_no_dots_is_not_asked() -> None:
     """Where dots are encoded anyway."""
-    assert {*PROBES} - {*needed(TOPICS, dots=False)} == {each for each in PROBES if "dot" in each.topic}
+    assert {*TRIAL_TOPICS} - {*needed(TOPICS, dots=False)} == {
+        each for each in TRIAL_TOPICS if "dot" in each.topic
+    }
 
 
 @pytest.mark.parametrize(
@@ -77,12 +91,12 @@ def test_what_is_missing(seen: Seen, expected: set[tuple[str, str]]) -> None:
 def test_words_of_evidence() -> None:
     """How it showed."""
     closed = Seen(refused=frozenset({STATE}), closed=frozenset({STATE}), deaf=frozenset({STATE}))
-    assert [each.evidence for each in lacks(PROBES, closed)] == [
+    assert [each.evidence for each in lacks(TRIAL_TOPICS, closed)] == [
         f"the broker ends the connection at the publish to {STATE}",
         f"the broker refuses the subscription to {STATE}",
     ]
     swallowed = replace(SILENT, heard=ALL - {STATE})
-    assert [each.evidence.partition(": ")[2] for each in lacks(PROBES, swallowed)] == [
+    assert [each.evidence.partition(": ")[2] for each in lacks(TRIAL_TOPICS, swallowed)] == [
         "this right or the one to read it is missing",
         "this right or the one to write it is missing",
     ]
@@ -90,14 +104,14 @@ def test_words_of_evidence() -> None:
 
 def test_reading_alone_is_not_doubted() -> None:
     """A right that has no other beside it."""
-    only = (Probe("a", "a", read=Right(READ, "a", "for a reason")),)
+    only = (TrialTopic("a", "a", read=Right(READ, "a", "for a reason")),)
     assert [each.right.access for each in lacks(only, Seen(taken=frozenset({"a"})))] == [READ]
     assert unknown(only, Seen(heard=frozenset({"a"}))) == ()
 
 
 def test_a_remedy_for_both_kinds_of_rights() -> None:
     """The line for an access list, and the plugin's words."""
-    write, read = PROBES[0].write, PROBES[0].read
+    write, read = TRIAL_TOPICS[0].write, TRIAL_TOPICS[0].read
     assert write is not None
     assert read is not None
     assert write.remedy.endswith(f"topic write {STATE} (dynamic security: publishClientSend)")
@@ -154,20 +168,20 @@ def test_what_is_too_much() -> None:
 def test_other_topics_for_replies() -> None:
     """Each is granted as an access list can say it, and tried where nobody listens, if that is so."""
     patterns = ("home/+/reply", "work/reply-*", "else/#", "one/reply")
-    probes = [each for each in needed(TOPICS, elsewhere=patterns) if each not in PROBES]
-    assert [each.topic for each in probes] == [
+    trial_topics = [each for each in needed(TOPICS, elsewhere=patterns) if each not in TRIAL_TOPICS]
+    assert [each.topic for each in trial_topics] == [
         f"home/{CHECK}/reply",
         f"work/reply-{CHECK}",
         f"else/{CHECK}",
         "one/reply",
     ]
-    assert [each.write.pattern for each in probes if each.write] == [
+    assert [each.write.pattern for each in trial_topics if each.write] == [
         "home/+/reply",
         "work/+",
         "else/#",
         "one/reply",
     ]
-    assert [each.private for each in probes] == [False, False, False, True]
+    assert [each.private for each in trial_topics] == [False, False, False, True]
     everything = replace(HONEST, taken=ALL | {*outside(TOPICS)})
     more = set(excess(TOPICS, everything, ["hq"])) - set(excess(TOPICS, everything, ["hq"], ["#"]))
     assert more == {"write outside of innovaphone/"}

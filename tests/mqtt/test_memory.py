@@ -149,7 +149,7 @@ async def test_memory_that_may_not_be_read(pbx: SimPbx, tmp_path: Path) -> None:
         await program.start()
         await settled(peer)
         _, log = await program.end(signal.SIGTERM)
-    assert "refuses to tell what is retained" in log
+    assert "refuses to deliver the retained states" in log
 
 
 async def test_quiet_on_a_lost_connection_is_no_memory() -> None:
