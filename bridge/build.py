@@ -19,8 +19,8 @@ from bridge.core.outbox import Limits
 from bridge.core.rules import Scope, SizeLimits
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError
-from bridge.link.commander import CommandSettings
 from bridge.link.link import Link, LinkSettings
+from bridge.link.performer import CommandSettings
 from bridge.link.store import Store
 from bridge.mqtt.dialer import Dialer
 from bridge.mqtt.settings import BrokerSettings

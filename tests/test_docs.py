@@ -11,8 +11,7 @@ import pytest
 from lxml import etree
 
 from bridge.core import render
-from bridge.core.commands import request
-from bridge.core.commands.request import Address, Refusal, Request
+from bridge.core.commands.answer import Address, Answer
 from bridge.core.commands.verbs import VERBS
 from bridge.core.model import EventType, Instant, Outcome
 from bridge.core.outputs import link_state
@@ -142,9 +141,9 @@ def test_the_payloads_of_the_page_have_the_keys_of_the_code() -> None:
         "User state": {**render.user_state(history.state, "hq", ANNA), "calls": []},
         "Calls": render.call(call),
         "Events": {**render.event(history.events[0], "e", "hq"), "call": None},
-        "Replies": request.accepted(Request(address, "c", {}), {"call": "x"}, 0),
+        "Replies": Answer(address, result={"call": "x"}).payload(0),
     }
-    refusal = request.refused(Refusal(address, "c", "refused", ""), 0)
+    refusal = Answer(address, "refused").payload(0)
 
     shown = {title: payloads(title) for title in sent}
     assert {title: json_shape(found[0]) for title, found in shown.items()} == {

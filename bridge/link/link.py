@@ -25,9 +25,10 @@ from bridge.core.status import Down, LinkFigures, LinkState
 from bridge.core.topics import Topics
 from bridge.errors import Crashed
 from bridge.link.broker import BrokerSide, Dialer
-from bridge.link.commander import Commander, CommandSettings
+from bridge.link.commander import Commander
 from bridge.link.mirror import Mirror
 from bridge.link.pbx import Later, PbxSide
+from bridge.link.performer import CommandSettings
 from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
 from bridge.ops.bugs import REASON
 from bridge.ops.health import LinkStatus
@@ -107,12 +108,10 @@ class Link:
         return Commander(
             self.mirror,
             settings,
+            self._journal,
             session=lambda: self._pbx.session,
             clock=self._clock,
-            told=self._observer.commands.replied,
-            crashed=self._observer.commands.crashed,
-            unanswered=self._observer.commands.unanswered,
-            journal=self._journal,
+            events=self._observer.commands,
         )
 
     def _new_broker_side(self, dialer: Dialer) -> BrokerSide:

@@ -2,7 +2,7 @@
 
 import time
 
-from bridge.core.commands.request import Address
+from bridge.core.commands.answer import Address
 from bridge.core.commands.verbs import VERBS
 from bridge.ops.bugs import Bugs
 from bridge.ops.failure_log import LONGEST_REASON, REMIND_S, Logger
@@ -19,14 +19,12 @@ class CommandObserver:
         self._bugs = bugs
         self._unanswered, self._unanswered_again_s = 0, 0.0
 
-    def replied(
-        self, address: Address, request_id: str | None, code: str, reason: str, seconds: float
-    ) -> None:
+    def replied(self, address: Address, code: str, reason: str, seconds: float) -> None:
         """A command got its reply. The line names the user, and the reason of a refusal."""
         verb = address.verb if address.verb in VERBS else "unknown"
         self._metrics.commands.labels(self._pbx, verb, code).inc()
         self._metrics.seconds.labels(self._pbx).observe(seconds)
-        facts = {"id": request_id, "user": address.user, "reason": reason[:LONGEST_REASON]}
+        facts = {"id": address.id, "user": address.user, "reason": reason[:LONGEST_REASON]}
         given = {name: fact for name, fact in facts.items() if fact}
         self._log.info("command", verb=verb, code=code, **given, seconds=round(seconds, 3))
 

@@ -17,8 +17,8 @@ from bridge.core.message import BrokerLimits
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
-from bridge.link.commander import CommandSettings
 from bridge.link.link import Link, LinkSettings
+from bridge.link.performer import CommandSettings
 from bridge.mqtt.encode import encode
 from bridge.mqtt.session import WINDOW
 from bridge.ops.bugs import Bugs

@@ -9,6 +9,8 @@ from random import Random
 
 import pytest
 
+from bridge.core.commands.answer import Address
+from bridge.core.journal import MemoryJournal
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
@@ -16,8 +18,9 @@ from bridge.core.records import Batch
 from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
-from bridge.link.commander import Commander, CommandSettings
+from bridge.link.commander import Commander
 from bridge.link.mirror import Mirror
+from bridge.link.performer import CommandSettings
 from bridge.mqtt.encode import encode
 from tests.core.builders import PEOPLE, leg
 from tests.fuzz import garbage
@@ -43,7 +46,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.pbx = FakePbxSession()
-        self.told = 0
+        self.replies = 0
         self.crashes: list[Exception] = []
         self._seconds = 0
         self._outbox = Outbox(Limits())
@@ -54,10 +57,10 @@ class Desk:
         self._commander = Commander(
             mirror,
             CommandSettings(),
+            MemoryJournal(),
             session=lambda: self.pbx,
             clock=self._now,
-            told=self._tell,
-            crashed=self.crashes.append,
+            events=self,
         )
         self._outbox.refresh([], 0.0)
         self._drained()
@@ -83,8 +86,17 @@ class Desk:
     def _now(self) -> Instant:
         return Instant(1_795_000_000_000 + self._seconds * 1000, float(self._seconds))
 
-    def _tell(self, *_: object) -> None:
-        self.told += 1
+    def replied(self, address: Address, code: str, reason: str, seconds: float) -> None:
+        """Count the replies (CommandEvents)."""
+        self.replies += 1
+
+    def unanswered(self) -> None:
+        """Each gets a reply: a second passes between two of them (CommandEvents)."""
+        raise AssertionError
+
+    def crashed(self, bug: Exception) -> None:
+        """Note a bug (CommandEvents)."""
+        self.crashes.append(bug)
 
 
 @pytest.mark.parametrize("verb", VALID)
@@ -116,11 +128,11 @@ async def test_garbage_gets_one_refusal_each_and_goes_nowhere() -> None:
 
 
 async def _refused(desk: Desk, made: Garbage) -> None:
-    incoming, told = made.incoming, desk.told
+    incoming, before = made.incoming, desk.replies
     sent = await desk.offer(incoming)
     replies = [message for message in sent if not message.retain]
     clearings = [message for message in sent if message.retain]
-    assert len(replies) == made.replies == desk.told - told
+    assert len(replies) == made.replies == desk.replies - before
     assert desk.pbx.asked == []
     for reply in replies:
         _check_reply(reply, incoming)

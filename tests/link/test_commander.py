@@ -13,10 +13,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.core.backend import InTime
+from bridge.core.commands.answer import Address
 from bridge.core.commands.dedup import WAITING_PER_ID
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.permissions import Permissions
-from bridge.core.commands.request import Address
 from bridge.core.commands.verb import Action
 from bridge.core.commands.verbs.clear import HangUp
 from bridge.core.commands.verbs.ping import Ping
@@ -31,8 +31,9 @@ from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.errors import CommandError, SessionLost, Unreachable
-from bridge.link.commander import ANSWERED_PER_S, WAITING_AT_MOST, Commander, CommandSettings
+from bridge.link.commander import ANSWERED_PER_S, WAITING_AT_MOST, Commander
 from bridge.link.mirror import Mirror
+from bridge.link.performer import CommandSettings
 from bridge.ops.bugs import Bugs
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
@@ -80,6 +81,27 @@ class HeldJournal(MemoryJournal):
         }
 
 
+class Heard:
+    """Hears of commands (CommandEvents): id and code of each reply, bugs, and requests without a reply."""
+
+    def __init__(self) -> None:
+        self.replies: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
+        self.without_reply = 0
+        self.bugs: list[Exception] = []
+
+    def replied(self, address: Address, code: str, reason: str, seconds: float) -> None:
+        """Note id and code."""
+        self.replies.put_nowait((address.id, code))
+
+    def unanswered(self) -> None:
+        """Count it."""
+        self.without_reply += 1
+
+    def crashed(self, bug: Exception) -> None:
+        """Note it."""
+        self.bugs.append(bug)
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A commander, its PBX, the time, and the replies that were given."""
@@ -88,15 +110,14 @@ class Bench:
     mirror: Mirror
     box: "SlowPbx"
     now: list[Instant]
-    told: asyncio.Queue[tuple[str | None, str]]
-    unanswered: list[None]
+    heard: "Heard"
     journal: HeldJournal
     sessions: "list[SlowPbx]"
     worker: "asyncio.Task[None]"
 
     async def codes(self, count: int) -> list[str]:
         """The codes of the next replies."""
-        return [(await asyncio.wait_for(self.told.get(), 5))[1] for _ in range(count)]
+        return [(await asyncio.wait_for(self.heard.replies.get(), 5))[1] for _ in range(count)]
 
     def offer(self, verb: str, body: object, **more: Any) -> None:
         """Send a request to the verb's topic."""
@@ -145,28 +166,26 @@ async def test_an_error_becomes_one_reply_and_the_next_request_is_served(
     mirror = Mirror(TOPICS, Scope(), outbox, epoch="e", clock=clock)
     mirror.began(About())
     mirror.reported(Batch(users=PEOPLE, list_complete=True))
-    crashed: list[Exception] = []
-    answered, failing = asyncio.Semaphore(0), FailingPbx(error)
+    heard, failing = Heard(), FailingPbx(error)
     commander = Commander(
         mirror,
         CommandSettings(),
+        MemoryJournal(),
         session=lambda: failing,
         clock=clock,
-        told=lambda *_: answered.release(),
-        crashed=crashed.append,
+        events=heard,
     )
     worker = asyncio.create_task(commander.run())
     for request_id in ("a", "b"):
         payload = json.dumps({"id": request_id, "user": "anna", "activity": "away"}).encode()
         commander.offer(Incoming("innovaphone/hq/command/presence", payload))
-        async with asyncio.timeout(5):
-            await answered.acquire()
+        await asyncio.wait_for(heard.replies.get(), 5)
     worker.cancel()
 
     replies = [message for message in _all(outbox) if message.topic.endswith("/response/presence")]
     payloads = [message.payload for message in replies]
     assert [payload["code"] for payload in payloads if isinstance(payload, dict)] == [code, code]
-    assert len(crashed) == 2 * bugs
+    assert len(heard.bugs) == 2 * bugs
     assert "oops" not in str(payloads)
 
 
@@ -219,20 +238,17 @@ async def slow() -> AsyncIterator[Bench]:
     mirror.reported(Batch(users=PEOPLE, legs=(leg(),), list_complete=True))
     outbox.refresh([], 0.0)
     _all(outbox)
-    told: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
-    unanswered: list[None] = []
+    heard = Heard()
     commander = Commander(
         mirror,
         CommandSettings(Permissions(dialling=DialRules(allow=("2?",))), per_minute=200),
+        journal,
         session=lambda: sessions[-1],
-        journal=journal,
         clock=lambda: now[0],
-        told=lambda _address, request_id, code, _reason, _seconds: told.put_nowait((request_id, code)),
-        crashed=lambda _: None,
-        unanswered=lambda: unanswered.append(None),
+        events=heard,
     )
     worker = asyncio.create_task(commander.run())
-    yield Bench(commander, mirror, box, now, told, unanswered, journal, sessions, worker)
+    yield Bench(commander, mirror, box, now, heard, journal, sessions, worker)
     worker.cancel()
 
 
@@ -242,9 +258,9 @@ async def test_what_expires_while_it_waits_is_not_done(slow: Bench) -> None:
     slow.ask("late", "busy", seconds=5)
     slow.now[0] = replace(slow.now[0], unix_ms=slow.now[0].unix_ms + 6000)
     slow.box.let.set()
-    replies = [await asyncio.wait_for(slow.told.get(), 5) for _ in range(2)]
+    replies = [await asyncio.wait_for(slow.heard.replies.get(), 5) for _ in range(2)]
     slow.ask("late", "busy")
-    replies.append(await asyncio.wait_for(slow.told.get(), 5))
+    replies.append(await asyncio.wait_for(slow.heard.replies.get(), 5))
 
     assert replies == [("first", "ok"), ("late", "expired"), ("late", "duplicate")]
     assert slow.box.done == ["away"]
@@ -253,10 +269,10 @@ async def test_what_expires_while_it_waits_is_not_done(slow: Bench) -> None:
 async def test_a_request_is_given_up_when_its_time_is_over(slow: Bench) -> None:
     """It waits for something on its way to the PBX: nothing of it may happen afterwards."""
     slow.ask("short", "away", seconds=0.2)
-    assert await asyncio.wait_for(slow.told.get(), 5) == ("short", "timeout")
+    assert await asyncio.wait_for(slow.heard.replies.get(), 5) == ("short", "timeout")
     slow.box.let.set()
     slow.ask("next", "busy")
-    assert await asyncio.wait_for(slow.told.get(), 5) == ("next", "ok")
+    assert await asyncio.wait_for(slow.heard.replies.get(), 5) == ("next", "ok")
     assert slow.box.done == ["busy"]
 
 
@@ -316,7 +332,7 @@ async def test_an_empty_retained_message_is_no_command(slow: Bench) -> None:
     """It deletes one: it gets no reply."""
     clear = Incoming("innovaphone/hq/user/anna/command/clear", b"")
     slow.commander.offer(replace(clear, retain=True))
-    assert slow.told.empty()
+    assert slow.heard.replies.empty()
     slow.commander.offer(clear)
     assert await slow.codes(1) == ["ok"]
 
@@ -371,7 +387,7 @@ async def test_refusals_push_no_id_out(slow: Bench) -> None:
         slow.wait(0.05)
         await asyncio.sleep(0)
     slow.ask("c-1", "away")
-    while (last := await asyncio.wait_for(slow.told.get(), 5))[0] != "c-1":
+    while (last := await asyncio.wait_for(slow.heard.replies.get(), 5))[0] != "c-1":
         pass
     assert last == ("c-1", "duplicate")
     assert slow.box.done == ["away"]
@@ -403,15 +419,15 @@ async def test_a_flood_of_refusals_is_counted_not_answered(slow: Bench) -> None:
     slow.ask("c-2", "dnd")
     wanted = ["unknown_verb"] * ANSWERED_PER_S + ["ok"] + ["duplicate"] * WAITING_PER_ID + ["ok"]
     assert await slow.codes(len(wanted)) == wanted
-    assert len(slow.unanswered) == 1000 - ANSWERED_PER_S - WAITING_PER_ID
+    assert slow.heard.without_reply == 1000 - ANSWERED_PER_S - WAITING_PER_ID
 
-    slow.unanswered.clear()
+    slow.heard.without_reply = 0
     slow.wait(1)
     for _ in range(500):
         slow.ask("c-1", "away")
     slow.offer("zzz", {"id": "z"})
     assert await slow.codes(ANSWERED_PER_S + 1) == ["duplicate"] * ANSWERED_PER_S + ["unknown_verb"]
-    assert len(slow.unanswered) == 500 - ANSWERED_PER_S
+    assert slow.heard.without_reply == 500 - ANSWERED_PER_S
 
 
 @pytest.mark.alone
@@ -433,7 +449,7 @@ async def test_a_flood_of_large_payloads_is_not_read(slow: Bench) -> None:
         "innovaphone/hq/command/zzz"
     ]
     assert await slow.codes(ANSWERED_PER_S) == ["malformed"] * ANSWERED_PER_S
-    assert len(slow.unanswered) == 500 - ANSWERED_PER_S + 1
+    assert slow.heard.without_reply == 500 - ANSWERED_PER_S + 1
 
 
 async def test_an_id_is_kept_before_the_pbx_is_asked(slow: Bench) -> None:
@@ -534,11 +550,11 @@ async def test_what_ends_a_call_finds_room(slow: Bench) -> None:
     for number in range(WAITING_AT_MOST + 1):
         who = ("anna", "bert", "trunk")[number % 3]
         slow.offer("presence", {"id": f"p-{number}", "user": who, "activity": "away"})
-    await eventually(lambda: slow.told.qsize() == 1, "one is too many")
-    assert slow.told.get_nowait() == (f"p-{WAITING_AT_MOST}", "rate_limited")
+    await eventually(lambda: slow.heard.replies.qsize() == 1, "one is too many")
+    assert slow.heard.replies.get_nowait() == (f"p-{WAITING_AT_MOST}", "rate_limited")
     slow.offer("clear", {"id": "mine", "user": "anna"})
     slow.box.let.set()
-    told = [await asyncio.wait_for(slow.told.get(), 5) for _ in range(WAITING_AT_MOST + 1)]
+    told = [await asyncio.wait_for(slow.heard.replies.get(), 5) for _ in range(WAITING_AT_MOST + 1)]
     assert {code for _, code in told} == {"ok"}
     assert ("mine", "ok") in told
 
@@ -548,10 +564,10 @@ async def test_pings_that_hang_hold_up_no_clear(slow: Bench) -> None:
     for number in range(200):
         slow.offer("ping", {"id": f"p-{number}"})
         slow.offer("call", {"id": f"q-{number}", "user": "anna", "number": "21"})
-    while not slow.told.empty():
-        slow.told.get_nowait()
+    while not slow.heard.replies.empty():
+        slow.heard.replies.get_nowait()
     slow.offer("clear", {"id": "mine", "user": "anna"})
-    while (last := await asyncio.wait_for(slow.told.get(), 5))[0] != "mine":
+    while (last := await asyncio.wait_for(slow.heard.replies.get(), 5))[0] != "mine":
         pass
     assert last == ("mine", "ok")
     assert slow.box.done == ["clear 7"], "no ping was answered"
@@ -575,7 +591,7 @@ async def test_a_user_has_one_allowance_however_it_is_written(slow: Bench, spell
     for number in range(10):
         slow.offer("call", {"id": f"a-{number}", "user": "a%2Fb" if number % 2 else "a/b", "number": "21"})
     slow.offer("call", {"id": "eleventh", "user": spelling, "number": "21"})
-    while (last := await asyncio.wait_for(slow.told.get(), 5))[0] != "eleventh":
+    while (last := await asyncio.wait_for(slow.heard.replies.get(), 5))[0] != "eleventh":
         pass
     assert last[1] == ("rate_limited" if spelling != "A/b" else "unknown_user")
 
@@ -595,9 +611,9 @@ def test_the_line_of_a_command_says_who_and_why() -> None:
     """User and reason, in bounds; a command that was done has no reason."""
     observed = Observer("hq", Metrics(CollectorRegistry()), Bugs(lambda _: None)).commands
     with structlog.testing.capture_logs() as lines:
-        observed.replied(Address("t", "call", user="anna"), "c-1", "unknown_user", "no user 'x' on hq", 0.1)
-        observed.replied(Address("t", "z" * 5000), None, "unknown_verb", "y" * 5000, 0.1)
-        observed.replied(Address("t", "ping"), None, "ok", "", 0.1)
+        observed.replied(Address("t", "call", "c-1", user="anna"), "unknown_user", "no user 'x' on hq", 0.1)
+        observed.replied(Address("t", "z" * 5000), "unknown_verb", "y" * 5000, 0.1)
+        observed.replied(Address("t", "ping"), "ok", "", 0.1)
 
     first, second, third = ({**line} for line in lines)
     assert first["user"] == "anna"

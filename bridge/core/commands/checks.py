@@ -1,25 +1,39 @@
-"""Plans a request, and judges what it would dial. Pure.
+"""What a request may do, judged against the configuration and the PBX's state; then its plan. Pure.
 
-What is dialled is judged when a request arrives and again when its turn comes: the users may have changed.
+A request is judged when it arrives and again when its turn comes: the users may have changed meanwhile.
 """
 
-from bridge.core.commands.dialling import Denial, DialRules, may_dial, target_of
-from bridge.core.commands.verb import Action, Context, Fields
+from bridge.core.commands.dialling import DialRules, may_dial, target_of
+from bridge.core.commands.permissions import Permissions, permits
+from bridge.core.commands.request import Request
+from bridge.core.commands.verb import Action, Context
 from bridge.core.commands.verbs import VERBS
 from bridge.core.model import PbxState
 from bridge.errors import CommandError
 
 
-def plan(verb: str, context: Context, fields: Fields, rules: DialRules) -> Action:
+def forbidden(request: Request, permissions: Permissions, state: PbxState) -> CommandError | None:
+    """Why the configuration does not permit a request: its verb first, then what it would dial.
+
+    A user who is not there comes later in the contract's order of codes, when the request has its turn.
+    """
+    if not permits(permissions, request.verb, request.fields, state):
+        sentence = f"the bridge's commands.allow does not permit '{request.verb}' here"
+        return CommandError("not_permitted", sentence)
+    denial = _undialled(request, state, permissions.dialling)
+    return None if denial is None or denial.code == "unknown_user" else denial
+
+
+def plan(request: Request, context: Context, rules: DialRules) -> Action:
     """What to do for a request, if the rules let it be dialled. Raises CommandError."""
-    action = VERBS[verb].plan(context, fields)
-    denial = denied(verb, context.state, fields, rules)
+    action = VERBS[request.verb].plan(context, request.fields)
+    denial = _undialled(request, context.state, rules)
     if denial is not None:
-        raise CommandError(denial.code, denial.message)
+        raise denial
     return action
 
 
-def denied(verb: str, state: PbxState, fields: Fields, rules: DialRules) -> Denial | None:
+def _undialled(request: Request, state: PbxState, rules: DialRules) -> CommandError | None:
     """Why a request may not be dialled; None if it may, or if its verb makes nothing ring."""
-    wanted = target_of(VERBS[verb].fields, fields, state)
+    wanted = target_of(VERBS[request.verb].fields, request.fields, state)
     return None if wanted is None else may_dial(wanted, rules)

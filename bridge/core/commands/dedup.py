@@ -9,7 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from bridge.core.commands.request import Address, Request
+from bridge.core.commands.answer import Address
+from bridge.core.commands.request import Request
 from bridge.core.journal import COMMANDS_AT_MOST
 from bridge.core.message import Json
 from bridge.core.topics import TopicId

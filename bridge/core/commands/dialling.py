@@ -13,6 +13,7 @@ from bridge.core.commands.fields import Dials, FieldKind
 from bridge.core.commands.naming import known_user
 from bridge.core.model import PbxState
 from bridge.core.records import UserRecord
+from bridge.errors import CommandError
 
 EMERGENCY = frozenset({"000", "110", "112", "911", "999"})
 OUTSIDE_LINE = ("0",)
@@ -58,14 +59,6 @@ class Target:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """Why not: one of the contract's codes and a sentence."""
-
-    code: str
-    message: str
-
-
 def target_of(kinds: Mapping[str, FieldKind], fields: Mapping[str, object], state: PbxState) -> Target | None:
     """What a request wants dialled; None where no field of its verb makes a telephone ring."""
     parts = [(kind.dials, fields.get(name)) for name, kind in kinds.items() if kind.dials]
@@ -99,14 +92,14 @@ def _called(state: PbxState, kind: str, name: str) -> Iterator[UserRecord]:
     return (state.users[guid].record for guid in state.names.get((kind, name), ()))
 
 
-def may_dial(target: Target, rules: DialRules) -> Denial | None:
+def may_dial(target: Target, rules: DialRules) -> CommandError | None:
     """Why this may not be dialled; None: it may. The code that comes first in the contract decides."""
     checks = (
         ("not_permitted", _facility_problem(target, rules) or _type_problem(target, rules)),
         ("number_not_allowed", _number_problem(target, rules) or _from_problem(target, rules)),
         ("unknown_user", next((f"no user '{name}'" for name in target.unknown), None)),
     )
-    return next((Denial(code, problem) for code, problem in checks if problem is not None), None)
+    return next((CommandError(code, problem) for code, problem in checks if problem is not None), None)
 
 
 def _facility_problem(target: Target, rules: DialRules) -> str | None:

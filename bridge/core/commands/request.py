@@ -11,16 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn
 
-from bridge.core import render
-from bridge.core.commands.checks import denied
+from bridge.core.commands.answer import Address, Answer
 from bridge.core.commands.naming import closest
-from bridge.core.commands.permissions import Permissions, permits
 from bridge.core.commands.reply_topics import may_reply_to
 from bridge.core.commands.verb import Fields
 from bridge.core.commands.verbs import VERBS
-from bridge.core.message import Incoming, Json, Message
-from bridge.core.model import PbxState
+from bridge.core.message import Incoming
 from bridge.core.topics import TopicId, Topics, decode
+from bridge.errors import CommandError
 
 LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
@@ -35,40 +33,22 @@ _ENVELOPE = frozenset({"id", "expires_at"})
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where the one reply of a request goes. `user`: whom the request is about, as it was written."""
-
-    topic: str
-    verb: str
-    correlation: bytes | None = None
-    user: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """A well-formed request. `expires_ms` is Unix time."""
 
     address: Address
-    id: str | None
     fields: Fields
     expires_ms: int | None = None
 
+    @property
+    def id(self) -> str | None:
+        """The id that the requester gave, if any."""
+        return self.address.id
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is not carried out: one of the contract's codes and a sentence."""
-
-    address: Address
-    id: str | None
-    code: str
-    message: str
-    retryable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Bad(Exception):  # noqa: N818  (never leaves this file)
-    code: str
-    message: str
+    @property
+    def verb(self) -> str:
+        """The verb, which is one of VERBS."""
+        return self.address.verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +61,7 @@ class _Payload:
 
 def parse(
     incoming: Incoming, topics: Topics, now_ms: int, reply_topics: Sequence[str] = ()
-) -> Request | Refusal:
+) -> Request | Answer:
     """Read one message on a command topic. Checks `retained, malformed, unknown_verb, invalid` in order.
 
     A refusal carries the id of the request wherever there is a usable one, whatever else is wrong.
@@ -90,9 +70,8 @@ def parse(
     user, verb = topics.command_in(incoming.topic) or (None, "")
     payload = _decoded(incoming.payload)
     named, subject = verb[:LONGEST_ID], _subject(user, payload.body)
-    plain = Address(topics.response(named), named, user=subject)
+    plain = Address(topics.response(named), named, _usable_id(payload.body), user=subject)
     address, problem = _wanted(plain, incoming, topics, reply_topics)
-    request_id = _usable_id(payload.body)
     try:
         _require_live(incoming)
         body = _body(payload, user, verb)
@@ -100,63 +79,9 @@ def parse(
         _require_address(problem)
         fields = _fields(verb, body, user)
         expires = _expiry(body, incoming, now_ms)
-    except _Bad as bad:
-        return Refusal(address, request_id, bad.code, bad.message)
-    return Request(address, request_id, fields, expires)
-
-
-def expired(request: Request, now_ms: int) -> Refusal | None:
-    """Refuse what came too late."""
-    if request.expires_ms is None or now_ms <= request.expires_ms:
-        return None
-    late = (now_ms - request.expires_ms) / 1000
-    return Refusal(request.address, request.id, "expired", f"came {late:.1f} s after expires_at")
-
-
-def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Refusal | None:
-    """Refuse what the configuration does not permit: the verb, then what it dials.
-
-    That a user is not there comes later in the order of codes, when the request has its turn.
-    """
-    verb = request.address.verb
-    if not permits(permissions, verb, request.fields, state):
-        sentence = f"the bridge's commands.allow does not permit '{verb}' here"
-        return Refusal(request.address, request.id, "not_permitted", sentence)
-    denial = denied(verb, state, request.fields, permissions.dialling)
-    if denial is None or denial.code == "unknown_user":
-        return None
-    return Refusal(request.address, request.id, denial.code, denial.message)
-
-
-def accepted(request: Request, result: Json, now_ms: int) -> Json:
-    """The payload of a good reply; `result` adds what the verb has to tell."""
-    return {
-        "schema": render.SCHEMA,
-        "id": request.id,
-        "verb": request.address.verb,
-        "status": "ok",
-        **result,
-        "time": render.rfc3339(now_ms),
-    }
-
-
-def refused(refusal: Refusal, now_ms: int) -> Json:
-    """The payload of a reply that says no."""
-    return {
-        "schema": render.SCHEMA,
-        "id": refusal.id,
-        "verb": refusal.address.verb,
-        "status": "error",
-        "code": refusal.code,
-        "message": refusal.message,
-        "retryable": refusal.retryable,
-        "time": render.rfc3339(now_ms),
-    }
-
-
-def reply(address: Address, payload: Json) -> Message:
-    """The message that carries a reply: QoS 1, so that it counts until the broker has answered it."""
-    return Message(address.topic, payload, correlation=address.correlation)
+    except CommandError as error:
+        return Answer.refusing(address, error)
+    return Request(address, fields, expires)
 
 
 def _wanted(
@@ -182,21 +107,21 @@ def _subject(user: str | None, body: Mapping[str, object] | None) -> str | None:
 
 def _require_live(incoming: Incoming) -> None:
     if incoming.retain:
-        raise _Bad("retained", "commands must not be retained; publish without the retain flag")
+        raise CommandError("retained", "commands must not be retained; publish without the retain flag")
     if len(incoming.payload) > LONGEST_PAYLOAD:
-        raise _Bad("malformed", f"the payload is larger than {LONGEST_PAYLOAD} bytes")
+        raise CommandError("malformed", f"the payload is larger than {LONGEST_PAYLOAD} bytes")
 
 
 def _require_address(problem: str | None) -> None:
     if problem:
-        raise _Bad("invalid", problem)
+        raise CommandError("invalid", problem)
 
 
 def _require_verb(verb: str) -> None:
     if verb not in VERBS:
         close = closest(verb, VERBS)
         hint = f" (did you mean '{close}'?)" if close else f"; known: {', '.join(VERBS)}"
-        raise _Bad("unknown_verb", f"no verb '{verb[:LONGEST_ID]}'{hint}")
+        raise CommandError("unknown_verb", f"no verb '{verb[:LONGEST_ID]}'{hint}")
 
 
 def _decoded(payload: bytes) -> _Payload:
@@ -245,11 +170,11 @@ def _has_text(body: Mapping[str, object]) -> bool:
 def _body(payload: _Payload, user: str | None, verb: str) -> Mapping[str, object]:
     """The JSON object of a request, or the one a bare value stands for."""
     if payload.text is None:
-        raise _Bad("malformed", "the payload is not UTF-8")
+        raise CommandError("malformed", "the payload is not UTF-8")
     if not payload.text.startswith("{"):
         return _bare(payload.text, user, verb)
     if payload.body is None or not _has_text(payload.body):
-        raise _Bad("malformed", "the payload is not a JSON object")
+        raise CommandError("malformed", "the payload is not a JSON object")
     return payload.body
 
 
@@ -259,36 +184,36 @@ def _bare(text: str, user: str | None, verb: str) -> dict[str, object]:
     if known is None or (not text and user is None):
         return {}
     if user is None or known.bare is None:
-        raise _Bad("malformed", "the payload must be a JSON object")
+        raise CommandError("malformed", "the payload must be a JSON object")
     quoted = _json(text) if text.startswith('"') else None
     return {known.bare: quoted.strip() if isinstance(quoted, str) else text} if known.bare else {}
 
 
 def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
     if body.get("id") is not None and _usable_id(body) is None:
-        raise _Bad("invalid", f"'id' must be a string of 1 to {LONGEST_ID} characters")
+        raise CommandError("invalid", f"'id' must be a string of 1 to {LONGEST_ID} characters")
     spec = VERBS[verb]
     fields = {name: value for name, value in body.items() if name not in _ENVELOPE}
     for name, value in fields.items():
         kind = spec.fields.get(name)
         problem = _unknown(name, spec.fields) if kind is None else kind.problem(value)
         if problem:
-            raise _Bad("invalid", f"'{name[:LONGEST_ID]}' {problem}")
+            raise CommandError("invalid", f"'{name[:LONGEST_ID]}' {problem}")
     if user is not None:
         fields["user"] = _topic_user(user, verb, fields.get("user", user))
     if sentence := spec.check(fields):
-        raise _Bad("invalid", sentence)
+        raise CommandError("invalid", sentence)
     return fields
 
 
 def _topic_user(user: str, verb: str, named: object) -> TopicId:
     """The user of the topic. A refusal repeats and remembers it: a topic may have 64 KiB, a name has not."""
     if "user" not in VERBS[verb].fields:
-        raise _Bad("invalid", f"'{verb}' takes no user")
+        raise CommandError("invalid", f"'{verb}' takes no user")
     if len(user) > LONGEST_LEVEL:
-        raise _Bad("invalid", f"the user in the topic is longer than {LONGEST_LEVEL} characters")
+        raise CommandError("invalid", f"the user in the topic is longer than {LONGEST_LEVEL} characters")
     if named not in {user, decode(user)}:
-        raise _Bad("invalid", "'user' contradicts the topic")
+        raise CommandError("invalid", "'user' contradicts the topic")
     return TopicId(user)
 
 
@@ -307,6 +232,6 @@ def _expiry(body: Mapping[str, object], incoming: Incoming, now_ms: int) -> int 
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
-            raise _Bad("invalid", "'expires_at' must be an RFC 3339 time with a zone")
+            raise CommandError("invalid", "'expires_at' must be an RFC 3339 time with a zone")
         ends.append(round(moment.timestamp() * 1000))
     return min(ends, default=None)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.core.commands.answer import Address
 from bridge.core.commands.dedup import (
     REFUSED_AT_MOST,
     REMEMBERED_AT_MOST,
@@ -12,10 +13,10 @@ from bridge.core.commands.dedup import (
     SeenCommands,
     fingerprint,
 )
-from bridge.core.commands.request import Address, Request
+from bridge.core.commands.request import Request
 from bridge.core.topics import TopicId
 
-REQUEST = Request(Address("r", "call", correlation=b"1"), "c-1", {"user": "anna", "number": "1"}, 5)
+REQUEST = Request(Address("r", "call", "c-1", correlation=b"1"), {"user": "anna", "number": "1"}, 5)
 
 
 def test_it_remembers_ten_minutes() -> None:
@@ -116,6 +117,6 @@ def test_another_request_has_another_fingerprint(other: Request) -> None:
 
 def test_a_repetition_has_the_same_fingerprint() -> None:
     """Its fields may come in another order, it may expire later and have other correlation data."""
-    address = Address("r", "call", correlation=b"2", user="anna")
-    again = Request(address, "c-1", {"number": "1", "user": "anna"}, 99)
+    address = Address("r", "call", "c-1", correlation=b"2", user="anna")
+    again = Request(address, {"number": "1", "user": "anna"}, 99)
     assert fingerprint(again) == fingerprint(REQUEST)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.commands import checks, dialling
-from bridge.core.commands import request as commands
+from bridge.core.commands.answer import Address
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.fields import Dials, FieldKind, Flag, Number, Text
 from bridge.core.commands.permissions import Permissions
-from bridge.core.commands.request import Address, Request
+from bridge.core.commands.request import Request
 from bridge.core.commands.verb import Context, Fields
 from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.call import PlaceCall
@@ -51,10 +51,10 @@ SAMPLES: Mapping[Dials, object] = {
 def denial(rules: DialRules, verb: str = "call", state: PbxState = STATE, **fields: Any) -> str:
     """The code with which Anna's request is refused at the door, the same as in its turn; ok for none."""
     given = {"user": "anna", **fields}
-    request = Request(Address("t", verb), None, given)
-    refusal = commands.forbidden(request, Permissions(frozenset({verb}), rules), state)
+    request = Request(Address("t", verb), given)
+    refusal = checks.forbidden(request, Permissions(frozenset({verb}), rules), state)
     try:
-        checks.plan(verb, Context(state, "hq"), given, rules)
+        checks.plan(request, Context(state, "hq"), rules)
     except CommandError as error:
         late = error.code
     else:
@@ -194,7 +194,11 @@ def test_who_is_called_is_judged_by_the_number_of_the_moment() -> None:
 
     assert denial(ONLY_INSIDE, to_user="bert") == "ok"
     with pytest.raises(CommandError, match="does not permit this number"):
-        checks.plan("call", Context(moved, "hq"), {"user": "anna", "to_user": "bert"}, ONLY_INSIDE)
+        checks.plan(
+            Request(Address("t", "call"), {"user": "anna", "to_user": "bert"}),
+            Context(moved, "hq"),
+            ONLY_INSIDE,
+        )
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 8, 14, 19, 21, 22, 36, 999])
@@ -218,7 +222,7 @@ def test_a_caller_number_is_refused_unless_it_is_listed() -> None:
     assert denial(rules, number="22", from_number="+49703173" + "0" * 20) == "number_not_allowed"
     assert denial(rules, number="22", from_number="") == "ok"
     wanted = {"user": "anna", "number": "22", "from_number": "+49 (0) 7031/73-009"}
-    action = checks.plan("call", Context(STATE, "hq"), wanted, rules)
+    action = checks.plan(Request(Address("t", "call"), wanted), Context(STATE, "hq"), rules)
     assert isinstance(action, PlaceCall)
     assert action.from_number == "0049703173009"
 

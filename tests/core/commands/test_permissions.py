@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from bridge.core.commands import checks
 from bridge.core.commands import request as commands
 from bridge.core.commands.permissions import Form, Grant, Permissions
 from bridge.core.commands.request import Request
@@ -24,7 +25,7 @@ def allowed(*grants: Grant, topic: str, **fields: str) -> bool:
     """The request is let through by these grants alone."""
     parsed = commands.parse(Incoming(f"b/hq/{topic}", json.dumps(fields).encode()), TOPICS, 0)
     assert isinstance(parsed, Request)
-    refusal = commands.forbidden(parsed, Permissions(frozenset(), grants=grants), STATE)
+    refusal = checks.forbidden(parsed, Permissions(frozenset(), grants=grants), STATE)
     assert refusal is None or refusal.code == "not_permitted"
     return refusal is None
 

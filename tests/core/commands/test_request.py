@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.commands import reply_topics
+from bridge.core.commands import checks, reply_topics
 from bridge.core.commands import request as commands
+from bridge.core.commands.answer import Answer, reply
+from bridge.core.commands.deadline import COMMAND_S, Deadline
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.naming import find_user
 from bridge.core.commands.permissions import Permissions
-from bridge.core.commands.request import Refusal, Request
+from bridge.core.commands.request import Request
 from bridge.core.commands.verb import Context
 from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.call import PlaceCall
@@ -22,6 +24,7 @@ from bridge.core.commands.verbs.ping import Ping
 from bridge.core.commands.verbs.presence import SetPresence
 from bridge.core.commands.verbs.resync import Resync
 from bridge.core.message import Incoming
+from bridge.core.model import Instant
 from bridge.core.numbers import dialable
 from bridge.core.rules import Scope
 from bridge.core.topics import TopicId, Topics
@@ -33,18 +36,18 @@ ROOT = "innovaphone/hq"
 NOW = 1_795_000_000_000
 
 
-def request(verb: str, payload: object, **more: Any) -> Request | Refusal:
+def request(verb: str, payload: object, **more: Any) -> Request | Answer:
     """Parse a request on the verb's topic."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return commands.parse(Incoming(f"{ROOT}/command/{verb}", body, **more), TOPICS, NOW)
 
 
-def of_user(verb: str, payload: bytes, user: str = "anna") -> Request | Refusal:
+def of_user(verb: str, payload: bytes, user: str = "anna") -> Request | Answer:
     """Parse a request on the topic of a user."""
     return commands.parse(Incoming(f"{ROOT}/user/{user}/command/{verb}", payload), TOPICS, NOW)
 
 
-def fields(parsed: Request | Refusal) -> Any:
+def fields(parsed: Request | Answer) -> Any:
     """The fields of a good request."""
     assert isinstance(parsed, Request), parsed
     return parsed.fields
@@ -52,7 +55,7 @@ def fields(parsed: Request | Refusal) -> Any:
 
 def code(parsed: object) -> str:
     """The code of a refusal."""
-    assert isinstance(parsed, Refusal), parsed
+    assert isinstance(parsed, Answer | CommandError), parsed
     return parsed.code
 
 
@@ -168,14 +171,14 @@ def test_a_reply_goes_where_the_request_wants_it() -> None:
     """MQTT 5 response topic and correlation data, QoS of the request."""
     topic = "innovaphone/reply/r"
     parsed = request("ping", {"id": "a"}, response_topic=topic, correlation=b"7", qos=0)
-    reply = commands.reply(parsed.address, {"x": 1})
+    message = reply(parsed.address, {"x": 1})
     deepest = "innovaphone/reply/" + "/".join("a" * 18)
     given = request("ping", b"", response_topic=deepest, correlation=b"x" * 256)
     heavy = request("ping", b'{"id":"h"}', response_topic=deepest, correlation=b"x" * 257)
 
-    assert (reply.topic, reply.correlation, reply.qos, reply.retain) == (topic, b"7", 1, False)
+    assert (message.topic, message.correlation, message.qos, message.retain) == (topic, b"7", 1, False)
     assert (given.address.topic, given.address.correlation) == (deepest, b"x" * 256)
-    assert (code(heavy), heavy.id, heavy.address.correlation) == ("invalid", "h", None)
+    assert (code(heavy), heavy.address.id, heavy.address.correlation) == ("invalid", "h", None)
 
 
 @pytest.mark.parametrize(
@@ -219,9 +222,16 @@ def test_expiry_is_the_earlier_of_both() -> None:
     assert isinstance(late, Request)
     assert isinstance(fresh, Request)
 
-    assert code(commands.expired(late, NOW)) == "expired"
-    assert commands.expired(fresh, NOW) is None
-    assert code(commands.expired(fresh, NOW + 60_001)) == "expired"
+    def left_s(wanted: Request, at_ms: int) -> float:
+        now = Instant(at_ms, 1.0)
+        return Deadline(now, wanted.expires_ms).left_s(now)
+
+    with pytest.raises(CommandError, match=r"^expired [0-9.]+ s ago; not executed$"):
+        left_s(late, NOW)
+    assert left_s(fresh, NOW) == COMMAND_S
+    assert left_s(fresh, NOW + 59_000) == 1.0
+    with pytest.raises(CommandError, match=r"^expired 0\.1 s ago; not executed$"):
+        left_s(fresh, NOW + 60_100)
 
 
 def test_permissions() -> None:
@@ -232,8 +242,8 @@ def test_permissions() -> None:
     assert isinstance(parsed, Request)
     assert isinstance(nobody, Request)
 
-    def verdict(permissions: Permissions, wanted: Request = parsed) -> Refusal | None:
-        return commands.forbidden(wanted, permissions, state)
+    def verdict(permissions: Permissions, wanted: Request = parsed) -> CommandError | None:
+        return checks.forbidden(wanted, permissions, state)
 
     assert code(verdict(Permissions(frozenset({"ping"})))) == "not_permitted"
     assert code(verdict(Permissions(dialling=DialRules(deny=("0900*",))))) == "number_not_allowed"
@@ -245,8 +255,8 @@ def test_payloads_of_replies() -> None:
     """As docs/topics.md#replies has them."""
     parsed = request("call", {"id": "c-42", "user": "anna", "number": "1"})
     assert isinstance(parsed, Request)
-    good = commands.accepted(parsed, {"call": "e-1"}, 0)
-    bad = commands.refused(Refusal(parsed.address, "c-42", "refused", "no"), 0)
+    good = Answer(parsed.address, result={"call": "e-1"}).payload(0)
+    bad = Answer(parsed.address, "refused", "no").payload(0)
 
     assert list(good) == ["schema", "id", "verb", "status", "call", "time"]
     assert list(bad) == ["schema", "id", "verb", "status", "code", "message", "retryable", "time"]
@@ -323,7 +333,7 @@ def test_a_refusal_repeats_no_long_topic(verb: str) -> None:
     """A topic may have 64 KiB, and replies are remembered. The longest name that a field takes fits."""
     assert isinstance(of_user(verb, b'{"id":"c-1"}', "%F0%9F%94%94" * 128), Request)
     refused = of_user(verb, b'{"id":"c-1"}', "a" * 60_000)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, Answer)
     assert (refused.code, len(refused.message) < 200) == ("invalid", True)
 
 
@@ -333,7 +343,7 @@ def test_parsing_is_total(payload: bytes, verb: str) -> None:
     """Any bytes give a request or a refusal."""
     for topic in (f"{ROOT}/command/{verb}", f"{ROOT}/user/anna/command/{verb}", f"x/{verb}"):
         parsed = commands.parse(Incoming(topic, payload), TOPICS, NOW)
-        assert isinstance(parsed, Request | Refusal)
+        assert isinstance(parsed, Request | Answer)
 
 
 def test_topics_are_told_apart() -> None:
