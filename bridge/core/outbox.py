@@ -226,14 +226,14 @@ class Outbox:
             return None
         self._proven = self._proven or answered
         if entry.kind is Kind.STATE and entry.message.payload is None:
-            self._note_cleared(entry.message.topic)
+            self._note_erased(entry.message.topic)
         if entry.kind in ANSWERS and answered:
             self._caused[entry.kind].taken(entry.message.topic)
         self._forget(entry)
         self.recheck()
         return entry.since_s
 
-    def _note_cleared(self, topic: str) -> None:
+    def _note_erased(self, topic: str) -> None:
         if all(entry.message.topic != topic for entry in self._flying.values()):
             self._at_broker.discard(topic)
 
