@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 FILES = sorted((ROOT / "bridge").rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 ROOMS: dict[str, set[str]] = {
     "bridge.errors": set(),
     "bridge.core": {"bridge.errors"},
@@ -83,6 +83,12 @@ SIM_USERS = {"bridge.sim", "bridge.demo", "bridge.cli"}
 HOMES = {"zeep": ["bridge/pbx/soap.py"], "httptools": ["bridge/pbx/response.py", "bridge/sim/request.py"]}
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """What a file says, parsed when it is asked for: not by every worker that collects the tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     """The module's name."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -90,7 +96,7 @@ def name_of(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[str]:
     """Every module a file imports."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -100,7 +106,7 @@ def imports(path: Path) -> Iterator[str]:
 def modules(path: Path) -> Iterator[str]:
     """Every module of ours that a file imports, also `from room import module`."""
     known = {name_of(each) for each in FILES}
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and within(node.module or "", "bridge"):
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
@@ -173,7 +179,7 @@ def test_nothing_is_raised_inside_of_a_group_handler(path: Path) -> None:
     """Before Python 3.11.4 what is raised within `except*` comes out wrapped in a group of its own."""
     raised = [
         node.lineno
-        for block in ast.walk(TREES[path])
+        for block in ast.walk(tree(path))
         if isinstance(block, ast.TryStar)
         for handler in block.handlers
         for node in ast.walk(handler)
@@ -199,7 +205,7 @@ def test_the_vendors_words_stay_at_the_pbx() -> None:
         f"{name_of(path)}: {node.id}"
         for path in FILES
         if not allowed & set(path.relative_to(ROOT).parts)
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Name) and node.id in words
     }
 

@@ -6,6 +6,7 @@ The sizes that a file should have are reported, those that it must have are test
 import ast
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FILES = sorted((ROOT / "bridge").rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in (*FILES, *TESTS)}
 LONG_FILE, LONGEST_FILE, LONGEST_BODY = 250, 400, 40
 MOST_ARGUMENTS = 7
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -49,14 +49,20 @@ BANNED = {
 """Calls that nobody makes, and why."""
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """What a file says, parsed when it is asked for: not by every worker that collects the tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     """The module's name."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def functions(tree: ast.AST) -> Iterator[Function]:
+def functions(node: ast.AST) -> Iterator[Function]:
     """Every function of a file."""
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
+    return (each for each in ast.walk(node) if isinstance(each, Function))
 
 
 def body_lines(node: Function) -> int:
@@ -67,7 +73,7 @@ def body_lines(node: Function) -> int:
 
 def classes(path: Path) -> Iterator[tuple[str, ast.ClassDef]]:
     """Every class of a file with its full name."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ClassDef):
             yield f"{name_of(path)}.{node.name}", node
 
@@ -115,14 +121,14 @@ def born_late(node: ast.ClassDef) -> set[str]:
 
 def calls(path: Path) -> Iterator[tuple[int, str]]:
     """Line and name of everything that a file calls."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):
             yield node.lineno, ast.unparse(node.func)
 
 
 def dropped_tasks(path: Path) -> Iterator[int]:
     """Lines that make a task and keep no reference to it; a task group keeps its own."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             called = ast.unparse(node.value.func)
             if called in {"asyncio.create_task", "asyncio.ensure_future"} or called.endswith(
@@ -147,7 +153,7 @@ def test_functions_are_small() -> None:
     long = [
         f"{name_of(path)}.{node.name}: {body_lines(node)}"
         for path in FILES
-        for node in functions(TREES[path])
+        for node in functions(tree(path))
         if body_lines(node) > LONGEST_BODY
     ]
 
@@ -211,7 +217,7 @@ def test_helpers_are_not_in_test_modules() -> None:
 
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file imports."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

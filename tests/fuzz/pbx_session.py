@@ -5,50 +5,43 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from bridge.core.backend import InTime, PbxEvents, PbxSession
-from bridge.core.commands.verb import Action
-from bridge.core.message import Json
-from bridge.core.records import Batch, UserRecord
+from bridge.core.backend import PbxEvents, PbxSession
+from bridge.core.records import Batch
 from bridge.core.status import About
-from bridge.errors import SessionLost
 from bridge.pbx.wire import PollSlice
 from tests.fuzz.exchange import Exchange, Session
+from tests.kit.pbx_session import FakePbxSession
 
 
-class FuzzSession:
-    """See PbxSession. Nobody sends commands in these histories.
+class FuzzSession(FakePbxSession):
+    """A session whose rules decide what the link hears, and when. Nobody sends commands in these histories.
 
     `wanted`: users whose monitoring was asked for. `settling`: users that are monitored, and how many records
     must have been taken until all their running calls have come.
     """
 
     def __init__(self, session: Session) -> None:
+        super().__init__()
         self.session = session
+        self.serving = False
         self.by_handle: dict[int, str] = {}
         self.wanted: dict[str, None] = {}
         self.settling: list[tuple[str, int]] = []
-        self.events: PbxEvents | None = None
-        self._lost = asyncio.Event()
 
     @property
     def heard(self) -> PbxEvents:
         """Who hears of what happens."""
-        assert self.events is not None
-        return self.events
+        return self._events
 
     async def serve(self, events: PbxEvents) -> None:
-        """See PbxSession."""
+        """Report nothing by itself."""
+        self._events, self.serving = events, True
         events.began(About("v", "s", "l"))
-        self.events = events
-        await self._lost.wait()
-        raise SessionLost("the session is gone")
-
-    def lose(self) -> None:
-        """Let `serve` end."""
-        self._lost.set()
+        raise await self._broken.get()
 
     def monitor(self, guid: str, name: str, *, urgent: bool) -> None:
         """Note a user to monitor."""
+        del name, urgent
         if guid not in self.by_handle.values():
             self.wanted[guid] = None
 
@@ -75,26 +68,6 @@ class FuzzSession:
         else:
             self.heard.not_monitored(guid, guid, "there is no such user")
 
-    async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
-        """See PbxSession."""
-        raise NotImplementedError
-
-    async def rest(self) -> None:
-        """See PbxSession."""
-
-
-class UserList(FuzzSession):
-    """A session that names everybody at once: what the link asks for before it believes the broker."""
-
-    def __init__(self, users: tuple[UserRecord, ...]) -> None:
-        super().__init__(Session(lambda _: False))
-        self._users = users
-
-    async def serve(self, events: PbxEvents) -> None:
-        """See PbxSession."""
-        events.reported(Batch(self._users, list_complete=True))
-        await super().serve(events)
-
 
 class Opener:
     """Opens sessions when a rule lets it; the list of users at any time, until `remembers` is true."""
@@ -113,7 +86,7 @@ class Opener:
     async def __call__(self, _attempt: int) -> AsyncIterator[PbxSession]:
         """See OpenPbx."""
         if not self._remembers():
-            yield UserList(self._exchange.records())
+            yield FakePbxSession(self._exchange.records())
             return
         await self._let_in.wait()
         self._let_in.clear()

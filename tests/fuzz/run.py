@@ -17,6 +17,7 @@ from bridge.core.message import BrokerLimits
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits
 from bridge.core.topics import Topics
+from bridge.errors import SessionLost
 from bridge.link.link import Link, LinkSettings
 from bridge.link.performer import CommandSettings
 from bridge.mqtt.encode import encode
@@ -149,14 +150,14 @@ class Run:
     def begin(self) -> FuzzSession:
         """A PBX session is open."""
         self._opener.let_in()
-        self._until(lambda: self.pbx is not None and self.pbx.events is not None)
+        self._until(lambda: self.pbx is not None and self.pbx.serving)
         assert self.pbx is not None
         return self.pbx
 
     def lose(self) -> None:
         """The PBX session is gone."""
         if self.pbx is not None:
-            self.pbx.lose()
+            self.pbx.break_off(SessionLost("the session is gone"))
             self.turn()
 
     def report(self, part: PollSlice) -> None:
