@@ -21,7 +21,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 BORN_LATE = {
     "bridge.mqtt.paho_client.WebSocket": "fills the place of a class of paho, whose constructor connects",
     "bridge.ops.web._Visit": "a protocol of asyncio gets its transport later",
-    "bridge.sim.pbx.SimPbx": "knows its port when it listens",
 }
 """Classes whose attributes may be born outside of `__init__`, and why."""
 WALL_CLOCK = {

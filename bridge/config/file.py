@@ -8,8 +8,9 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from bridge.config.commands import Commands
 from bridge.config.problems import line_of, problems, shown
-from bridge.config.schema import Commands, Config, Mqtt, Pbx
+from bridge.config.schema import Config, Mqtt, Pbx
 from bridge.config.types import FileSecret
 from bridge.config.yaml import Document, Place, Problem, UnreadableError, YamlError, parse, read_text
 from bridge.errors import ConfigError

@@ -3,21 +3,20 @@
 The names are a public interface. Durations are numbers with the unit in the name.
 """
 
-from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
-    Tag,
     field_serializer,
     field_validator,
     model_validator,
 )
 
+from bridge.config.commands import Commands
+from bridge.config.rules import RuleSection
 from bridge.config.tls import MqttTls, Reach, Tls
 from bridge.config.types import (
     BROKER_PORTS,
@@ -33,12 +32,6 @@ from bridge.config.types import (
     shaped,
     text_of_number,
 )
-from bridge.core.commands import reply_topics
-from bridge.core.commands.dialling import EMERGENCY, LONGEST, OUTSIDE_LINE, PHONES, DialRules
-from bridge.core.commands.permissions import Form, Grant, Permissions
-from bridge.core.commands.verbs import SETS, VERBS
-from bridge.core.numbers import pattern
-from bridge.core.rules import Rule
 from bridge.core.topics import REPLY
 from bridge.net.addresses import ascii_host, listening
 
@@ -99,28 +92,6 @@ class Mqtt(WithPassword):
         """Mask the query, which may hold a token."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(query="*" * 10 if parts.query else ""))
-
-
-class RuleSection(Section):
-    """One rule; all its keys must match. Values may be glob patterns."""
-
-    group: str | None = None
-    active: bool | None = None
-    name: str | None = None
-    number: str | None = None
-    short_name: str | None = None
-    type: str | None = None
-    exclude: bool = False
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.active is not None and self.group is None:
-            raise MisplacedError("needs group; set it too", "active")
-        return self
-
-    def to_rule(self) -> Rule:
-        """The rule as the core knows it."""
-        return Rule(**self.model_dump())
 
 
 class PbxLimits(Section):
@@ -212,38 +183,10 @@ def _complete(url: str) -> bool:
     return urlsplit(url).path.endswith(".soap")
 
 
-def _known_verb(name: str) -> str:
-    """Refuse an unknown verb: a configuration for another version may name it."""
-    if name in VERBS or name in SETS:
-        return name
-    known = (*SETS, *VERBS)
-    close = get_close_matches(name, known, n=1)
-    hint = f" (did you mean '{close[0]}'?)" if close else f"; known: {', '.join(known)}"
-    raise ValueError(f"this version has no such verb{hint}")
-
-
-def _verbs(allow: "tuple[str | GrantSection, ...]") -> "tuple[str | GrantSection, ...]":
-    """Replace sets by their verbs, each verb once."""
-    words = [name for name in allow if isinstance(name, str)]
-    verbs = dict.fromkeys(verb for name in words for verb in SETS.get(name, (name,)))
-    return (*verbs, *(grant for grant in allow if not isinstance(grant, str)))
-
-
-def _tag(value: object) -> str:
-    """The kind of an entry of `allow`; an invalid one counts as a word."""
-    return "<rule>" if isinstance(value, dict | GrantSection) else "<word>"
-
-
 def _not_yet(value: object) -> object:
     if off_word(value) != "off":
         raise ValueError("not implemented yet; leave it off")
     return "off"
-
-
-ReplyPattern = Annotated[str, AfterValidator(reply_topics.pattern)]
-NumberPattern = Annotated[str, AfterValidator(pattern)]
-ShortNumber = Annotated[str, shaped("[0-9]{1,6}", "one to six digits, in quotes")]
-VerbOrSet = Annotated[str, AfterValidator(_known_verb)]
 
 
 class Events(Section):
@@ -251,69 +194,6 @@ class Events(Section):
 
     max_age_s: float = Field(300, gt=0)
     max_queued: int = Field(100_000, ge=1)
-
-
-class Numbers(Section):
-    """Which numbers commands may call: see core/numbers.py and core/commands/dialling.py.
-
-    `emergency` adds to the built-in numbers; `outside_line`: the prefixes for an outside line.
-    """
-
-    allow: tuple[NumberPattern, ...] = Field((), strict=False)
-    deny: tuple[NumberPattern, ...] = Field((), strict=False)
-    emergency: tuple[ShortNumber, ...] = Field((), strict=False)
-    outside_line: tuple[ShortNumber, ...] = Field(OUTSIDE_LINE, strict=False)
-    longest: int = Field(LONGEST, ge=3, le=64)
-
-
-class GrantSection(Section):
-    """Verbs that are allowed for some users, or on one form of topic, only."""
-
-    verbs: Annotated[tuple[VerbOrSet, ...], AfterValidator(_verbs)] = Field(strict=False, min_length=1)
-    users: tuple[RuleSection, ...] = Field((), strict=False)
-    topic: Literal["user", "pbx", "any"] = "any"
-
-    def to_grant(self) -> Grant:
-        """The grant as the core knows it."""
-        return Grant(frozenset(self.verbs), tuple(rule.to_rule() for rule in self.users), Form(self.topic))
-
-
-Allowed = Annotated[
-    Annotated[VerbOrSet, Tag("<word>")] | Annotated[GrantSection, Tag("<rule>")], Discriminator(_tag)
-]
-
-
-class Commands(Section):
-    """Which commands are allowed. `allow` lists verbs and sets; sets are replaced by their verbs."""
-
-    allow: Annotated[tuple[Allowed, ...], AfterValidator(_verbs)] = Field(SETS["basic"], strict=False)
-    numbers: Numbers = Numbers()
-    from_numbers: tuple[NumberPattern, ...] = Field((), strict=False)
-    facilities: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field((), strict=False)
-    types: tuple[Annotated[str, Field(max_length=64)], ...] = Field(tuple(PHONES), strict=False)
-    response_topics: tuple[ReplyPattern, ...] = Field((), strict=False)
-    rate_per_minute: int = Field(60, ge=1, le=6000)
-    calls_per_user_per_minute: int = Field(10, ge=1, le=6000)
-    clear_cause: int = Field(26, ge=1, le=127)
-
-    def to_permissions(self) -> Permissions:
-        """The permissions as the core knows them."""
-        words = frozenset(name for name in self.allow if isinstance(name, str))
-        grants = tuple(grant.to_grant() for grant in self.allow if not isinstance(grant, str))
-        return Permissions(words, self.to_rules(), grants)
-
-    def to_rules(self) -> DialRules:
-        """The rules of dialling as the core knows them."""
-        return DialRules(
-            allow=self.numbers.allow,
-            deny=self.numbers.deny,
-            from_numbers=self.from_numbers,
-            facilities=frozenset(self.facilities),
-            types=frozenset(self.types),
-            emergency=EMERGENCY | frozenset(self.numbers.emergency),
-            outside_line=self.numbers.outside_line,
-            longest=self.numbers.longest,
-        )
 
 
 class HomeAssistant(Section):

@@ -1,5 +1,6 @@
 """What the operations of a simulated PBX share: users, calls, sessions and settings. No SOAP names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.sim.arguments import Args, whole
@@ -43,7 +44,7 @@ class Desk:
     writer: Writer
     profile: Profile
     guard_s: float
-    own_url: str
+    own_url: Callable[[], str]
 
     def session(self, args: Args) -> Session:
         """The session that the request names. Raises UnknownSession."""

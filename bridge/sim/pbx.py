@@ -77,13 +77,13 @@ class SimPbx:
         self._gate = Gate(options.account)
         self.host: Host = beside.host if beside else Host(options.host, options.port, options.tls)
         self._owner = beside is None
+        self._endpoint = self._wire()
 
     async def __aenter__(self) -> Self:
         if any(site.path == self.path for site in self.host.sites):
             raise ValueError(f"two PBXs cannot answer at {self.path}")
         if self._owner:
             await self.host.listen()
-        self._endpoint = self._wire()
         self.host.sites.append(self)
         return self
 
@@ -218,10 +218,10 @@ class SimPbx:
         self._gate.new_nonce()
 
     def _wire(self) -> Endpoint:
-        """Build the endpoint, once the port is known."""
+        """Connect what answers SOAP. The own address is asked for later: the port is not known yet."""
         options, writer = self._options, xml.Writer(self._options.decoration)
         desk = Desk(
-            self.exchange, self.sessions, writer, options.profile, options.call_guard_s, own_url=self.soap_url
+            self.exchange, self.sessions, writer, options.profile, options.call_guard_s, lambda: self.soap_url
         )
         return Endpoint(
             self._gate, Operations(desk), writer, self.faults, self._seen, lambda: self.invalid_session

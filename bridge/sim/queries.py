@@ -68,7 +68,7 @@ async def devices(desk: Desk, args: Args) -> list[str]:
 async def location_url(desk: Desk, args: Args) -> list[str]:
     """The own address for the own location; empty for others."""
     own = text(args, "loc") == desk.profile.location
-    return desk.answer((desk.profile.url or desk.own_url) if own else "")
+    return desk.answer((desk.profile.url or desk.own_url()) if own else "")
 
 
 async def find_destination(desk: Desk, args: Args) -> list[str]:

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from bridge.config import schema as config
 from bridge.config import tls as config_tls
+from bridge.config.commands import Commands, GrantSection, Numbers
+from bridge.config.rules import RuleSection
 from bridge.core.commands.permissions import Form
 from bridge.core.commands.verbs import SETS, VERBS
 from tests.helm.tools import CHART, Helm, RefusedError
@@ -183,7 +185,7 @@ def test_the_schema_knows_the_verbs_of_the_program() -> None:
     definitions = schema()["definitions"]
 
     assert definitions["verb"]["enum"] == [*SETS, *VERBS]
-    assert set(definitions["grant"]["properties"]) == set(config.GrantSection.model_fields)
+    assert set(definitions["grant"]["properties"]) == set(GrantSection.model_fields)
     assert definitions["grant"]["properties"]["topic"]["enum"] == list(Form)
 
 
@@ -200,12 +202,12 @@ def schema() -> dict[str, Any]:
         ("mqtt.tls", config_tls.MqttTls),
         ("pbxs", config.Pbx),
         ("pbxs.tls", config_tls.Tls),
-        ("pbxs.users", config.RuleSection),
+        ("pbxs.users", RuleSection),
         ("pbxs.limits", config.PbxLimits),
         ("config", config.Config),
         ("config.events", config.Events),
-        ("config.commands", config.Commands),
-        ("config.commands.numbers", config.Numbers),
+        ("config.commands", Commands),
+        ("config.commands.numbers", Numbers),
         ("config.homeassistant", config.HomeAssistant),
         ("config.http", config.Http),
         ("config.log", config.Log),
