@@ -80,8 +80,8 @@ class Deliveries:
     def refused(self, message: Message, error: LinkError) -> None:
         """The broker rejects a message (DeliveryEvents).
 
-        A topic of ours counts as refused until the broker takes something there. Not so a topic that others
-        choose (replies, retained commands), nor one event that is too large.
+        Our own topics count as refused until the broker accepts something there. Topics that requests choose
+        (replies, retained commands) do not count, nor does a single event that is too large.
         """
         self._observer.broker.refused(message.topic, error)
         not_ours = self._mirror.topics.command_in(message.topic) is not None

@@ -13,7 +13,7 @@ from bridge.net.tls import look
 
 
 class Handover:
-    """Decides who closes a socket that one thread opens for another: the receiver, unless it has left."""
+    """Settles which thread closes a socket that one opens for another: the receiver, unless it has left."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -75,7 +75,7 @@ class BridgeProbe:
     def answer(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """Answer the question of another bridge; False for any other command.
 
-        Each question is answered once: a stranger who repeats it gets nothing.
+        Each question is answered only once, so replaying one is useless.
         """
         asked = _question_in(incoming, topics)
         if asked is None:

@@ -40,6 +40,9 @@ class Habits:
     retained_s: float = 0.0
     """Whether retained messages are kept, are delivered to filters with a +, and how long after SUBACK."""
 
+    swallows: frozenset[str] = frozenset()
+    """A publish on such a topic is acknowledged and delivered to nobody, as by an access list."""
+
     dots_become_slashes: bool = False
     """In the topics of what is delivered, as with RabbitMQ."""
 

@@ -228,7 +228,8 @@ class _Client:
             self.unacknowledged += 1
             peer.most_unacknowledged = max(peer.most_unacknowledged, self.unacknowledged)
             self._owed.put_nowait((now, publish.mid))
-        self._forward(publish)
+        if publish.topic not in peer.habits.swallows:
+            self._forward(publish)
 
     def _send_away(self, reason_code: int | None) -> None:
         if reason_code is None:

@@ -8,6 +8,8 @@ from structlog.typing import EventDict
 
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
+from tests.kit.habits import Habits
+from tests.kit.peer import Peer
 from tests.kit.proxy import Proxy
 from tests.running import MAY_NOT_CLEAR, bridge, configuration, pbx_section
 
@@ -67,6 +69,27 @@ async def test_a_hang_up_is_not_taken_for_an_echo(tmp_path: Path, pbx: SimPbx) -
                             "the retained one is refused again",
                         )
     assert limits(log) == ["grant the right to write the command topics"]
+
+
+async def test_an_echo_is_not_missed_after_the_connection(pbx: SimPbx) -> None:
+    """MQTT 3.1.1, and a connection that breaks before the echo of an erasure: that says nothing of rights."""
+    clear = f"{ROOT}/user/anna/command/clear"
+    swallows = Habits(swallows=frozenset({clear}))
+    async with Peer(swallows) as peer:
+        settings = configuration(peer.port, pbx_section(pbx))
+        settings["mqtt"]["protocol"] = "3.1.1"
+        with structlog.testing.capture_logs() as log:
+            async with bridge(settings):
+                await eventually(lambda: peer.payloads(STATE)[-1:] == [b"online"], "it is online")
+                peer.send_publish(clear, b"x", retain=True, qos=1)
+                await eventually(lambda: not peer.unacknowledged and peer.payloads(clear), "it is erased")
+                peer.habits, attempts = Habits(connack_s=None), len(peer.connects)
+                peer.break_packet()
+                await eventually(lambda: len(peer.connects) > attempts + 1, "the echo is overdue", within=30)
+                peer.habits = Habits()
+                before = len(peer.payloads(STATE))
+                await eventually(lambda: b"online" in peer.payloads(STATE)[before:], "it is back", within=30)
+    assert limits(log) == []
 
 
 async def hang_up(bus: Observer, pbx: SimPbx, topic: str) -> None:
