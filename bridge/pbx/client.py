@@ -28,7 +28,7 @@ ASKED_FOR = (
 
 @dataclass(frozen=True, slots=True)
 class SoapSession:
-    """A session as the SOAP interface names it: its handle and the random key that Echo wants."""
+    """A session as the SOAP interface names it: its handle, and the random key that Echo requires."""
 
     handle: int
     key: int
@@ -36,7 +36,7 @@ class SoapSession:
 
 @dataclass(frozen=True, slots=True)
 class MonitorOptions:
-    """How a user's calls are reported: after a transfer too, until on-hook, of one device only."""
+    """Which calls of a monitored user are reported: after transfers, until on-hook, of one device only."""
 
     transfers: bool = True
     wait_on_hook: bool = False
@@ -114,7 +114,7 @@ class Client:
         return answer
 
     async def echo(self, session: SoapSession) -> bool:
-        """Tell whether the session lives."""
+        """Whether the PBX still knows the session."""
         return _whole(await self._ask("Echo", session=session.handle, key=session.key)) != 0
 
     async def end(self, session: SoapSession) -> None:
@@ -122,7 +122,7 @@ class Client:
         await self._ask("End", session=session.handle)
 
     async def monitor(self, session: SoapSession, name: str, how: MonitorOptions) -> int:
-        """Have a user's calls reported; the user's handle, 0 for no. Only the long name will do."""
+        """Monitor a user. Returns the user handle, or 0 for no. The PBX accepts the long name only."""
         answer = await self._ask(
             "UserInitialize",
             session=session.handle,
@@ -138,7 +138,7 @@ class Client:
         await self._ask("UserEnd", user=handle)
 
     async def perform(self, operation: str, arguments: Arguments, in_time: InTime) -> int:
-        """Ask for one of the operations in operations.py; a handle, or 0 for a refusal or an empty answer."""
+        """Ask for an operation of operations.py. Returns a handle, or 0 for a refusal or an empty answer."""
         return _whole(await self._ask(operation, in_time, **arguments))
 
     async def _ask(self, operation: str, in_time: InTime = at_any_time, /, **parts: object) -> Any:
@@ -154,5 +154,5 @@ class Client:
 
 
 def _whole(value: object) -> int:
-    """A handle or a result; anything that is no whole number reads as 0, which means no."""
+    """A handle or a result. Anything but a whole number reads as 0, which means no."""
     return value if isinstance(value, int) else 0

@@ -1,4 +1,4 @@
-"""Memory of requests with an id: to which request it belongs, and the reply. Plain data, no clock.
+"""Remembers requests by their id, with their reply, to recognise repetitions. Plain data, no clock.
 
 An id belongs to one request for ten minutes. Refused requests are remembered apart from those that were let
 through: refusals cost their sender nothing, so they must never push out a command that was executed.
@@ -23,7 +23,7 @@ WAITING_PER_ID = 8
 
 @dataclass(slots=True)
 class Entry:
-    """One id: when it came, whose it is, its reply once there is one, and the duplicates that wait for it."""
+    """One id: when it came, its request, the reply once there is one, and the duplicates that wait for it."""
 
     at_s: float
     fingerprint: str
@@ -31,7 +31,7 @@ class Entry:
     waiting: list[Address] = field(default_factory=list)
 
     def wait(self, address: Address) -> bool:
-        """Let a duplicate wait for the reply; False when enough of them wait."""
+        """Let a duplicate wait for the reply; False if too many wait already."""
         if len(self.waiting) >= WAITING_PER_ID:
             return False
         self.waiting.append(address)
@@ -39,25 +39,25 @@ class Entry:
 
 
 class SeenCommands:
-    """Ids of the last ten minutes: 10,000 let through, then it is full; 1,000 refused, the oldest goes."""
+    """Ids of the last ten minutes: up to 10,000 accepted ones, and the newest 1,000 refused ones."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._refused: OrderedDict[str, Entry] = OrderedDict()
 
     def is_full(self, now_s: float) -> bool:
-        """Whether one more id would push out one that must still be known."""
+        """Whether one more accepted id would displace one that is still needed."""
         _forget(self._entries, now_s)
         return len(self._entries) >= REMEMBERED_AT_MOST
 
     def find(self, request_id: str, now_s: float) -> Entry | None:
-        """The entry of an id that was seen."""
+        """The entry of an id, if it was seen."""
         for entries in (self._entries, self._refused):
             _forget(entries, now_s)
         return self._entries.get(request_id) or self._refused.get(request_id)
 
     def open(self, request_id: str, fingerprint: str, now_s: float) -> None:
-        """Note the id of a request that was let through; its reply follows."""
+        """Remember an accepted request; its reply follows."""
         _add(self._entries, request_id, Entry(now_s, fingerprint), REMEMBERED_AT_MOST)
 
     def put_back(self, request_id: str, fingerprint: str, at_s: float, reply: Json) -> None:
@@ -65,7 +65,7 @@ class SeenCommands:
         _add(self._entries, request_id, Entry(at_s, fingerprint, reply), REMEMBERED_AT_MOST)
 
     def close(self, request_id: str, reply: Json) -> tuple[Address, ...]:
-        """Store the reply of a request that the PBX was asked for, or forget its id if it may be retried.
+        """Store the reply of an executed request, or forget its id if the reply asks for a retry.
 
         Return the addresses of the duplicates that wait for it.
         """
@@ -78,7 +78,7 @@ class SeenCommands:
         return waiting
 
     def close_refused(self, request_id: str, reply: Json) -> tuple[Address, ...]:
-        """Like `close`, for a request that was let through and then refused before the PBX was asked."""
+        """Like `close`, for a request that was accepted and then refused before the PBX was asked."""
         waiting = self.close(request_id, reply)
         entry = self._entries.pop(request_id, None)
         if entry is not None:
@@ -91,7 +91,7 @@ class SeenCommands:
 
 
 def fingerprint(request: Request) -> str:
-    """The same for a repetition of this request, and for no other one.
+    """A hash that a repetition of this request shares, and no other request.
 
     Verb, fields (the user is one of them) and the topic of the reply count. The time at which it expires and
     the correlation data may change from one attempt to the next. A user named by the topic of the request may

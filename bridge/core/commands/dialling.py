@@ -1,7 +1,7 @@
-"""May this be dialled: one decision in front of every verb that has a target. Pure; dials nothing itself.
+"""Decides whether a request may be dialled, the same way for every verb that makes a telephone ring. Pure.
 
-A verb says by the kinds of its fields (`Dials`) what they do to a telephone. `target_of` collects them,
-with the users that they lead to, and `may_dial` judges it: numbers, users and names by the same rules.
+The fields of a verb say which part they have in a call (`Dials`). `target_of` collects them, with the users
+that they lead to. `may_dial` judges the result: numbers, users and names by the same rules.
 """
 
 import re
@@ -45,9 +45,9 @@ class DialRules:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a request wants dialled. callees: the users whom its numbers, names and users lead to.
+    """What a request would dial. callees: the users that its numbers, names and users lead to.
 
-    strangers: long names of no user that we publish. unknown: users who are not there.
+    strangers: long names that no published user has. unknown: users that do not exist.
     """
 
     callers: tuple[UserRecord, ...] = ()

@@ -1,4 +1,4 @@
-"""The kinds of fields a request may have, and what is wrong with a value. Pure and total."""
+"""The types of a request's fields, and what is wrong with a value. Pure and total."""
 
 import enum
 import re
@@ -8,7 +8,7 @@ _NOT_IN_XML = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class Dials(enum.Enum):
-    """What a field does to a telephone. Each field that makes one ring has a part; see dialling.py."""
+    """The part of a field in a call. Each field that can make a telephone ring has one; see dialling.py."""
 
     CALLER = enum.auto()
     NUMBER = enum.auto()

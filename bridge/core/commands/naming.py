@@ -1,4 +1,4 @@
-"""The user a request names, by topic id or plainly, and whom it may have meant. Pure; changes nothing."""
+"""Finds the user that a request names, or suggests one with a similar name. Pure."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -10,11 +10,11 @@ from bridge.core.topics import TopicId
 from bridge.errors import CommandError
 
 LONGEST_GUESS, GUESSED_AMONG, TYPING_SLIPS = 32, 100, 2
-"""Comparing names takes time that grows with their length and number: a stranger chooses the name."""
+"""Comparing names costs time that grows with their length and number, and a stranger chooses the name."""
 
 
 def known_user(state: PbxState, name: str) -> User | None:
-    """The user with this topic id or, written plainly, this name; by a topic exactly its own user."""
+    """The user with this topic id or, not encoded, this name. A TopicId finds only the user of that topic."""
     if isinstance(name, TopicId):
         return state.user_of(name)
     levels = (name, topics.encode(name), topics.encode(name, dots=True))
@@ -22,7 +22,7 @@ def known_user(state: PbxState, name: str) -> User | None:
 
 
 def find_user(state: PbxState, pbx: str, name: str) -> User:
-    """The user of this name. Raises CommandError(unknown_user), with a guess where one is close."""
+    """The user of this name. Raises CommandError(unknown_user), with a suggestion if a name is similar."""
     user = known_user(state, name)
     if user is None:
         close = _called(state, name) or closest(name, _alike(state, name))
@@ -32,14 +32,14 @@ def find_user(state: PbxState, pbx: str, name: str) -> User:
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The word that was probably meant, in bounded time."""
+    """The most similar known word, if any, in bounded time."""
     if len(word) > LONGEST_GUESS:
         return None
     return next(iter(get_close_matches(word, islice(known, GUESSED_AMONG), n=1)), None)
 
 
 def _called(state: PbxState, name: str) -> str | None:
-    """The topic id of a user whose long or display name this is."""
+    """The topic id of the user with this long or display name."""
     wanted = name.casefold()
     named = (
         state.topics[guid]

@@ -1,6 +1,6 @@
-"""Which verbs the bus may use, for whom and on which topics: what the configuration grants. Pure.
+"""Decides whether the configuration permits a verb, for these users and on this form of topic. Pure.
 
-What a verb may dial is decided elsewhere, see dialling.py; here is only who may ask for it.
+Does not decide what may be dialled: dialling.py does.
 """
 
 import enum
@@ -16,7 +16,7 @@ from bridge.core.topics import TopicId
 
 
 class Form(enum.StrEnum):
-    """The form of the topic of a request: that of its user, that of the PBX, or either."""
+    """On which topics a grant applies: topics of users, topics of the PBX, or both."""
 
     USER = "user"
     PBX = "pbx"
@@ -25,7 +25,7 @@ class Form(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Verbs that may be used on topics of one form, about users of whom the rules let one through."""
+    """Verbs that are permitted on topics of one form, for the users that the rules select."""
 
     verbs: frozenset[str]
     users: tuple[Rule, ...] = ()
@@ -34,7 +34,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the configuration lets the bus do: verbs for everybody, and more where a grant fits."""
+    """What the configuration permits: verbs for all users, and further verbs by grants."""
 
     allow: frozenset[str] = frozenset(SETS["basic"])
     dialling: DialRules = field(default_factory=DialRules)
@@ -42,7 +42,7 @@ class Permissions:
 
 
 def permits(permissions: Permissions, verb: str, fields: Mapping[str, object], state: PbxState) -> bool:
-    """Tell whether a verb may be used for what these fields name."""
+    """Whether a verb is permitted for the user or call in these fields."""
     if verb in permissions.allow:
         return True
     form = Form.USER if isinstance(fields.get("user"), TopicId) else Form.PBX
@@ -53,7 +53,7 @@ def permits(permissions: Permissions, verb: str, fields: Mapping[str, object], s
 
 
 def _is_about(rules: tuple[Rule, ...], fields: Mapping[str, object], state: PbxState) -> bool:
-    """All the users that a request names, itself or by a call, are among those of the rules."""
+    """Whether the rules select every user that a request names, directly or by a call."""
     named: list[User | None] = []
     if isinstance(user := fields.get("user"), str):
         named.append(known_user(state, user))

@@ -1,4 +1,4 @@
-"""How often commands may come: allowances of a period, and which verb uses which. Plain data, no clock."""
+"""Rate limits of commands, per PBX and per user, and which verb uses which. Plain data, no clock."""
 
 from collections import OrderedDict, deque
 
@@ -7,14 +7,14 @@ RESYNC_S = 30.0
 PINGS_PER_MINUTE = 60
 USERS_REMEMBERED = 1000
 CLEARS_PER_CALL = 20, 6
-"""`clear` ends what a call began: 20 times the allowance of a PBX, 6 times that of a user."""
+"""`clear` must get through when calls do not: 20 times the limit of a PBX, 6 times that of a user."""
 PRESENCES_PER_CALL = 3
-"""One user's presences are fewer than the allowance of all: the others can still call."""
+"""The presences of one user use up less than the limit of the PBX, so that others can still call."""
 ENDING = frozenset({"clear", "answer"})
 
 
 class RateLimit:
-    """At most this many in any period, a minute if nothing else is said."""
+    """At most `most` in any period of `period_s`."""
 
     def __init__(self, most: int, period_s: float = WINDOW_S) -> None:
         self._most = most
@@ -22,13 +22,13 @@ class RateLimit:
         self._times: deque[float] = deque()
 
     def left(self, now_s: float) -> bool:
-        """Tell whether there is one left."""
+        """Whether one more is within the limit."""
         while self._times and now_s - self._times[0] >= self._period_s:
             self._times.popleft()
         return len(self._times) < self._most
 
     def take(self, now_s: float) -> bool:
-        """Use one up, if there is one left."""
+        """Count one, if it is within the limit; False if it is not."""
         left = self.left(now_s)
         if left:
             self._times.append(now_s)
@@ -36,10 +36,10 @@ class RateLimit:
 
 
 class Rates:
-    """The allowances of one PBX. `ping`, `resync` and the verbs that end a call each have their own.
+    """The rate limits of one PBX. `ping`, `resync` and the verbs that end a call each have their own.
 
-    One publisher cannot be told from another: so one user's commands use up one user's allowance first, and
-    what is refused for that reason takes nothing from the allowance of all.
+    The bus does not say who sent a command. So the limit of the user that a command is about comes first, and
+    a command that exceeds it does not count against the limit of the PBX.
     """
 
     def __init__(self, per_minute: int, calls_per_user: int) -> None:
@@ -57,7 +57,7 @@ class Rates:
         self._limits = f"{per_minute} a minute, {calls_per_user} calls a user"
 
     def refusal(self, verb: str, guid: str, now_s: float) -> str | None:
-        """Use up what a request needs, or say which limit it meets. `guid`: the user it is about, or ""."""
+        """Count a command, or say which limit it exceeds. `guid`: the user that it is about, or ""."""
         match verb:
             case "ping":
                 return None if self._pings.take(now_s) else f"too many pings: {PINGS_PER_MINUTE} a minute"
@@ -72,13 +72,13 @@ class Rates:
                 return None if free and shared.take(now_s) else f"too many commands: {self._limits}"
 
     def _of_user(self, verb: str, guid: str) -> RateLimit | None:
-        """The allowance of one user, the one that was used least lately forgotten when there are too many."""
+        """The limit of one user. If there are too many users, the least recently used limit is forgotten."""
         most = self._per_user.get(verb)
         if most is None:
             return None
         key = verb, guid
-        allowance = self._of_users.setdefault(key, RateLimit(most))
+        limit = self._of_users.setdefault(key, RateLimit(most))
         self._of_users.move_to_end(key)
         if len(self._of_users) > USERS_REMEMBERED:
             self._of_users.popitem(last=False)
-        return allowance
+        return limit

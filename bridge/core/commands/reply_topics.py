@@ -1,7 +1,7 @@
-"""Where a reply may go: topics that requesters name, judged before anything is published there. Pure.
+"""Decides whether a reply may go to the topic that a requester has chosen. Pure.
 
-Nobody may have the bridge write with its own rights where they cannot write themselves, and no broker may
-end the session because of a topic that a stranger chose.
+A requester must not use the bridge's rights to write where it cannot write itself, and must not choose a
+topic for which a broker would end the bridge's session.
 """
 
 import re

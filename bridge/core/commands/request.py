@@ -1,6 +1,6 @@
-"""Requests from the bus: parsed, checked in the contract's order, and answered. Pure and total.
+"""Parses requests from the bus, and checks their form in the contract's order. Pure and total.
 
-Nothing here trusts a request: sizes, types and topics are checked before anything else looks at them.
+Nothing here trusts a request: sizes, types and topics are checked before anything else reads them.
 """
 
 import json
@@ -24,10 +24,10 @@ LONGEST_PAYLOAD = 65_536
 LONGEST_ID = 128
 LONGEST_CORRELATION = 256
 LONGEST_LEVEL = 1536
-"""Percent-encoded, a character of a name has up to 12: room for the 128 that a name in a field may have."""
+"""A percent-encoded character takes up to 12: room for the 128 characters that a name may have in a field."""
 LONGEST_NUMBER = 300
 LONGEST_READ = 1_048_576
-"""Payloads that are too large are read this far, for their id."""
+"""Payloads that are too large are searched for their id up to this size."""
 _HALF = re.compile("[\ud800-\udfff]")
 _ENVELOPE = frozenset({"id", "expires_at"})
 
@@ -87,7 +87,7 @@ def parse(
 def _wanted(
     plain: Address, incoming: Incoming, topics: Topics, reply_topics: Sequence[str]
 ) -> tuple[Address, str | None]:
-    """Where the reply goes; the plain address, and why, where it cannot go to where the request wants it."""
+    """Where the reply goes. If the request's own topic is not usable: the plain address, and why."""
     wanted, correlation = incoming.response_topic, incoming.correlation
     if wanted is None:
         return plain, None
@@ -100,7 +100,7 @@ def _wanted(
 
 
 def _subject(user: str | None, body: Mapping[str, object] | None) -> str | None:
-    """The user of the topic, else that of the fields; shortened, for nothing was checked yet."""
+    """The user in the topic, else in the fields. It is shortened, because nothing has been checked yet."""
     named = user or (body or {}).get("user")
     return named[:LONGEST_ID] if isinstance(named, str) else None
 
@@ -158,12 +158,12 @@ def _usable_id(body: Mapping[str, object] | None) -> str | None:
 
 
 def _is_text(value: str) -> bool:
-    """No half of a character is in it, which JSON can hold and UTF-8 cannot."""
+    """Whether it can be written as UTF-8. JSON can hold half of a character (a lone surrogate)."""
     return _HALF.search(value) is None
 
 
 def _has_text(body: Mapping[str, object]) -> bool:
-    """All its words are text. What is nested goes nowhere: no field takes it, and to look takes long."""
+    """Whether all keys and texts are text. Nested values are not read: no field takes them."""
     return all(_is_text(word) for pair in body.items() for word in pair if isinstance(word, str))
 
 
@@ -207,7 +207,7 @@ def _fields(verb: str, body: Mapping[str, object], user: str | None) -> Fields:
 
 
 def _topic_user(user: str, verb: str, named: object) -> TopicId:
-    """The user of the topic. A refusal repeats and remembers it: a topic may have 64 KiB, a name has not."""
+    """The user in the topic. Its length is limited: refusals repeat it, and a topic may have 64 KiB."""
     if "user" not in VERBS[verb].fields:
         raise CommandError("invalid", f"'{verb}' takes no user")
     if len(user) > LONGEST_LEVEL:
