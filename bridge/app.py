@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge import __version__
-from bridge.build import OPERATIONS, Builder
+from bridge.build import Builder
 from bridge.config.file import masked
 from bridge.config.schema import Config, Pbx
 from bridge.errors import ConfigError
@@ -67,9 +67,9 @@ class Process:
         self.reload = reload
         self._chosen: Chosen = (config, pbxs)
         self._log = structlog.get_logger()
-        self._metrics = Metrics(self.registry, OPERATIONS)
-        self.bugs = Bugs(lambda pbx: self._metrics.sessions.bugs.labels(pbx).inc())
         self._builder = Builder(config)
+        self._metrics = Metrics(self.registry, self._builder.operations)
+        self.bugs = Bugs(lambda pbx: self._metrics.sessions.bugs.labels(pbx).inc())
         self._offset_s, self._log_dropped = time.time() - time.monotonic(), 0
         self.health.config = partial(masked, config)
 

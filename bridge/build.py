@@ -35,8 +35,6 @@ from bridge.pbx.monitoring import MonitorSettings
 from bridge.pbx.session import SessionSettings
 from bridge.pbx.soap import Soap
 
-OPERATIONS = SoapBackend.operations
-"""The requests that PBX sessions can send, by name: each has its own series in the metrics."""
 MakeBackend = Callable[[Pbx], Backend]
 
 
@@ -63,6 +61,11 @@ class Builder:
         self._make_backend = make_backend
         make = make_backend or self._backend
         self._backends = {pbx.name: make(pbx) for pbx in config.pbxs}
+
+    @property
+    def operations(self) -> Sequence[str]:
+        """The requests that the configured PBXs can be sent, for the metrics."""
+        return tuple(dict.fromkeys(name for each in self._backends.values() for name in each.operations))
 
     def renewed(self, config: Config) -> Self:
         """A builder for a new configuration. Reads the certificates again. Raises ConfigError."""

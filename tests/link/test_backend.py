@@ -65,9 +65,8 @@ def backend() -> FakeBackend:
 async def test_a_link_serves_another_backend(broker: Mosquitto, bus: Observer, backend: FakeBackend) -> None:
     """Users, events, commands, metrics and a lost session: all that the bus shows of a PBX."""
     config, registry = settings(broker.port), CollectorRegistry()
-    metrics = Metrics(registry, backend.operations)
-    observer = LinkObserver("hq", metrics, Bugs(lambda _: None))
     builder = Builder(config, make_backend=lambda _: backend)
+    observer = LinkObserver("hq", Metrics(registry, builder.operations), Bugs(lambda _: None))
     link = builder.link(config.pbxs[0], observer, MemoryJournal())
     running = asyncio.create_task(link.run())
     state = "innovaphone/hq/user/anna/state"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Metric
 
-from bridge.build import OPERATIONS
 from bridge.ops.families import PREFIX
 from bridge.ops.link_metrics import SIDES
 from bridge.ops.metrics import Metrics
+from bridge.pbx.backend import SoapBackend
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
@@ -42,7 +42,7 @@ def promtool(*arguments: str, given: str = "") -> tuple[int, str]:
 def announced() -> list[Metric]:
     """All metrics of a bridge with one PBX, as they are before anything has happened but its sessions."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry, OPERATIONS)
+    metrics = Metrics(registry, SoapBackend.operations)
     metrics.announce("hq")
     for side in SIDES:
         metrics.announce_side("hq", side)

@@ -18,11 +18,11 @@ import pytest
 import trustme
 from prometheus_client import CollectorRegistry
 
-from bridge.build import OPERATIONS
 from bridge.ops import certificates
 from bridge.ops.families import PREFIX
 from bridge.ops.link_metrics import SIDES
 from bridge.ops.metrics import Metrics
+from bridge.pbx.backend import SoapBackend
 from bridge.sim.faults import Fault
 from bridge.sim.pbx import SimPbx
 from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
@@ -83,7 +83,7 @@ def test_no_label_names_a_person_or_a_call() -> None:
 def test_a_pbx_that_was_never_reached_has_few_series() -> None:
     """A process may have a thousand of them; those that were reached have what can happen to them."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry, OPERATIONS)
+    metrics = Metrics(registry, SoapBackend.operations)
 
     def count() -> int:
         return sum(
@@ -102,7 +102,7 @@ def test_a_pbx_that_was_never_reached_has_few_series() -> None:
 def test_a_removed_pbx_leaves_no_series() -> None:
     """Nor does it take those of another one along."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry, OPERATIONS)
+    metrics = Metrics(registry, SoapBackend.operations)
     metrics.announce("hq")
     metrics.announce("branch")
     metrics.certificate_ends("hq", "pbx", 1.0)
