@@ -13,9 +13,10 @@ from paho.mqtt import client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
-from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
+from bridge.errors import LinkError, ProtocolError, SessionLost, TakenOver, Unreachable
 from bridge.mqtt import errors as reasons
 from bridge.mqtt import translate
+from bridge.mqtt.acceptance import Acceptance
 from bridge.mqtt.connecting import connect_in_thread, fingerprint_of_rejected
 from bridge.mqtt.encode import encode, packet_size
 from bridge.mqtt.inbox import Inbox
@@ -23,7 +24,7 @@ from bridge.mqtt.last_word import LastWord
 from bridge.mqtt.loop import LoopDriver
 from bridge.mqtt.paho_client import new_client
 from bridge.mqtt.pending import Pending, Request
-from bridge.mqtt.settings import MQTT_5, BrokerSettings
+from bridge.mqtt.settings import BrokerSettings
 
 DISCONNECT_S = 0.2
 PATHS = 3
@@ -41,7 +42,6 @@ class Connection:
         self.will = will
         self.limits = BrokerLimits()
         self.after_silence = False
-        self.accepted_after_s = 0.0
         self.largest_taken = 0
         self.silent = False
         self.incoming = Inbox()
@@ -49,10 +49,9 @@ class Connection:
         self.dropped = 0
         self.oversized = 0
         self.oversized_topic = ""
-        loop = asyncio.get_running_loop()
-        self.lost: asyncio.Future[LinkError] = loop.create_future()
+        self.lost: asyncio.Future[LinkError] = asyncio.get_running_loop().create_future()
         self.settings = settings
-        self._accepted: asyncio.Future[None] = loop.create_future()
+        self._acceptance = Acceptance(settings, protocol)
         self._publishing = Pending("publish")
         self._subscribing = Pending("subscription")
         self._client = new_client(settings, will, protocol)
@@ -81,28 +80,17 @@ class Connection:
             async with asyncio.timeout(PATHS * self.settings.connect_timeout_s):
                 await connect_in_thread(self._client, self.settings, self.protocol)
             self._driver.attach()
-            await self._await_acceptance()
+            await self._acceptance.wait()
         except ssl.SSLCertVerificationError as error:
             sha256 = await fingerprint_of_rejected(error, self.settings)
             raise reasons.of_certificate(error, place, sha256) from None
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
             raise reasons.of_exception(error, place) from None
 
-    async def _await_acceptance(self) -> None:
-        """Wait for CONNACK; only briefly while MQTT 5 is a guess.
-
-        Some old brokers misread a CONNECT of MQTT 5 and wait for more of it.
-        """
-        trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
-        started_s = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(self.settings.trial_s if trial else self.settings.connect_timeout_s):
-                await self._accepted
-        except TimeoutError:
-            if not trial:
-                raise
-            raise reasons.Silent(f"the broker {self.settings.place} is silent") from None
-        self.accepted_after_s = asyncio.get_running_loop().time() - started_s
+    @property
+    def accepted_after_s(self) -> float:
+        """How long the broker took to accept the connection."""
+        return self._acceptance.after_s
 
     @property
     def ended_by_broker(self) -> bool:
@@ -136,9 +124,7 @@ class Connection:
         self._driver.detach()
         self._client.close_raw()
         self._lose(SessionLost("the connection was closed"))
-        if self._accepted.done() and not self._accepted.cancelled():
-            self._accepted.exception()
-        self._accepted.cancel()
+        self._acceptance.drop()
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Subscribe. Raises Rejected where the broker forbids it, Unreachable where it does not answer."""
@@ -206,13 +192,11 @@ class Connection:
     def _on_connect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, properties: Any
     ) -> None:
-        if self._accepted.done():
+        if self._acceptance.is_known:
             return
         if not code.is_failure:
             self.limits = translate.limits(properties, self.will, self.protocol)
-            self._accepted.set_result(None)
-        else:
-            self._accepted.set_exception(reasons.of_connack(code, self.settings.place))
+        self._acceptance.answered(code)
 
     def _on_disconnect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
@@ -221,23 +205,11 @@ class Connection:
         self._end(reasons.of_disconnect(code, self.settings.place))
 
     def _broken(self, error: Exception) -> None:
-        broke = SessionLost(
-            f"the connection to the broker {self.settings.place} broke: {type(error).__name__}"
-        )
-        self._end(error if isinstance(error, LinkError) else broke)
+        reason = f"the connection to the broker {self.settings.place} broke: {type(error).__name__}"
+        self._end(error if isinstance(error, LinkError) else SessionLost(reason))
 
     def _end(self, cause: LinkError) -> None:
-        """The connection has ended. Before CONNACK that may be all that a broker without MQTT 5 says."""
-        if not self._accepted.done():
-            trial = self.settings.protocol == "auto" and self.protocol == MQTT_5
-            wants = "a client certificate" if self.settings.tls else "TLS (mqtts)"
-            reason = (
-                f"the broker {self.settings.place} closed the connection at once: does it require {wants}?"
-            )
-            error: type[LinkError] = Unreachable if self._client.answered else reasons.NotThisWill
-            if trial and not isinstance(cause, Rejected):
-                error = reasons.NotForThisBroker
-            self._accepted.set_exception(cause if isinstance(cause, ProtocolError) else error(reason))
+        self._acceptance.ended(cause, after_bytes=self._client.answered)
         self._lose(cause)
 
     def _lose(self, cause: LinkError) -> None:
