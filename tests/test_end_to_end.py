@@ -355,6 +355,7 @@ async def test_a_resync_brings_back_what_was_deleted(broker: Mosquitto, bus: Obs
         await eventually(lambda: not set(users) & set(bus.tree), "they are gone")
         bus.publish("innovaphone/hq/command/resync", {"id": "r"})
         await eventually(lambda: set(users) | {INFO} <= set(bus.tree), "all are back")
+        await eventually(lambda: bus.replies("resync"), "the request is answered")
         assert [reply["status"] for reply in bus.replies("resync")] == ["ok"]
 
 

@@ -66,7 +66,7 @@ def test_the_example_of_the_page_works() -> None:
         del sys.modules["dtmf"]
     context = Context(History().start().see(leg()).state, "hq")
     action = module.VERB.plan(context, {"user": "anna", "digits": "42#"})
-    ((kind, operation),) = eval(f"({row})", {**vars(operations), **vars(module)})  # noqa: S307  (our own page)
+    kind, operation = eval(row, {**vars(operations), **vars(module)})  # noqa: S307  (our own page)
 
     assert type(action) is kind
     assert b">42#<" in SOAP.request(operation.name, **operation.arguments(action))[0]
