@@ -118,12 +118,12 @@ class Builder:
             return None
         loop, path = asyncio.get_running_loop(), folder / f"{pbx.name}.sqlite3"
 
-        def told(problem: str | None) -> None:
+        def report(problem: str | None) -> None:
             loop.call_soon_threadsafe(observer.stored, problem)
 
         if self._disk is None:
             self._disk = DaemonExecutor(threads=1, names=0)
-        opening = partial(_open_store, path, told, memory, self._disk)
+        opening = partial(_open_store, path, report, memory, self._disk)
         try:
             return await loop.run_in_executor(self._disk, opening)
         except OSError:  # the system has no thread to spare: better block the loop once than lose the journal
@@ -183,9 +183,9 @@ class Builder:
         )
 
 
-def _open_store(path: Path, told: Callable[[str | None], None], memory: Snapshot, disk: Executor) -> Store:
+def _open_store(path: Path, report: Callable[[str | None], None], memory: Snapshot, disk: Executor) -> Store:
     """Open the file of a PBX, move what waited in memory there, and read it. Blocks, so it gets a thread."""
-    store = Store(path, told)
+    store = Store(path, report)
     hand_over(memory, store)
     store.serve(disk.submit)
     return store

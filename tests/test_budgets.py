@@ -20,7 +20,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 BORN_LATE = {
     "bridge.mqtt.paho_client.WebSocket": "fills the place of a class of paho, whose constructor connects",
-    "bridge.ops.web._Visit": "a protocol of asyncio gets its transport later",
+    "bridge.ops.connections.Connection": "a protocol of asyncio gets its transport later",
 }
 """Classes whose attributes may be born outside of `__init__`, and why."""
 WALL_CLOCK = {

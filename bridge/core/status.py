@@ -1,4 +1,4 @@
-"""What a link is doing and what its PBX says of itself, as values for topics, pages, metrics and logs.
+"""The state and the figures of a link, as values for topics, pages, metrics and logs.
 
 Measures nothing and decides nothing: the link writes these values, the other rooms read them.
 """
@@ -14,7 +14,7 @@ STAYED_S = 30.0
 
 
 class LinkState(enum.StrEnum):
-    """What the link to a PBX is doing; the values are those of the topic contract."""
+    """The state of the link to a PBX; the values are those of the topic contract (docs/topics.md)."""
 
     CONNECTING = "connecting"
     SYNCING = "syncing"

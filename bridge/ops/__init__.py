@@ -1,1 +1,1 @@
-"""What operators see: log lines, metrics, pages, status, what systemd hears. Changes nothing of a link."""
+"""For operators: log lines, metrics, pages, status, notifications of systemd. Never changes a link."""

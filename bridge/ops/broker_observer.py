@@ -1,4 +1,4 @@
-"""Log lines and metrics of what a broker takes, refuses and cannot do. Changes nothing of a link."""
+"""Log lines and metrics of what a broker takes, refuses and cannot do. Never changes the link."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Log lines and metrics of commands. Changes nothing of a link."""
+"""Log lines and metrics of commands. Never changes the link."""
 
 import time
 

@@ -1,6 +1,6 @@
-"""What operators see of a link: log lines, metrics and its status. Changes nothing of the link.
+"""Log lines, metrics and status of a link: its sessions, its state and its health. Never changes the link.
 
-What concerns one side only is in pbx_observer.py, broker_observer.py and command_observer.py.
+Occurrences of one side only are in pbx_observer.py, broker_observer.py and command_observer.py.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Log lines and metrics of what a PBX reports and answers. Changes nothing of a link."""
+"""Log lines and metrics of what a PBX reports and answers. Never changes the link."""
 
 import time
 

@@ -16,8 +16,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.config.schema import Config
-from bridge.ops import pages, web
+from bridge.ops import connections, pages, web
 from bridge.ops.bugs import Bugs
+from bridge.ops.connections import AT_ONCE, CROWD, FAILED, LATE, Served, TurnedAway
 from bridge.ops.health import Health
 from bridge.ops.pages import Pages, Probes, Visitors
 from bridge.ops.request import Request
@@ -48,7 +49,10 @@ def some_pages(health: Health | None = None) -> Pages:
 
 @asynccontextmanager
 async def served(
-    host: str, port: int, answers: web.Served | None = None, turned_away: web.TurnedAway = ignored
+    host: str,
+    port: int,
+    answers: Served | None = None,
+    turned_away: TurnedAway = ignored,
 ) -> AsyncIterator[None]:
     """The pages, until the end of the context."""
     answers = answers or some_pages().answer
@@ -153,14 +157,14 @@ def speaks(sock: socket.socket) -> None:
 
 async def test_a_crowd_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more connections than are allowed, none for longer, no thread for any, and who asks is answered."""
-    monkeypatch.setattr(web, "REQUEST_S", 3.0)  # all must be there before the first is turned away
+    monkeypatch.setattr(connections, "REQUEST_S", 3.0)  # all must be there before the first is turned away
     turned: list[str] = []
     port = free_port()
     async with served("127.0.0.1", port, turned_away=turned.append):
         await answers("127.0.0.1", port)
         threads = threading.active_count()
         async with crowd(port, 150) as sockets:
-            await eventually(lambda: sum(map(is_open, sockets)) == web.AT_ONCE, "those that may stay")
+            await eventually(lambda: sum(map(is_open, sockets)) == AT_ONCE, "those that may stay")
             assert await asyncio.to_thread(status, "127.0.0.1", port) == 200
             assert threading.active_count() <= threads + 1  # one of `to_thread`
             start = time.monotonic()
@@ -171,7 +175,7 @@ async def test_a_crowd_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
                 await asyncio.sleep(0.1)
         await answers("127.0.0.1", port)
     assert len(turned) == 150
-    assert set(turned) == {web.CROWD, web.LATE}
+    assert set(turned) == {CROWD, LATE}
 
 
 async def test_a_neighbour_does_not_keep_others_out() -> None:
@@ -183,7 +187,7 @@ async def test_a_neighbour_does_not_keep_others_out() -> None:
         with socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)) as guest:
             guest.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
             async with crowd(port, 150, b"GET /healthz HTTP/1.1\r\nHost: x\r\n") as sockets:
-                await eventually(lambda: sum(map(is_open, sockets)) < web.AT_ONCE, "most are turned away")
+                await eventually(lambda: sum(map(is_open, sockets)) < AT_ONCE, "most are turned away")
                 guest.send(b"\r\n")
                 guest.settimeout(5)
                 assert (await asyncio.to_thread(guest.recv, 100)).startswith(b"HTTP/1.1 200")
@@ -191,16 +195,16 @@ async def test_a_neighbour_does_not_keep_others_out() -> None:
 
 async def test_who_does_not_read_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large page is not copied for each of them, and they get so much time and no more."""
-    monkeypatch.setattr(web, "ANSWER_S", 1.0)
+    monkeypatch.setattr(connections, "ANSWER_S", 1.0)
     body = b"x" * 20_000_000
     turned: list[str] = []
-    large = pages.Answer(web.FAILED.status, "text/plain", body)
+    large = pages.Answer(FAILED.status, "text/plain", body)
     port = free_port()
     async with served("127.0.0.1", port, lambda _: lambda: large, turned.append):
         await eventually(lambda: not _refused(port), "it is served")
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        async with crowd(port, web.AT_ONCE, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
-            await eventually(lambda: turned.count(web.LATE) >= web.AT_ONCE, "their time is over")
+        async with crowd(port, AT_ONCE, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+            await eventually(lambda: turned.count(LATE) >= AT_ONCE, "their time is over")
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2 * len(body) / 1024
 
 
