@@ -7,16 +7,16 @@ only if no bridge serves the PBX, and then it is true.
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.core.message import Incoming, Message, Subscription
+from bridge.core.message import Message, Subscription
 from bridge.core.rights import CHECK, Seen, TrialTopic, outside
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
+from bridge.mqtt.observations import Observations
 from bridge.mqtt.settings import MQTT_3, MQTT_5, BrokerSettings
 from bridge.mqtt.shared_id import ONE_ID
 
@@ -67,22 +67,13 @@ class _Trial:
         self._topics = topics
         self._trial_topics = trial_topics
         self._one_id = one_id
-        self._token = f"check-{secrets.token_hex(8)}"
+        self._observed = Observations(topics)
         self._stack = contextlib.AsyncExitStack()
         self._connection: Connection | None = None
         self._connected = 0
         self._granted: list[Subscription] = []
         self._listening: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
-        self._taken: set[str] = set()
-        self._refused: set[str] = set()
-        self._closed: set[str] = set()
-        self._deaf: set[str] = set()
-        self._heard: set[str] = set()
-        self._others: set[str] = set()
-        self._served = False
-        self._state_said = False
-        self._changes_dots = False
 
     async def run(self) -> TrialResult:
         """Raises a LinkError."""
@@ -97,23 +88,18 @@ class _Trial:
     async def _run(self) -> TrialResult:
         connection = await self._open()
         await self._subscribe(connection)
-        await self._wait_for(lambda: self._served, QUIET_S)
+        await self._wait_for(lambda: self._observed.served, QUIET_S)
         await self._try([tried for tried in self._trial_topics if not tried.live and not tried.private])
-        if not self._served:
-            await self._wait_for(lambda: self._served, QUIET_S)  # a bridge says that the ping has expired
-        if not self._served and self._would_know:
+        if not self._observed.served:
+            await self._wait_for(
+                lambda: self._observed.served, QUIET_S
+            )  # a bridge says that the ping has expired
+        if not self._observed.served and self._observed.would_know:
             await self._try([tried for tried in self._trial_topics if tried.live])
             await self._try_will()
         await self._try_outside()
-        answers = (self._taken, self._refused, self._closed, self._deaf, self._heard, self._others)
-        taken, refused, closed, deaf, heard, others = (frozenset(each) for each in answers)
-        seen = Seen(taken, refused, closed, deaf, heard, others, honest=connection.protocol == MQTT_5)
-        return TrialResult(connection.protocol, seen, self._served, self._notes(connection))
-
-    @property
-    def _would_know(self) -> bool:
-        """A running bridge would have been noticed: by its reply to a ping, or by its retained state."""
-        return self._topics.response("ping") in self._heard or self._topics.state in self._others
+        seen = self._observed.seen(honest=connection.protocol == MQTT_5)
+        return TrialResult(connection.protocol, seen, self._observed.served, self._notes(connection))
 
     async def _open(self) -> Connection:
         """The connection, or a new one if the broker has ended it. Raises a LinkError."""
@@ -149,7 +135,7 @@ class _Trial:
         """Subscribe like the bridge, but also to what we publish, and to what only shows excess rights."""
         for tried in self._trial_topics:
             if tried.read is not None and not await self._may_hear(self._subscription(tried)):
-                self._deaf.add(tried.listen)
+                self._observed.deaf.add(tried.listen)
         more = [f"{self._topics.base}/+/info", BROKER_VERSION]
         if connection.protocol != MQTT_5:  # delivery is then the only sign that a publish was accepted
             more += [tried.listen for tried in self._trial_topics if tried.read is None]
@@ -178,19 +164,21 @@ class _Trial:
         if any(tried.topic == self._topics.user_state(CHECK) for tried in trial_topics):
             await self._publish(Message(self._topics.user_state(CHECK), None, retain=True))
         due = {
-            tried.topic for tried in trial_topics if tried.read is not None and tried.listen not in self._deaf
+            tried.topic
+            for tried in trial_topics
+            if tried.read is not None and tried.listen not in self._observed.deaf
         }
-        due &= self._taken
-        await self._wait_for(lambda: due <= self._heard, self._settings.connect_timeout_s)
+        due &= self._observed.taken
+        await self._wait_for(lambda: due <= self._observed.heard, self._settings.connect_timeout_s)
 
     def _message(self, tried: TrialTopic) -> Message:
         if tried.topic == self._topics.state:
-            self._state_said = True
+            self._observed.state_published = True
             return Message(tried.topic, "offline")
         if tried.topic == self._topics.info:
-            info = {"schema": 1, "pbx": self._topics.pbx, "link": "stopped", "reason": self._token}
+            info = {"schema": 1, "pbx": self._topics.pbx, "link": "stopped", "reason": self._observed.token}
             return Message(tried.topic, info)
-        return Message(tried.topic, {"id": self._token, "expires_at": LONG_AGO})
+        return Message(tried.topic, {"id": self._observed.token, "expires_at": LONG_AGO})
 
     async def _try_will(self) -> None:
         """Connect with the bridge's Last Will; DISCONNECT discards it."""
@@ -205,7 +193,7 @@ class _Trial:
         for topic in topics:
             await self._may_hear(Subscription(topic))
             await self._publish(Message(topic, None))
-        await self._wait_for(lambda: topics.keys() <= self._heard | self._refused, QUIET_S)
+        await self._wait_for(lambda: topics.keys() <= self._observed.heard | self._observed.refused, QUIET_S)
 
     async def _publish(self, message: Message) -> None:
         """Publish, and note the broker's answer. Ending the connection counts as a refusal."""
@@ -216,13 +204,13 @@ class _Trial:
         except TimeoutError:
             raise Unreachable(f"the broker did not acknowledge a message on {message.topic}") from None
         except Rejected:
-            self._refused.add(message.topic)
+            self._observed.refused.add(message.topic)
             self._leave()
         except SessionLost:
-            self._closed.add(message.topic)
-            self._refused.add(message.topic)
+            self._observed.closed.add(message.topic)
+            self._observed.refused.add(message.topic)
         else:
-            self._taken.add(message.topic)
+            self._observed.taken.add(message.topic)
 
     async def _wait_for(self, condition: Callable[[], bool], within_s: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -233,25 +221,11 @@ class _Trial:
 
     async def _listen(self, connection: Connection) -> None:
         while True:
-            self._hear(await connection.incoming.get())
+            self._observed.hear(await connection.incoming.get())
             self._news.set()
 
-    def _hear(self, incoming: Incoming) -> None:
-        topics, topic, payload = self._topics, incoming.topic, incoming.payload
-        mine = self._token.encode() in payload
-        if topic == topics.state:
-            self._served = self._served or payload == b"online"
-            (self._heard if self._state_said and not incoming.retain else self._others).add(topic)
-        elif topic == topics.response("ping") and mine and b'"verb"' in payload:
-            self._served = True
-        elif mine and topic == topics.dotted.replace(".", "/"):
-            self._changes_dots = True
-            self._heard.add(topics.dotted)
-        elif mine or (topic in outside(topics) and not payload):
-            self._heard.add(topic)
-        elif incoming.retain:
-            self._others.add(topic)
-
     def _notes(self, connection: Connection) -> tuple[str, ...]:
-        dots = ["it turns dots into slashes: set mqtt.encode_dots: true"] if self._changes_dots else []
+        dots = (
+            ["it turns dots into slashes: set mqtt.encode_dots: true"] if self._observed.changes_dots else []
+        )
         return (*connection.limits.lacks, *dots)
