@@ -24,7 +24,7 @@ LINKS: Mapping[str, tuple[str, ...]] = {
     "pump": ("bridge.core.outbox:Outbox.take",),
     "journal": ("bridge.core.journal:MemoryJournal.commit",),
     "parse": ("bridge.core.commands.request:parse",),
-    "command": ("bridge.link.commander:Commander._perform",),
+    "command": ("bridge.link.performer:Performer._perform",),
     "answer": ("bridge.link.mirror:Mirror.reply",),
     "done-callback": ("bridge.mqtt.session:BrokerSession._sent",),
     "timer": ("bridge.link.state_guard:StateGuard._correct",),
