@@ -91,9 +91,8 @@ class _Trial:
         await self._wait_for(lambda: self._observed.served, QUIET_S)
         await self._try([tried for tried in self._trial_topics if not tried.live and not tried.private])
         if not self._observed.served:
-            await self._wait_for(
-                lambda: self._observed.served, QUIET_S
-            )  # a bridge says that the ping has expired
+            # A running bridge replies to the ping, if only that it has expired.
+            await self._wait_for(lambda: self._observed.served, QUIET_S)
         if not self._observed.served and self._observed.would_know:
             await self._try([tried for tried in self._trial_topics if tried.live])
             await self._try_will()
