@@ -10,13 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bridge.core.caused import Caused
+from bridge.core.blame import Blame, Culprit
 from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, size_of
 from bridge.core.message import Message
-from bridge.core.suspects import EVENT_TIMES, STATE_TIMES, Suspects
-
-SET_ASIDE_S = 3600.0
-"""Seconds for which a topic is skipped after the broker has closed sessions because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +23,6 @@ class Limits:
     event_age_s: float = 300.0
     answers: int = 1000
     answer_bytes: int = 1_048_576
-
-
-@dataclass(frozen=True, slots=True)
-class Culprit:
-    """The message that made the broker close the session."""
-
-    message: Message
-    kind: Kind
 
 
 class Signal(Protocol):
@@ -80,11 +68,8 @@ class Outbox:
         self._answer_is_next = False
         self._flying: dict[int, QueuedMessage] = {}
         self._refused: set[int] = set()
-        self._suspects = Suspects()
-        self._caused = {kind: Caused() for kind in ANSWERS}
+        self._blame = Blame()
         self._no_erasures_until_s = 0.0
-        self._proven = False
-        self._aside: dict[str, float] = {}
         self._last_delivery_id = 0
         self.connected = False
         self.dropped: Counter[str] = Counter()
@@ -181,7 +166,8 @@ class Outbox:
         fresh = {message.topic: QueuedMessage(message, now_s, Kind.STATE) for message in messages}
         self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
         self._at_broker |= fresh.keys()
-        self.connected, self._proven = True, False
+        self.connected = True
+        self._blame.session_began()
         self.recheck()
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
@@ -208,12 +194,7 @@ class Outbox:
 
     def _one_goes_alone(self, entry: QueuedMessage, now_s: float) -> bool:
         """A suspect is next or in flight. It travels alone, so that its effect is certain."""
-        return any(self._is_suspect(each, now_s) for each in (entry, next(iter(self._flying.values()))))
-
-    def _is_suspect(self, entry: QueuedMessage, now_s: float) -> bool:
-        if entry.kind in ANSWERS:
-            return self._caused[entry.kind].goes_alone(entry.message.topic, now_s)
-        return entry.key in self._suspects
+        return any(self._blame.goes_alone(each, now_s) for each in (entry, next(iter(self._flying.values()))))
 
     def done(self, delivery_id: int, *, answered: bool = True) -> float | None:
         """Forget a delivered message and return when it was put in.
@@ -224,11 +205,10 @@ class Outbox:
         entry = self._flying.pop(delivery_id, None)
         if entry is None:
             return None
-        self._proven = self._proven or answered
+        if answered:
+            self._blame.answered(entry)
         if entry.kind is Kind.STATE and entry.message.payload is None:
             self._note_erased(entry.message.topic)
-        if entry.kind in ANSWERS and answered:
-            self._caused[entry.kind].taken(entry.message.topic)
         self._forget(entry)
         self.recheck()
         return entry.since_s
@@ -261,28 +241,19 @@ class Outbox:
     def _judge(self, now_s: float) -> Culprit | None:
         """Find the message that made the broker close the session, if it is certain."""
         unanswered = [each for delivery_id, each in self._flying.items() if delivery_id not in self._refused]
-        alone = self._proven and len(unanswered) == 1
-        for kind, caused in self._caused.items():
-            topics = [each.message.topic for each in unanswered if each.kind is kind]
-            if caused.session_ended(topics, now_s, alone=alone):
-                return Culprit(unanswered[0].message, kind)
-        times = STATE_TIMES if all(each.kind is Kind.STATE for each in unanswered) else EVENT_TIMES
-        keys = [each.key for each in unanswered]
-        key = self._suspects.session_ended(keys, times, proven=self._proven)
-        if key is None:
-            return None
-        _, entry = self._flying.popitem()  # a suspect travels alone
-        self._drop(entry, "poison")
-        return Culprit(entry.message, entry.kind)
+        culprit = self._blame.session_ended(unanswered, now_s)
+        if culprit is not None and culprit.kind not in ANSWERS:
+            _, entry = self._flying.popitem()  # a suspect travels alone
+            self._drop(entry, "poison")
+        return culprit
 
     def set_aside(self, topic: str, now_s: float) -> None:
         """Skip this topic for an hour."""
-        self._aside[topic] = now_s + SET_ASIDE_S
+        self._blame.set_aside(topic, now_s)
 
     def aside(self, now_s: float) -> tuple[str, ...]:
         """The topics that are skipped now."""
-        self._aside = {topic: until_s for topic, until_s in self._aside.items() if now_s < until_s}
-        return tuple(self._aside)
+        return self._blame.aside(now_s)
 
     def _take_back(self) -> None:
         # Everything in flight was taken from the heads of the lines and so is older than what still waits.
@@ -317,9 +288,9 @@ class Outbox:
     def _head(self, now_s: float) -> QueuedMessage | None:
         """The next message to send. Messages that are too old or must not be sent are dropped on the way."""
         while self._states:
-            topic = next(iter(self._states))
-            if now_s >= self._aside.get(topic, 0.0):
-                return self._states[topic]
+            topic, entry = next(iter(self._states.items()))
+            if self._blame.may_send(entry, now_s):
+                return entry
             del self._states[topic]
             self.recheck()
         event, answer = self._next_event(now_s), self._next_answer(now_s)
@@ -330,7 +301,7 @@ class Outbox:
 
     def _next_event(self, now_s: float) -> QueuedMessage | None:
         while (head := self._events.head) is not None:
-            if now_s < self._aside.get(head.message.topic, 0.0):
+            if not self._blame.may_send(head, now_s):
                 self._drop(self._events.pop(), "poison")
             elif self._is_too_old(head, now_s):
                 self._drop(self._events.pop(), "age")
@@ -340,7 +311,7 @@ class Outbox:
 
     def _next_answer(self, now_s: float) -> QueuedMessage | None:
         while (head := self._answers.head) is not None:
-            if self._caused[head.kind].may_send(head.message.topic, now_s):
+            if self._blame.may_send(head, now_s):
                 break
             self._drop(self._answers.pop(), "poison")
         return head
@@ -360,7 +331,7 @@ class Outbox:
         self.recheck()
 
     def _forget(self, entry: QueuedMessage) -> None:
-        self._suspects.clear(entry.key)
+        self._blame.forget(entry)
         if entry.number is not None:
             self._event_done(entry.number)
 

@@ -3,8 +3,8 @@
 An MQTT 3.1.1 broker announces no limit; it closes the connection when a packet is too large for it.
 """
 
+from bridge.core.blame import SET_ASIDE_S
 from bridge.core.message import BrokerLimits
-from bridge.core.outbox import SET_ASIDE_S
 
 SMALL_BYTES = 1024
 """Every broker takes a packet of this size: one that ends sessions is on a topic that is forbidden."""

@@ -7,10 +7,11 @@ from itertools import islice
 import pytest
 
 from bridge.core.backoff import delays
+from bridge.core.blame import Culprit
 from bridge.core.caused import BLAMED_AT_MOST, PROVEN_AT_MOST, REST_S, Caused
 from bridge.core.line import Kind, Line, QueuedMessage
 from bridge.core.message import Message
-from bridge.core.outbox import Culprit, Limits, Outbox
+from bridge.core.outbox import Limits, Outbox
 
 
 def state(topic: str, payload: str | None = "x") -> Message:

@@ -1,7 +1,7 @@
 """The largest packet that a broker takes, learned from sessions that it ended."""
 
+from bridge.core.blame import SET_ASIDE_S
 from bridge.core.message import BrokerLimits
-from bridge.core.outbox import SET_ASIDE_S
 from bridge.core.packet_limit import SMALL_BYTES, PacketLimit
 
 LARGE = 4 * SMALL_BYTES

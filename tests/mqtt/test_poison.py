@@ -9,8 +9,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.blame import SET_ASIDE_S
 from bridge.core.message import Message
-from bridge.core.outbox import SET_ASIDE_S, Limits, Outbox
+from bridge.core.outbox import Limits, Outbox
 from bridge.core.suspects import EVENT_TIMES, STATE_TIMES, Suspects
 from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimPbx
@@ -115,7 +116,7 @@ async def test_a_forbidden_topic_is_no_limit_of_size(pbx: SimPbx) -> None:
 async def test_when_the_hour_is_over(closes: Habits, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was set aside is told again in the same session, though nothing has changed."""
     monkeypatch.setattr("bridge.core.packet_limit.SET_ASIDE_S", 8.0)
-    monkeypatch.setattr("bridge.core.outbox.SET_ASIDE_S", 8.0)
+    monkeypatch.setattr("bridge.core.blame.SET_ASIDE_S", 8.0)
     async with Peer(closes) as peer, SimPbx((*STAFF, LONG), FAST) as pbx:
         settings = configuration(peer.port, pbx_section(pbx))
         settings["mqtt"]["protocol"] = "3.1.1"
