@@ -1,4 +1,4 @@
-"""What must survive the end of a link, and the interface that records it. Must not do I/O.
+"""The values that must survive the end of a link, and the interface that records them. Must not do I/O.
 
 A link records every change here, in order. All changes since the last `commit` are kept together or not at
 all. `MemoryJournal` survives a reload; link/store.py has the one that survives a crash.

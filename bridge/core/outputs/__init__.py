@@ -1,4 +1,4 @@
-"""What a link publishes of its own accord, one module for each kind. Replies to commands are not in here.
+"""The messages that a link publishes unasked, one module for each kind. Replies to commands are not outputs.
 
 To add an output: write a module with an `Output` and name it in `OUTPUTS`; nothing else changes.
 The order is that in which a new broker session hears the retained topics. Changes go out in the opposite
