@@ -23,9 +23,9 @@ SLOW_FILES = {
     "test_reload.py": "starts the program and lets it read its configuration again",
     "test_shards.py": "starts the program several times",
 }
-"""Files that `make test` leaves out, and what takes long in each of their tests."""
+"""Files that `make test` leaves out, and the reason why their tests take long."""
 ONE_BY_ONE = ("systemd",)
-"""Folders whose tests share ports of this machine: one worker runs them all."""
+"""Folders whose tests share fixed ports: one worker runs them all."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-"""What plan.py and .ci/newest name exists: a renamed file must not come back, or stay, without a word."""
+"""Every path that plan.py and .ci/newest name must exist, so that a rename cannot silently undo them."""
 
 import re
 from pathlib import Path
@@ -27,5 +27,5 @@ def test_what_is_left_out_exists(path: str, function: str) -> None:
 
 
 def test_the_newest_python_leaves_something_out() -> None:
-    """Else the pattern above would have found nothing."""
+    """Guards the pattern above: without a match the tests above would test nothing."""
     assert ("tests/systemd", "") in LEFT_OUT

@@ -53,16 +53,16 @@ class Line(Connection):
 
     @property
     def heard_s(self) -> float:
-        """Never asked for here."""
+        """Not used in these histories."""
         return 0.0
 
     @property
     def writing(self) -> bool:
-        """All that is sent is on its way."""
+        """Nothing is ever buffered."""
         return False
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
-        """Deliver what is retained; the filters of commands are the last ones of a new session."""
+        """Deliver retained messages. A new session subscribes to its commands last, then it serves."""
         for each in subscriptions:
             for topic, payload in list(self._broker.retained.items()):
                 if each.retain_handling == 0 and matches(each.topic_filter, topic):
@@ -71,7 +71,7 @@ class Line(Connection):
             self.serves, self._due = True, self._retained()
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
-        """What would still come is not read."""
+        """Ignored: these histories deliver nothing later."""
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Put a message on the line."""
@@ -90,14 +90,14 @@ class Line(Connection):
         return taken
 
     def carry(self, arrive: int, acknowledge: int) -> None:
-        """Let so many messages arrive, and so many acknowledgements come back."""
+        """Deliver this many messages and this many acknowledgements."""
         for _ in range(min(arrive, len(self.wire))):
             self._arrive(self.wire.popleft())
         for _ in range(min(acknowledge, len(self.unacknowledged))):
             self.unacknowledged.popleft().taken.set_result(None)
 
     def cut(self) -> None:
-        """What is on the line is gone."""
+        """Lose the connection and every message under way."""
         self.lost.set_result(SessionLost("the line is cut"))
         for sent in (*self.wire, *self.unacknowledged):
             sent.taken.set_exception(SessionLost("the line is cut"))
@@ -118,7 +118,7 @@ class Line(Connection):
 
 
 class FuzzDialer:
-    """Connects when a rule lets it: see bridge.link.broker.Dialer."""
+    """Opens a connection when a rule allows it (Dialer)."""
 
     def __init__(self, broker: Broker, topics: Topics, retained: Callable[[], set[str]]) -> None:
         self.line: Line | None = None

@@ -30,11 +30,11 @@ class FuzzSession(FakePbxSession):
 
     @property
     def heard(self) -> PbxEvents:
-        """Who hears of what happens."""
+        """The link that hears this session."""
         return self._events
 
     async def serve(self, events: PbxEvents) -> None:
-        """Report nothing by itself."""
+        """Open the session; the rules report through `heard`."""
         self._events, self.serving = events, True
         events.began(About("v", "s", "l"))
         raise await self._broken.get()
@@ -70,7 +70,7 @@ class FuzzSession(FakePbxSession):
 
 
 class Opener:
-    """Opens sessions when a rule lets it; the list of users at any time, until `remembers` is true."""
+    """Opens sessions when a rule allows it. Until `remembers` is true, a session lists the users at once."""
 
     def __init__(self, exchange: Exchange, remembers: Callable[[], bool]) -> None:
         self.current: FuzzSession | None = None

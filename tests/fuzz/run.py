@@ -90,7 +90,7 @@ class Run:
 
     @property
     def remembers(self) -> bool:
-        """What an earlier run told has been read."""
+        """The retained state of an earlier run has been read."""
         return self._link._broker.earlier.remembers.is_set()
 
     @property
@@ -100,22 +100,22 @@ class Run:
 
     @property
     def wire(self) -> deque[Sent]:
-        """What has not arrived."""
+        """Messages that have not arrived."""
         return deque() if self.line is None else self.line.wire
 
     @property
     def unacknowledged(self) -> deque[Sent]:
-        """What has arrived and has not been acknowledged."""
+        """Messages that arrived and are not acknowledged."""
         return deque() if self.line is None else self.line.unacknowledged
 
     def turn(self, seconds: float = 0.0) -> None:
-        """Let the link do all that it can now; it never ends by itself."""
+        """Run the link until it waits. Raises the bug that ended it."""
         self._loop.run_idle(seconds)
         if self._task.done():
             self._task.result()
 
     def _until(self, reached: Callable[[], bool]) -> None:
-        """Let time pass until the link has done something: it pauses before it tries again."""
+        """Let time pass until a condition holds, because the link pauses before it tries again."""
         self.turn()
         for _ in range(LONGEST_PAUSE_S):
             if reached():
@@ -130,18 +130,18 @@ class Run:
         self._until(lambda: self.line is not None and self.line.serves and self.remembers)
 
     def carry(self, arrive: int, acknowledge: int) -> None:
-        """Let so many messages arrive, and so many acknowledgements come back."""
+        """Deliver this many messages and this many acknowledgements."""
         if self.line is not None:
             self.line.carry(arrive, acknowledge)
             self.turn()
 
     def look(self) -> None:
-        """What the link does once a second."""
+        """Let the link do its work of once a second."""
         self._link.measure()
         self.turn()
 
     def cut(self) -> None:
-        """The broker session is gone with what was under way; the broker publishes the will."""
+        """Lose the broker session and every message under way; the broker publishes the will."""
         if self.line is not None:
             self.line.cut()
             self._broker.publish(TOPICS.state, b"offline", retain=True)
@@ -196,7 +196,7 @@ class Run:
                 return
 
     def kill(self) -> None:
-        """End the process: nothing that its code still does is seen by anybody."""
+        """End the process: whatever its code still does reaches neither the broker nor the disk."""
         self.cut()
         if isinstance(self._journal, DiskJournal):
             self._journal.killed()

@@ -1,6 +1,6 @@
-"""An event loop whose time stands still: it runs until nothing is ready, and sleeps pass only when they may.
+"""An event loop with a virtual clock: it stops instead of waiting, and the test decides when time passes.
 
-Never waits and does no I/O, so that a history of an hour takes milliseconds and is the same each time.
+It does no I/O, so that an hour takes milliseconds and every run is the same.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class _Idle(selectors.SelectSelector):
-    """Reports no I/O; says when the loop would begin to wait, and for how long (None: for ever)."""
+    """Reports no I/O. Calls `begins` when the loop would wait, with the seconds (None: for ever)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class _Idle(selectors.SelectSelector):
 
 
 class StillLoop(asyncio.SelectorEventLoop):
-    """Its clock is moved by `run_idle` only."""
+    """Only `run_idle` moves its clock."""
 
     def __init__(self) -> None:
         self._now_s = self._until_s = 0.0
@@ -35,7 +35,7 @@ class StillLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def run_idle(self, seconds: float = 0.0) -> None:
-        """Run what is ready, and all that becomes ready within so many seconds of the loop's time."""
+        """Run until nothing is ready, and let up to this many seconds of virtual time pass."""
         self._until_s = self._now_s + seconds
         self.run_forever()
 
