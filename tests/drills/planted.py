@@ -23,7 +23,7 @@ LINKS: Mapping[str, tuple[str, ...]] = {
     "outbox": ("bridge.core.outbox:Outbox.put_event",),
     "pump": ("bridge.core.outbox:Outbox.take",),
     "journal": ("bridge.core.journal:MemoryJournal.commit",),
-    "parse": ("bridge.core.commands.request:parse",),
+    "parse": ("bridge.link.commander:parse",),
     "command": ("bridge.link.performer:Performer._perform",),
     "answer": ("bridge.link.mirror:Mirror.reply",),
     "done-callback": ("bridge.mqtt.session:BrokerSession._sent",),
