@@ -126,7 +126,7 @@ async def test_the_tree_is_back_after_the_broker_lost_it(
         proxy.reset()
         await broker.kill()
         pbx.ring("Anna Müller", "0123").hang_up()
-        await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
+        await eventually(lambda: pbx.sessions.up_to_date, "the bridge has heard of it")
         await broker.start()
         async with Observer(broker.port) as fresh:
             back = time.monotonic()

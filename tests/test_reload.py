@@ -173,7 +173,7 @@ async def test_nothing_that_waits_is_lost_by_a_reload(
         proxy.reset()
         await broker.kill()
         pbx.ring("Anna M\u00fcller", "0123")
-        await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
+        await eventually(lambda: pbx.sessions.up_to_date, "the bridge has heard of it")
         more = {"state_dir": str(tmp_path / "state")} if durable else {}
         await program.reload(configuration(proxy.port, pbx_section(pbx, end_grace_s=0.2), **more))
         await eventually(lambda: pbx.requests("End"), "the old link has ended")

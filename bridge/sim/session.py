@@ -62,7 +62,7 @@ class Session:
             self._list()
 
     @property
-    def all_told(self) -> bool:
+    def up_to_date(self) -> bool:
         """The queue is empty and a Poll is held: the client has everything and polls again."""
         return self._held and not self._news
 
@@ -71,7 +71,7 @@ class Session:
         """How many changes the client has certainly received."""
         return self.queued - len(self._news) - len(self._last)
 
-    def told(self, count: int) -> bool:
+    def received(self, count: int) -> bool:
         """The client has polled again after the list and after the first `count` changes."""
         return self._listed is not None and self.heard_count >= max(count, self._listed)
 

@@ -27,9 +27,9 @@ class Sessions:
         return len(self._sessions)
 
     @property
-    def all_told(self) -> bool:
+    def up_to_date(self) -> bool:
         """There is a session, and every session's client has received everything."""
-        return bool(self._sessions) and all(session.all_told for session in self._sessions.values())
+        return bool(self._sessions) and all(session.up_to_date for session in self._sessions.values())
 
     @property
     def heard_counts(self) -> dict[int, int]:
@@ -39,16 +39,16 @@ class Sessions:
     def mark(self) -> Callable[[], bool]:
         """A function that says whether the clients have received everything up to this moment.
 
-        A session opened later must have sent its list. Unlike `all_told`, this becomes true while new
+        A session opened later must have sent its list. Unlike `up_to_date`, this becomes true while new
         changes keep coming.
         """
         marks = {session: session.queued for session in self._sessions.values()}
 
-        def told() -> bool:
+        def all_received() -> bool:
             sessions = self._sessions.values()
-            return bool(sessions) and all(session.told(marks.get(session, 0)) for session in sessions)
+            return bool(sessions) and all(session.received(marks.get(session, 0)) for session in sessions)
 
-        return told
+        return all_received
 
     def open(self, user: SimUser, key: int) -> Session:
         """Open a session with the view of a user."""

@@ -172,7 +172,7 @@ async def restart(scene: Scene) -> None:
             await eventually(lambda: not scene.bus.subscribed, "the observer has lost the broker")
             scene.pbx.ring("Anna M\u00fcller", "0123").hang_up()
             scene.pbx.remove_user("Carla & Co")
-            await eventually(lambda: scene.pbx.sessions.all_told, "the bridge has heard of it")
+            await eventually(lambda: scene.pbx.sessions.up_to_date, "the bridge has heard of it")
             await asyncio.to_thread(scene.server.start)
             await eventually(lambda: scene.bus.subscribed, "the observer is back")
             way.listen()

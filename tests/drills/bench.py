@@ -20,7 +20,7 @@ from bridge.sim.auth import Account
 from bridge.sim.pbx import SimPbx
 from tests.bus import PATIENCE_S, Mosquitto, Observer, eventually, free_port
 from tests.drills.history import Entry, History
-from tests.drills.truth import Truth, View, followed
+from tests.drills.truth import Truth, View, observed
 from tests.drills.workload import STAFF, Workload
 from tests.kit.proxy import Proxy
 from tests.running import FAST, Program, configuration, pbx_section
@@ -111,7 +111,7 @@ class Bench:
     async def truth(self, within: float = 30.0) -> float:
         """Wait until the bus tells what the PBX knows; note and return how long that took."""
         start = time.monotonic()
-        with followed(self.pbx) as truth:
+        with observed(self.pbx) as truth:
             await eventually(lambda: self._agrees(truth), "the bus tells what the PBX knows", within=within)
         seconds = time.monotonic() - start
         self.history.add("truth", seconds=seconds)

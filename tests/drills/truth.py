@@ -1,4 +1,4 @@
-"""What a PBX knows, followed while it changes: each state a user has had since a moment. Judges nothing."""
+"""What a PBX knows, observed while it changes: each state a user has had since a moment. Judges nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ class Truth:
             self._note(user)
 
     def wishes(self, guid: str) -> frozenset[str]:
-        """See Listener: nobody is followed in a special way."""
+        """See Listener: nobody is monitored in a special way."""
         return frozenset()
 
     def _note(self, user: SimUser) -> None:
@@ -44,7 +44,7 @@ class Truth:
 
 
 @contextmanager
-def followed(pbx: SimPbx) -> Iterator[Truth]:
+def observed(pbx: SimPbx) -> Iterator[Truth]:
     """The truth of a PBX from now on."""
     truth = Truth(pbx)
     pbx.exchange.listeners.append(truth)

@@ -36,7 +36,7 @@ async def test_events_survive_a_crash_while_the_broker_is_away(
     call.hang_up()
     await eventually(lambda: not call.legs, "the phone is on hook")
     pbx.ring("Anna Müller", "0456")
-    await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
+    await eventually(lambda: pbx.sessions.up_to_date, "the bridge has heard of it")
     await program.end(signal.SIGKILL)
     await broker.start()
     async with Observer(broker.port) as fresh:
@@ -69,7 +69,7 @@ async def test_who_left_while_the_broker_was_away_stays_gone_after_a_crash(
         way.reset()
         await eventually(lambda: bus.now(STATE) == "offline", "the broker has lost the bridge")
         pbx.remove_user("Anna M\u00fcller")
-        await eventually(lambda: pbx.sessions.all_told, "the bridge has heard of it")
+        await eventually(lambda: pbx.sessions.up_to_date, "the bridge has heard of it")
         await program.end(signal.SIGKILL)
         way.listen()
         await program.start()

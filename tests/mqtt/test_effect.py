@@ -120,7 +120,7 @@ async def test_refused_events_are_degraded(tmp_path: Path, pbx: SimPbx) -> None:
     rights = f"topic readwrite #\nuser bridge\ntopic deny {ANNA}\ntopic readwrite innovaphone/#\n"
     async with guarded(tmp_path, rights) as broker, running(broker.port, pbx, protocol="5") as web:
         await eventually(lambda: get_soon(web) == HTTPStatus.OK, "the bridge is ready")
-        await eventually(lambda: pbx.sessions.all_told, "all is known")
+        await eventually(lambda: pbx.sessions.up_to_date, "all is known")
         pbx.ring("Anna Müller", "0123").hang_up()
         hint = "(does the bridge's user have the right to write it?)"
         await refusal(web, f"the broker refuses the publish to {ANNA}: Not authorized {hint}")

@@ -89,7 +89,7 @@ async def test_the_mark_of_the_reading_back_takes_no_place(pbx: SimPbx, announce
     async with Peer(Habits(receive_maximum=announced, puback_s=None)) as peer, running(peer, pbx):
         await eventually(lambda: peer.most_unacknowledged >= announced, "the window is full")
         pbx.ring("Anna Müller", "0123")
-        await eventually(lambda: pbx.sessions.all_told, "there is more to tell")
+        await eventually(lambda: pbx.sessions.up_to_date, "there is more to tell")
     assert peer.most_unacknowledged == announced
 
 

@@ -24,7 +24,7 @@ async def test_a_mark_is_heard_while_news_keep_coming(pbx: SimPbx) -> None:
     await polled(session, 1)
     pbx.set_presence("Anna Müller", "busy")
     assert heard()
-    assert not pbx.sessions.all_told
+    assert not pbx.sessions.up_to_date
 
 
 async def test_a_session_that_is_opened_after_the_mark_must_tell_its_list(pbx: SimPbx) -> None:
