@@ -24,8 +24,8 @@ SLOW_FILES = {
     "test_shards.py": "starts the program several times",
 }
 """Files that `make test` leaves out, and the reason why their tests take long."""
-ONE_BY_ONE = ("systemd",)
-"""Folders whose tests share fixed ports: one worker runs them all."""
+ONE_BY_ONE = ("systemd", "test_architecture.py", "test_budgets.py", "test_words.py")
+"""Folders and files that one worker runs: their tests share fixed ports, or files that are parsed once."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,6 +19,7 @@ from tests.pages import get, get_soon, served
 from tests.running import Program, configuration, pbx_section, program
 
 
+@pytest.mark.slow
 async def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
     """Exit 78 and every problem; the same for a PBX that is not there and a port in use."""
     file = tmp_path / "b.yaml"
@@ -95,6 +96,7 @@ async def test_metrics_and_health(broker: Mosquitto, bus: Observer, pbx: SimPbx)
         assert "anna" not in text
 
 
+@pytest.mark.slow
 async def test_the_doors_are_as_configured(tmp_path: Path) -> None:
     """Probes on their own address; a token in a URL is in no page and in no line, down to debug."""
     token, port, probes = "t0ps3cret", free_port(), free_port()
@@ -123,6 +125,7 @@ async def test_not_ready_without_a_broker(pbx: SimPbx) -> None:
         assert (await asyncio.to_thread(get, port, "/healthz"))[0] == 200
 
 
+@pytest.mark.slow
 async def test_simulate_is_a_pbx_for_the_program(broker: Mosquitto, bus: Observer, tmp_path: Path) -> None:
     """Both as programs, the bridge ended by SIGINT."""
     port = free_port()

@@ -18,6 +18,11 @@ def states(bus: Observer) -> list[str]:
     ]
 
 
+def replies(bus: Observer) -> list[str]:
+    """The status of each reply."""
+    return [reply["status"] for reply in (*bus.replies("hold"), *bus.replies("retrieve"))]
+
+
 async def test_a_call_is_held_and_retrieved(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """By the user's topic without a payload, and by the id of the call."""
     settings = configuration(broker.port, pbx_section(pbx), commands={"allow": ["basic", "control"]})
@@ -31,8 +36,9 @@ async def test_a_call_is_held_and_retrieved(broker: Mosquitto, bus: Observer, pb
         bus.publish("innovaphone/hq/command/retrieve", {"id": "r-1", "call": call})
         await eventually(lambda: states(bus) == ["connected"], "the call is back")
 
-        assert [reply["status"] for reply in (*bus.replies("hold"), *bus.replies("retrieve"))] == ["ok", "ok"]
-        assert {"held", "retrieved"} <= set(bus.types("anna"))
+        await eventually(lambda: {"held", "retrieved"} <= set(bus.types("anna")), "both events are published")
+        await eventually(lambda: len(replies(bus)) == 2, "both commands have their reply")
+        assert replies(bus) == ["ok", "ok"]
         assert [len(pbx.requests(name)) for name in ("UserHold", "UserRetrieve")] == [1, 1]
 
 

@@ -84,7 +84,7 @@ async def test_a_queue_that_is_too_short_is_said(tmp_path: Path, pbx: SimPbx, pr
             async with bridge(conf):
                 await eventually(lambda: any(each["event"] == "mqtt up" for each in log), "it is up")
         (line,) = (each for each in log if each["event"] == "broker is limited")
-        assert "does not deliver all that is retained" in line["reason"]
+        assert "does not deliver all retained messages" in line["reason"]
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

@@ -217,6 +217,7 @@ async def troubled(ca: Ca) -> AsyncIterator[dict[str, SimPbx]]:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_pbxs_that_must_not_be_trusted(
     broker: Mosquitto, bus: Observer, ca: Ca, tmp_path: Path
@@ -252,6 +253,7 @@ async def test_pbxs_that_must_not_be_trusted(
     assert all(not pbx.log for name, pbx in pbxs.items() if name != "good")
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_a_renewed_certificate_is_taken_at_sighup(
     broker: Mosquitto, bus: Observer, ca: Ca, tmp_path: Path

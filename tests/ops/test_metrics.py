@@ -182,6 +182,7 @@ async def test_the_certificate_of_a_pbx_is_looked_at(
             assert (await value(port, "config_last_reload_success_timestamp_seconds") or 0) <= time.time()
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_a_real_prometheus_takes_them(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path

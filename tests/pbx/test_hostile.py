@@ -243,6 +243,7 @@ async def test_what_comes_too_late(pbx: SimPbx, fault: Fault, operation: str) ->
     assert ending.cpu_s < QUICKLY_S
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 async def test_memory_stays_small(pbx: SimPbx, lure: Lure) -> None:
     """All of them one after the other, in a process of its own: its peak, over that of a small answer."""
