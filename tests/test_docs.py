@@ -12,7 +12,7 @@ from lxml import etree
 
 from bridge.core import render
 from bridge.core.commands.answer import Address, Answer
-from bridge.core.commands.verbs import VERBS
+from bridge.core.commands.verbs import SETS, VERBS
 from bridge.core.model import EventType, Instant, Outcome
 from bridge.core.outputs import link_state
 from bridge.core.outputs.output import View
@@ -161,6 +161,22 @@ def payloads(title: str) -> list[object]:
 def test_every_word_of_a_payload_is_explained(words: type[enum.StrEnum]) -> None:
     """A closed list of the contract stands on the page in full."""
     assert {word.value for word in words if f"`{word.value}`" not in TOPICS} == set()
+
+
+def test_the_readme_lists_the_verbs_and_the_sets() -> None:
+    """And so does the comment of config/full.yaml."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split("| verb | fields", 1)[1].split("\n\n", 1)[0]
+    sentences = {name: re.search(rf"`{name}` stands for ([^.;]*)[.;]", readme) for name in SETS}
+    comment = re.search(r"verbs or sets; (.*)", (ROOT / "config" / "full.yaml").read_text(encoding="utf-8"))
+
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == set(VERBS)
+    for name, verbs in SETS.items():
+        sentence = sentences[name]
+        assert sentence is not None, name
+        assert set(re.findall(r"`([a-z-]+)`", sentence[1])) == set(verbs)
+        assert comment is not None
+        assert f"{name}: {', '.join(verbs)}" in comment[1].replace(" (never more)", "")
 
 
 def test_each_verb_has_a_row_with_its_fields() -> None:

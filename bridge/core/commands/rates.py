@@ -10,7 +10,7 @@ CLEARS_PER_CALL = 20, 6
 """`clear` must get through when calls do not: 20 times the limit of a PBX, 6 times that of a user."""
 PRESENCES_PER_CALL = 3
 """The presences of one user use up less than the limit of the PBX, so that others can still call."""
-ENDING = frozenset({"clear", "answer"})
+ENDING = frozenset({"clear"})
 
 
 class RateLimit:

@@ -22,7 +22,7 @@ from bridge.core.numbers import normal, pattern
 from bridge.core.rules import Rule
 from bridge.core.topics import TopicId
 from bridge.errors import CommandError
-from tests.core.builders import PEOPLE, SCOPE, History, user
+from tests.core.builders import PEOPLE, SCOPE, History, leg, user
 
 FOLK = (
     *PEOPLE,
@@ -34,7 +34,9 @@ FOLK = (
 )
 """Anna 21 and Bert 22; two trunks, one with a number; Carl behind a costly number; Dora without any."""
 SEEN = replace(SCOPE, users=(Rule(exclude=True, short_name="hidden"),))
-STATE = History(SEEN).start(*FOLK, user("g-hidden", "Hidden Phone", short_name="hidden", number="24")).state
+HIDDEN = user("g-hidden", "Hidden Phone", short_name="hidden", number="24")
+STATE = History(SEEN).start(*FOLK, HIDDEN).see(leg()).state
+"""Anna has a call, for the verbs that act on one."""
 HARMLESS = {"user", "call", "cause", "activity", "note", "status", "contact"}
 """Fields that make nothing ring. So do flags: they name nobody. Others have a part in the decision."""
 CLOSED = DialRules(deny=("*",), types=frozenset({"nothing"}))
