@@ -130,7 +130,8 @@ class ToTheBroker(Stage):
         state, told = self.bridge.mirror.state, {user["guid"] for user in users}
         cleared = [calls for guid, calls in state.calls.items() if guid not in told]
         self.consumer.excused |= {call.id for calls in cleared for call in calls}
-        retained = {call["id"] for user in users for call in user.get("calls", ())}
+        retained = {call["id"]: call["command_id"] for user in users for call in user.get("calls", ())}
         for leg in self.exchange.legs:
+            leg.command_id = retained.get(leg.told)  # the state that has it may not have left the process
             if leg.told not in retained:
-                leg.told = leg.command_id = None
+                leg.told = None
