@@ -60,7 +60,7 @@ class Session:
         if leg.over and not heard:
             self.legs.pop(leg, None)
 
-    def follow(self, guid: str, running: list[Leg]) -> int:
+    def monitor(self, guid: str, running: list[Leg]) -> int:
         """A user handle; the running legs of the user will be reported."""
         handle = len(self.handles) + 1
         self.handles[handle] = guid
@@ -124,7 +124,7 @@ class Exchange:
     def changed(self, person: Person, *, before_end: bool = False) -> None:
         """A person appeared or changed; the ids of calls that are not shown then need not stay."""
         self.people[person.guid] = person
-        if not self._view.follows(person):
+        if not self._view.monitors(person):
             self.excuse(person.guid)
         if self.session is not None:
             record = person.record(channels=self.channels(person.guid))
@@ -142,11 +142,11 @@ class Exchange:
         for leg in self.legs_of(guid):
             leg.told, leg.unheard = None, False
 
-    def follow(self, guid: str) -> int:
+    def monitor(self, guid: str) -> int:
         """A user handle, 0 where there is no such user."""
         if self.session is None or guid not in self.people:
             return 0
-        return self.session.follow(guid, self.legs_of(guid))
+        return self.session.monitor(guid, self.legs_of(guid))
 
     def tell(self, leg: Leg, *, silent: bool = False) -> None:
         """A leg is new or changed, or over and forgotten; `silent`: only its user's count tells of it."""

@@ -60,7 +60,7 @@ class FuzzSession(FakePbxSession):
         """Ask the PBX to monitor one of those who wait for it."""
         guid = list(self.wanted)[pick % len(self.wanted)]
         del self.wanted[guid]
-        handle = exchange.follow(guid)
+        handle = exchange.monitor(guid)
         if handle:
             self.by_handle[handle] = guid
             self.heard.monitored(guid)

@@ -105,7 +105,7 @@ class View:
         """The person has a topic."""
         return not (self.hides and HIDDEN in person.groups)
 
-    def follows(self, person: Person) -> bool:
+    def monitors(self, person: Person) -> bool:
         """The person's calls are on the bus."""
         return self.shows(person) and (not self.sales_only or SALES in person.groups)
 

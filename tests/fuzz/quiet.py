@@ -33,7 +33,7 @@ def _check_users(users: dict[str, Any], consumer: Consumer, exchange: Exchange, 
     }
     assert users.keys() == topics.keys()
     for topic, person in topics.items():
-        legs = exchange.legs_of(person.guid) if view.follows(person) else []
+        legs = exchange.legs_of(person.guid) if view.monitors(person) else []
         _check_user(users[topic], person, legs)
         _check_beginnings(users[topic], legs, consumer)
 
@@ -71,10 +71,10 @@ def _check_call(call: Any, leg: Leg) -> None:
 
 def _check_online(tree: dict[str, Any], users: dict[str, Any], exchange: Exchange, view: View) -> None:
     info = tree[TOPICS.info]
-    followed = [person for person in exchange.people.values() if view.follows(person)]
+    monitored = [person for person in exchange.people.values() if view.monitors(person)]
     calls = sum(len(payload["calls"]) for payload in users.values())
     assert (tree[TOPICS.state], info["link"], info["settled"]) == ("online", "online", True)
-    assert (info["users"], info["monitored"], info["calls"]) == (len(users), len(followed), calls)
+    assert (info["users"], info["monitored"], info["calls"]) == (len(users), len(monitored), calls)
 
 
 def _check_events(consumer: Consumer, users: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from tests.fuzz.stage import ALL, Stage, aheads, amounts, behinds, picks
 
 
 class ToThePbx(Stage):
-    """Sessions, Polls, users who are followed, calls that are placed."""
+    """Sessions, Polls, users who are monitored, calls that are placed."""
 
     @precondition(lambda self: self.bridge.remembers and self.bridge.pbx is None)
     @rule()
@@ -25,7 +25,7 @@ class ToThePbx(Stage):
 
     @precondition(lambda self: self.bridge.pbx is not None and self.bridge.pbx.wanted)
     @rule(pick=picks, many=amounts)
-    def follow(self, pick: int, many: int) -> None:
+    def monitor(self, pick: int, many: int) -> None:
         """The PBX is asked to report somebody's calls."""
         for _ in range(min(many, ALL)):
             self.bridge.monitor(pick)
@@ -55,10 +55,10 @@ class ToThePbx(Stage):
         """A command of ours starts a call; its answer may come after the leg's first report."""
         assert self.bridge.pbx is not None
         assert self.exchange.session is not None
-        followed = [guid for guid in self.bridge.pbx.by_handle.values() if guid in self.exchange.people]
-        if not followed:
+        monitored = [guid for guid in self.bridge.pbx.by_handle.values() if guid in self.exchange.people]
+        if not monitored:
             return
-        person = self.exchange.people[followed[pick % len(followed)]]
+        person = self.exchange.people[monitored[pick % len(monitored)]]
         leg = self.new_leg(person, self.exchange.new_conference(), Party("0123"), inbound=False)
         handle = self.exchange.session.legs[leg]
         if late:

@@ -55,7 +55,7 @@ class Stage(RuleBasedStateMachine):
     def new_leg(self, person: Person, conference: str, far: Party, *, inbound: bool) -> Leg:
         """A leg begins."""
         leg = Leg(person.guid, person.kind, conference, inbound, far)
-        leg.unheard = self.exchange.session is None and self.view.follows(person)
+        leg.unheard = self.exchange.session is None and self.view.monitors(person)
         self.exchange.tell(leg)
         return leg
 
