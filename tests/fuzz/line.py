@@ -143,6 +143,8 @@ class FuzzDialer:
             yield line
         finally:
             self.line = None
+            if not line.lost.done():
+                self._broker.publish(will.topic, encode(will), retain=True)
 
     async def probe(self, topics: Topics) -> ProbeResult:
         """No other bridge in these histories."""

@@ -111,7 +111,6 @@ class ToTheBroker(Stage):
         else:
             self.consumer.made[self.bridge.epoch] = self.bridge.mirror.state.seq
         self.bridge.kill()
-        self.connected = False
         self.forget_unreported()
         self.exchange.session = None
         self.bridge = self.new_run()

@@ -30,12 +30,16 @@ class Stage(RuleBasedStateMachine):
         self.consumer = Consumer()
         self.broker = Broker(self.consumer.hear)
         self.clock = Clock()
-        self.connected = False
         self.runs = 0
         self.view = View()
         self.exchange = Exchange(self.view)
         self.disk: Disk | None = None
         self.bridge = self.new_run()
+
+    @property
+    def connected(self) -> bool:
+        """A connection to the broker is open. The bridge itself leaves a broker that acknowledges nothing."""
+        return self.bridge.line is not None
 
     def new_run(self) -> Run:
         """A bridge that starts."""
@@ -112,12 +116,10 @@ class Stage(RuleBasedStateMachine):
     def disconnect(self) -> None:
         """The broker loses the bridge."""
         self.bridge.cut()
-        self.connected = False
 
     def reconnect(self, window: int) -> None:
         """The broker accepts the bridge."""
         self.bridge.connect(window)
-        self.connected = True
 
     def forget_unreported(self) -> None:
         """A call that was placed and never seen has another id in the next session, and no command."""
