@@ -72,7 +72,7 @@ async def name_changes(made: Bench) -> None:
     file.write_text("127.0.0.1 localhost\n")
     made.note("the name is gone")
     made.to_broker.reset()
-    await eventually(lambda: "the name of the broker" in made.program.log, "the log names it", within=20)
+    await eventually(lambda: "the host name of the broker" in made.program.log, "the log names it", within=20)
     file.write_text(f"127.0.0.1 localhost\n127.0.0.1 {NAME}\n")
     made.note("the name is back")
     await made.truth()

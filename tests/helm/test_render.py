@@ -194,7 +194,7 @@ def test_nobody_is_let_in_who_is_not_named(helm: Helm) -> None:
     """The policy is on by default and opens no port; the old way is to switch it off."""
     assert only(helm.three(values()), "NetworkPolicy")["spec"]["ingress"] == []
     notes = helm.files(values())["innovaphone-mqtt/templates/NOTES.txt"]
-    assert "Nobody may ask for metrics" in notes
+    assert "Nobody may request metrics" in notes
     prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     policy = {"metricsFrom": prometheus}
     (rule,) = only(helm.three(values(networkPolicy=policy)), "NetworkPolicy")["spec"]["ingress"]
