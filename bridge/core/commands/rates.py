@@ -8,8 +8,8 @@ PINGS_PER_MINUTE = 60
 USERS_REMEMBERED = 1000
 CLEARS_PER_CALL = 20, 6
 """`clear` must get through when calls do not: 20 times the limit of a PBX, 6 times that of a user."""
-PRESENCES_PER_CALL = 3
-"""The presences of one user use up less than the limit of the PBX, so that others can still call."""
+OTHERS_PER_CALL = 3
+"""What else is asked for one user uses up less than the limit of the PBX, so that others can still call."""
 ENDING = frozenset({"clear"})
 
 
@@ -50,9 +50,9 @@ class Rates:
         self._resyncs = RateLimit(1, RESYNC_S)
         self._per_user = {
             "call": calls_per_user,
-            "presence": calls_per_user * PRESENCES_PER_CALL,
             **dict.fromkeys(ENDING, calls_per_user * of_user),
         }
+        self._others_per_user = calls_per_user * OTHERS_PER_CALL
         self._of_users: OrderedDict[tuple[str, str], RateLimit] = OrderedDict()
         self._limits = f"{per_minute} a minute, {calls_per_user} calls a user"
 
@@ -66,17 +66,16 @@ class Rates:
             case _:
                 shared = self._ending if verb in ENDING else self._shared
                 user = self._of_user(verb, guid)
-                free = shared.left(now_s) and (user is None or user.left(now_s))
-                if free and user is not None:
-                    user.take(now_s)
-                return None if free and shared.take(now_s) else f"too many commands: {self._limits}"
+                free = shared.left(now_s) and user.take(now_s) and shared.take(now_s)
+                return None if free else f"too many commands: {self._limits}"
 
-    def _of_user(self, verb: str, guid: str) -> RateLimit | None:
-        """The limit of one user. If there are too many users, the least recently used limit is forgotten."""
-        most = self._per_user.get(verb)
-        if most is None:
-            return None
-        key = verb, guid
+    def _of_user(self, verb: str, guid: str) -> RateLimit:
+        """The limit of one user. If there are too many users, the least recently used limit is forgotten.
+
+        Verbs without a limit of their own share one, also those that are yet to come.
+        """
+        most = self._per_user.get(verb, self._others_per_user)
+        key = (verb if verb in self._per_user else ""), guid
         limit = self._of_users.setdefault(key, RateLimit(most))
         self._of_users.move_to_end(key)
         if len(self._of_users) > USERS_REMEMBERED:

@@ -6,8 +6,8 @@ import pytest
 
 from bridge.core.commands.rates import (
     CLEARS_PER_CALL,
+    OTHERS_PER_CALL,
     PINGS_PER_MINUTE,
-    PRESENCES_PER_CALL,
     RESYNC_S,
     USERS_REMEMBERED,
     RateLimit,
@@ -33,7 +33,7 @@ def test_pings_and_others_calls_leave_room_for_a_clear() -> None:
     assert let_through(rates, "ping", "") == PINGS_PER_MINUTE
     assert let_through(rates, "call", "mallory") == 10
     assert let_through(rates, "clear", "mallory") == 10 * CLEARS_PER_CALL[1]
-    assert let_through(rates, "presence", "mallory") == 10 * PRESENCES_PER_CALL
+    assert let_through(rates, "presence", "mallory") == 10 * OTHERS_PER_CALL
     assert let_through(rates, "call", "anna") == 10, "what was refused to mallory took nothing"
     assert let_through(rates, "presence", "anna") == 10, "sixty of all users together"
 
@@ -70,8 +70,12 @@ def test_users_are_forgotten_one_by_one() -> None:
     assert rates.refusal("call", "user 0", 0.0) is None, "the one that was used least lately"
 
 
-def test_a_verb_without_an_allowance_of_its_own_shares_that_of_all() -> None:
-    """Whoever the user is."""
+def test_no_verb_of_one_user_uses_up_what_others_need() -> None:
+    """Verbs without a limit of their own share one per user, so that a new verb opens no way around it."""
     rates = Rates(per_minute=60, calls_per_user=10)
-    assert let_through(rates, "hold", "anna") == 60
+    assert let_through(rates, "hold", "mallory") == 10 * OTHERS_PER_CALL
+    assert let_through(rates, "presence", "mallory") == 0
+    assert let_through(rates, "of the next version", "mallory") == 0
+    assert let_through(rates, "call", "mallory") == 10
+    assert let_through(rates, "hold", "anna") == 20, "sixty of all users together"
     assert rates.refusal("hold", "bert", 0.0) is not None
