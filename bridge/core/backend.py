@@ -28,7 +28,8 @@ class PbxEvents(Protocol):
     def placed(self, guid: str, leg_handle: int, command_id: str | None) -> str:
         """A command has started a call of this user. Returns the id of the call.
 
-        It comes before any event of the leg is reported, so that the events carry the command's id.
+        It should come before any event of the leg, so that all of them carry the command's id; later
+        will do.
         """
         ...
 
@@ -126,7 +127,10 @@ class PbxSession(Protocol):
 OpenPbx = Callable[[int], AbstractAsyncContextManager[PbxSession]]
 """Opens a session. The argument counts failed attempts in a row, so that a standby address gets its turn."""
 Asked = Callable[[str, bool, float], None]
-"""Called for each request to a PBX with the operation, whether it was answered, and its time in seconds."""
+"""Called for each request to a PBX with the operation, whether it was answered, and its time in seconds.
+
+Not for the request that waits for events.
+"""
 Address = tuple[str, int]
 """Host and port."""
 

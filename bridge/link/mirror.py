@@ -5,6 +5,7 @@ Must not wait, open connections or render payloads; the outputs of core/outputs 
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from bridge import __version__
 from bridge.core import fold, render
@@ -105,14 +106,13 @@ class Mirror:
 
     def erase_tree(self) -> None:
         """Erase all that is retained: the bridge no longer serves this PBX."""
-        now, tree = self._clock(), self.tree()
-        users = self.state.topics.values()
-        for topic_id in users:
+        now = self._clock()
+        for topic_id in self.state.topics.values():
             self._erase_user(topic_id, now)
-        of_users = {topic for topic_id in users for topic in self._topics_of_user(topic_id)}
-        for message in reversed(tree):
-            if message.topic not in of_users:
-                self.outbox.put_state(_erasure(message.topic), now.monotonic_s)
+        # Left are the topics of the link. To render all users only for their topics would take seconds.
+        nobody = replace(self._view(), state=PbxState(self._epoch))
+        for message in reversed([each for output in self._outputs for each in output.tree(nobody)]):
+            self.outbox.put_state(_erasure(message.topic), now.monotonic_s)
         self._journal.commit()
 
     def failed(self, cause: LinkError) -> None:

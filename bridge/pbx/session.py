@@ -139,7 +139,7 @@ class Session:
         if not handle:
             raise CommandError("refused", f"the PBX does not allow control of '{record.name}'")
         # The answer names the leg; the leg's events come over the other connection and may overtake it.
-        # `_poll` reports nothing while this lock is held, so the call has its id before its first event.
+        # `_poll` waits for this lock for up to a second, so the call has its id before its first event.
         async with self._placing:
             self._require_up()
             leg = await self._client.perform(operation.name, {"user": handle, **arguments}, in_time)

@@ -1,8 +1,8 @@
 """The messages that a link publishes unasked, one module for each kind. Replies to commands are not outputs.
 
 To add an output: write a module with an `Output` and name it in `OUTPUTS`; nothing else changes.
-The order is that in which a new broker session hears the retained topics. Changes go out in the opposite
-order, so that `online` comes after the users that it promises.
+The order is that in which a new broker session hears the retained topics. Changes are queued in the
+opposite order, so that `online` comes after the users that it promises; the outbox sends events last.
 """
 
 from bridge.core.outputs import events, link_state, user_states

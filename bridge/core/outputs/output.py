@@ -52,7 +52,7 @@ class Output:
     """One kind of messages, as functions of values; the mirror sends, keeps, refreshes and erases them.
 
     `news`: what to publish, given what was published last, what is true now, and the changes between. A
-    message that is not retained is an event: numbered, queued, kept over a restart.
+    message that is not retained is an event: numbered and queued. Those on `user/+/event` survive a restart.
     `tree`: all that must be retained now, for a new broker session.
     `topics_of_user`: the retained topics of a user, by its topic id. They are erased when the user is gone,
     also when that happened while the bridge was down.
