@@ -127,7 +127,8 @@ class HttpServer:
                 response = await answering
                 if not await _write(writer, response) or request.last:
                     return
-                requests.feed(await listening)
+                if listening.done() or not requests.waiting:
+                    requests.feed(await listening)
             finally:
                 answering.cancel()
                 listening.cancel()

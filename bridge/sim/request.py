@@ -49,6 +49,11 @@ class RequestReader:
         """The next complete request, if any."""
         return self._complete.popleft() if self._complete else None
 
+    @property
+    def waiting(self) -> bool:
+        """A complete request waits: the client has sent several at once."""
+        return bool(self._complete)
+
     def feed(self, data: bytes) -> None:
         """Take what has arrived. Raises RefusedError."""
         self._unfinished_head += len(data)

@@ -75,6 +75,21 @@ async def test_a_session_that_was_only_opened_dies_too(sim: SimPbx) -> None:
     await eventually(lambda: len(sim.sessions) == 0, "the session is gone")
 
 
+async def test_requests_may_come_at_once(sim: SimPbx) -> None:
+    """Each is answered, in order, without more bytes from the client."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sim.url.rpartition(":")[2]))
+    writer.write(b"GET /pbx10_00.wsdl HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(3):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+                await reader.readexactly(int(length))
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_comments_in_a_request_do_no_harm(sim: SimPbx) -> None:
     """Any toolkit may write them."""
     async with talk(sim) as say:
