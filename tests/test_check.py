@@ -28,6 +28,12 @@ async def test_it_tells_firmware_users_and_rights(broker: Mosquitto, pbx: SimPbx
     assert len(pbx.requests("End")) == 1
 
 
+async def test_it_counts_users_beyond_the_limit_of_those_published(pbx: SimPbx) -> None:
+    """The operator must see that the limit cuts."""
+    line = (await said(free_port(), pbx, limits={"users": 1}))[0].text
+    assert "5 visible users, may monitor" in line
+
+
 async def test_it_tells_that_a_session_sees_only_itself(pbx: SimPbx) -> None:
     """A user that is active in no group: the usual mistake (docs/wire.md#session)."""
     word, line = (await said(free_port(), pbx, session_user="Bert O'Neil"))[0]

@@ -148,7 +148,7 @@ class Pbx(WithPassword):
         if not isinstance(values, dict):
             return values
         old = values.get("settle_s")
-        if not isinstance(old, int | float) or not 0 < old <= _GRACE_AT_MOST_S:
+        if isinstance(old, bool) or not isinstance(old, int | float) or not 0 < old <= _GRACE_AT_MOST_S:
             return values  # a wrong value is reported once, for the key that has it
         return {"resync_grace_s": old, "end_grace_s": old, **values}
 
