@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import sources
+
 ROOT = Path(__file__).parents[1]
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
-FILES = sorted((ROOT / "bridge").rglob("*.py"))
+TESTS = sources("tests/**/*.py")
+FILES = sources("bridge/**/*.py")
 LONG_FILE, LONGEST_FILE, LONGEST_BODY = 250, 400, 40
 MOST_ARGUMENTS = 7
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -20,6 +20,7 @@ from bridge.core.records import CallState
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
 from tests.core.builders import ANNA, History, leg
+from tests.sources import sources
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -33,8 +34,8 @@ MESSAGE = "{http://schemas.xmlsoap.org/wsdl/}message"
 
 def texts() -> dict[Path, str]:
     """Every text file of the project that may cite a page."""
-    inside = chain.from_iterable((ROOT / folder).rglob("*") for folder in FOLDERS)
-    files = (path for path in chain(ROOT.glob("*.md"), inside) if path.suffix in READ and path.is_file())
+    inside = chain.from_iterable(sources(f"{folder}/**/*") for folder in FOLDERS)
+    files = (path for path in chain(sources("*.md"), inside) if path.suffix in READ)
     return {path: path.read_text(encoding="utf-8") for path in files}
 
 

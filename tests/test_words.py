@@ -4,6 +4,8 @@ import re
 import tokenize
 from pathlib import Path
 
+from tests.sources import sources
+
 ROOT = Path(__file__).parents[1]
 GLOSSARY = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Glossary")[2]
 ROWS = re.findall(r"^\| (.+?) \| (.+?) \| (.*?) ?\|$", GLOSSARY, re.MULTILINE)[1:]
@@ -18,7 +20,7 @@ ROWS_AT_LEAST, ROWS_AT_MOST = 25, 40
 
 def pages(*patterns: str) -> list[Path]:
     """The pages of the project; CHANGELOG keeps what earlier releases said."""
-    found = {page for pattern in patterns for page in ROOT.glob(pattern)} - {ROOT / "CHANGELOG.md"}
+    found = {page for pattern in patterns for page in sources(pattern)} - {ROOT / "CHANGELOG.md"}
     assert found
     return sorted(found)
 
@@ -36,7 +38,7 @@ def lines_with(pattern: re.Pattern[str], files: list[Path]) -> list[str]:
 def test_no_code_uses_a_retired_name() -> None:
     """A second word for a thing makes the reader look for a second thing."""
     used = []
-    for path in sorted([*(ROOT / "bridge").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]):
+    for path in [*sources("bridge/**/*.py"), *sources("tests/**/*.py")]:
         with path.open("rb") as file:
             names = [each for each in tokenize.tokenize(file.readline) if each.type == tokenize.NAME]
         used += [

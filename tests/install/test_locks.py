@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.install.lock import FOLDER, ROOT, read
+from tests.sources import sources
 
 LOCKS = sorted(file.stem for file in FOLDER.glob("*.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -70,7 +71,7 @@ def in_texts() -> list[str]:
 
 def in_tests() -> list[str]:
     """Each tuple of words in our tests that begins an install with pip."""
-    trees = [ast.parse(file.read_text()) for file in (ROOT / "tests").rglob("*.py")]
+    trees = [ast.parse(file.read_text()) for file in sources("tests/**/*.py")]
     tuples = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Tuple)]
     words = [
         " ".join(str(one.value) for one in node.elts if isinstance(one, ast.Constant)) for node in tuples
