@@ -14,12 +14,13 @@ from bridge.ops.bugs import Bugs
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer
 from tests.failures import pytest_sessionfinish
-from tests.plan import pytest_collection_modifyitems
+from tests.plan import pytest_collection_modifyitems, pytest_ignore_collect
 from tests.running import FAST, STAFF, Program
 from tests.skips import pytest_terminal_summary
 
 __all__ = [
     "pytest_collection_modifyitems",
+    "pytest_ignore_collect",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
 ]  # hooks of pytest

@@ -14,10 +14,15 @@ SLOW_FILES = {
     "link/test_durable.py": "kills the program",
     "link/test_forged_states.py": "kills the program",
     "mqtt/test_answers.py": "a broker that ends one session after another",
+    "mqtt/test_effect.py": "waits for brokers that fail later",
     "mqtt/test_memory.py": "kills the program",
+    "mqtt/test_peer_and_bridge.py": "thousands of messages through a broker of its own",
     "mqtt/test_poison.py": "a broker that ends one session after another",
+    "mqtt/test_readback.py": "thousands of retained states",
     "mqtt/test_trial.py": "a broker and a whole check for each right",
+    "ops/test_crowd.py": "starts the program",
     "ops/test_notify.py": "starts the program",
+    "pbx/test_hostile.py": "measures the memory that hostile answers cost",
     "test_cli.py": "starts the program for each mistake",
     "test_failures.py": "runs pytest in itself",
     "test_reload.py": "starts the program and lets it read its configuration again",
@@ -26,6 +31,14 @@ SLOW_FILES = {
 """Files that `make test` leaves out, and the reason why their tests take long."""
 ONE_BY_ONE = ("systemd", "test_architecture.py", "test_budgets.py", "test_words.py")
 """Folders and files that one worker runs: their tests share fixed ports, or files that are parsed once."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what `make test` leaves out: each worker would, and that takes seconds."""
+    tests = Path(__file__).parent
+    place = collection_path.relative_to(tests).as_posix() if tests in collection_path.parents else ""
+    left_out = place in SLOW or place in SLOW_FILES
+    return True if left_out and "not slow" in str(config.option.markexpr) else None
 
 
 @pytest.hookimpl(tryfirst=True)
