@@ -42,12 +42,13 @@ PYTEST := $(BIN)/python -m pytest
 
 # What a newcomer runs: units, the simulator, a real Mosquitto. tests/README.md says what is left to test-all.
 test: $(VENV)/.installed
-	$(PYTEST) -n $(JOBS) -m "not slow and not alone" $(ARGS)
+	$(PYTEST) -n $(JOBS) -m "not slow and not pair and not alone" $(ARGS)
 
-# Everything on this Python: side by side, then the tests that measure, with nothing beside them.
+# Everything on this Python: side by side; then two by two what has a limit of time; then what measures, with nothing beside it.
 test-here: $(VENV)/.installed
-	$(PYTEST) -n $(JOBS) -m "not alone" $(ARGS)
-	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]  # 5: ARGS has chosen none of them
+	$(PYTEST) -n $(JOBS) -m "not pair and not alone" $(ARGS) || [ $$? -eq 5 ]  # 5: ARGS has chosen none of them
+	$(PYTEST) -n 2 -m pair $(ARGS) || [ $$? -eq 5 ]
+	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
 
 test-all: test-here test-newer
 

@@ -20,7 +20,7 @@ KEPT = Path("build/drills")
 
 def case(number: int, drill: Drill) -> object:
     """A drill as a parameter: two run side by side, and the one whose figure is a short time runs alone."""
-    group = pytest.mark.xdist_group(f"drills {number % AT_ONCE}")
+    group = pytest.mark.pair, pytest.mark.xdist_group(f"drills {number % AT_ONCE}")
     return pytest.param(drill, marks=pytest.mark.alone if drill.number == EXIT else group, id=drill.title)
 
 
