@@ -37,16 +37,16 @@ demo: $(VENV)/.demo
 	$(BIN)/innovaphone-mqtt demo $(ARGS)
 
 # Tests wait more than they work, so there are more workers than cores. JOBS=0: one process, as a debugger wants it.
-JOBS ?= 4
+JOBS ?=
 PYTEST := $(BIN)/python -m pytest
 
 # What a newcomer runs: units, the simulator, a real Mosquitto. tests/README.md says what is left to test-all.
 test: $(VENV)/.installed
-	$(PYTEST) -n $(JOBS) -m "not slow and not pair and not alone" $(ARGS)
+	$(PYTEST) -n $(or $(JOBS),6) -m "not slow and not pair and not alone" $(ARGS)
 
 # Everything on this Python: side by side; then two by two what has a limit of time; then what measures, with nothing beside it.
 test-here: $(VENV)/.installed
-	$(PYTEST) -n $(JOBS) -m "not pair and not alone" $(ARGS) || [ $$? -eq 5 ]  # 5: ARGS has chosen none of them
+	$(PYTEST) -n $(or $(JOBS),4) -m "not pair and not alone" $(ARGS) || [ $$? -eq 5 ]  # 5: ARGS has chosen none of them
 	$(PYTEST) -n 2 -m pair $(ARGS) || [ $$? -eq 5 ]
 	$(PYTEST) -m alone $(ARGS) || [ $$? -eq 5 ]
 

@@ -185,6 +185,7 @@ async def test_a_call_survives_a_reconnect_under_its_id(
         assert bus.events("anna")[-1]["call"]["outcome"] == "answered"
 
 
+@pytest.mark.slow
 async def test_kill_and_restart_of_the_bridge_leaves_no_ghost(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
 ) -> None:
@@ -480,6 +481,7 @@ async def test_who_leaves_the_rules_is_not_followed_any_more(
         assert bus.now(ANNA)["calls"] == []
 
 
+@pytest.mark.slow
 async def test_a_standby_takes_over(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """Two addresses: when one dies, the next attempt goes to the other, and back when that one dies."""
     async with SimPbx(STAFF, FAST) as standby:
@@ -624,6 +626,7 @@ PARTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PARTS, ids=lambda fault: f"{fault.kind}-{fault.value:g}")
 async def test_a_user_who_cannot_be_followed_costs_no_session(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, capsys: pytest.CaptureFixture[str], fault: Fault

@@ -146,6 +146,7 @@ async def test_simulate_is_a_pbx_for_the_program(broker: Mosquitto, bus: Observe
         await simulated.wait()
 
 
+@pytest.mark.slow
 @amqtt_leaks
 async def test_the_demo_proves_the_loop() -> None:
     """As `make demo ARGS="--for 12 --listen ..."`, in this process; its pages can be looked at meanwhile."""
@@ -171,6 +172,7 @@ def test_a_demo_without_any_broker_says_what_to_install(
     assert "install Mosquitto, or innovaphone-mqtt[demo]" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @amqtt_leaks
 async def test_a_demo_that_is_too_short_fails() -> None:
     """It says what was not seen."""
@@ -179,6 +181,7 @@ async def test_a_demo_that_is_too_short_fails() -> None:
     assert any(line.strip().startswith("NO") for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
