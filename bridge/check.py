@@ -78,7 +78,7 @@ async def _seen(session_user: str, found: Survey) -> str:
     for user in others[:ASKED_FOR]:
         if await found.may_monitor(user):
             return f"{start}, {len(users)} visible users, may monitor and control their calls"
-    return f"{start}, {len(users)} visible users, no right to monitor and control their calls"
+    return f"{start}, {len(users)} visible users, cannot monitor and control their calls: {found.refusal}"
 
 
 async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: bool) -> list[Line]:

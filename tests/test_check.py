@@ -46,7 +46,7 @@ async def test_it_tells_a_missing_right() -> None:
     options = replace(FAST, profile=Profile(gives_control=False))
     async with SimPbx(STAFF, options) as pbx:
         (_, line), (broker_word, broker_line) = await said(free_port(), pbx)
-    assert line.endswith("no right to monitor and control their calls")
+    assert line.endswith("cannot monitor and control their calls: the PBX gives no right to it")
     assert broker_word == "FAIL"
     assert "cannot be reached" in broker_line
 
@@ -58,6 +58,13 @@ async def test_one_user_who_is_refused_says_nothing_about_the_right(pbx: SimPbx,
     word, line = (await said(free_port(), pbx))[0]
     assert word == "ok"
     assert line.endswith("may monitor and control their calls")
+
+
+async def test_it_tells_why_no_user_can_be_monitored(pbx: SimPbx) -> None:
+    """A PBX that breaks at the request says nothing about a right."""
+    pbx.faults.add(Fault("reset", "UserInitialize", times=20))
+    _, line = (await said(free_port(), pbx))[0]
+    assert "cannot monitor and control their calls: the connection to" in line
 
 
 async def test_it_tells_why_a_pbx_is_of_no_use(pbx: SimPbx) -> None:

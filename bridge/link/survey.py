@@ -14,11 +14,15 @@ Question = Callable[["Survey"], Coroutine[None, None, Answer]]
 
 
 class Survey(IgnoreEvents):
-    """What a session has reported so far: the PBX, and its users by guid, at most `most` of them."""
+    """What a session has reported so far: the PBX, and its users by guid, at most `most` of them.
+
+    `refusal`: why the PBX does not report the calls of the user that was asked for last.
+    """
 
     def __init__(self, session: PbxSession, most: int) -> None:
         self.about = About()
         self.users: dict[str, UserRecord] = {}
+        self.refusal = ""
         self._session = session
         self._most = most
         self._complete = asyncio.Event()
@@ -54,7 +58,8 @@ class Survey(IgnoreEvents):
 
     def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """The PBX refused (PbxEvents)."""
-        del name, reason
+        del name
+        self.refusal = reason
         self._answer(guid, agreed=False)
 
     def _answer(self, guid: str, *, agreed: bool) -> None:

@@ -95,7 +95,7 @@ class Monitoring:
 
     async def _monitor(self, guid: str, name: str) -> None:
         """Monitor one user. A failed request does not end the session, unless the PBX has lost it."""
-        reason = "the PBX gives no control over it"
+        reason = "the PBX gives no right to it"
         try:
             monitored = await self._ask(guid, name) > 0
         except LinkError as error:
