@@ -9,7 +9,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +123,56 @@ async def machine(suite: str, folder: Path) -> AsyncIterator[Machine]:
     """A booted machine with program, units, broker and simulated PBX."""
     root = folder / "root"
     await _unpack(suite, root)
-    await _install(root)
+    with _own_cgroups(f"bridge-{os.getpid()}") as enter:
+        await _install(root, enter)
+        async with _boot(root, enter) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def _own_cgroups(name: str) -> Iterator[tuple[str, ...]]:
+    """New cgroups, and the words that start a command in them.
+
+    Without a unit of its own, systemd-nspawn puts every machine into a group "payload" below the group that
+    it was started in. Two machines at a time would share it, and the groups of their services: each would
+    find the other's processes, as number 0, and could not signal its own.
+    """
+    folders = [place / name for place in _cgroups()]
+    try:
+        for folder in folders:
+            folder.mkdir()
+        join = "".join(f"echo $$ >{folder}/cgroup.procs && " for folder in folders)
+        yield ("sh", "-c", f'{join}exec "$@"', "sh")
+    finally:
+        for folder in folders:
+            _remove(folder)
+
+
+def _cgroups() -> Iterator[Path]:
+    """Our own groups in the hierarchies that systemd uses: of its own (v1), and of version 2."""
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, own = line.split(":", 2)
+        names = {"": ("unified", "."), "name=systemd": ("systemd",)}.get(controllers, ())
+        places = (Path("/sys/fs/cgroup", name, own.lstrip("/")) for name in names)
+        yield from [place for place in places if (place / "cgroup.procs").exists()][:1]
+
+
+def _remove(group: Path) -> None:
+    """Remove a cgroup and those below it, all of them without processes now."""
+    for below, _, _ in os.walk(group, topdown=False):
+        Path(below).rmdir()
+
+
+@asynccontextmanager
+async def _boot(root: Path, enter: tuple[str, ...]) -> AsyncIterator[Machine]:
+    """It runs until the end of the block."""
     command = ("systemd-nspawn", "-q", "-D", str(root), "-M", f"bridge-{os.getpid()}", "--register=no")
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        *(*command, "--keep-unit", "-b", "--console=passive"), stdin=nothing, stdout=nothing, stderr=nothing
+        *(*enter, *command, "--keep-unit", "-b", "--console=passive"),
+        stdin=nothing,
+        stdout=nothing,
+        stderr=nothing,
     )
     try:
         running = Machine(root, await _leader(process.pid), free_port(), free_port())
@@ -156,10 +201,11 @@ async def _unpack(suite: str, root: Path) -> None:
     (root / "etc" / "systemd" / "system" / "mosquitto.service").symlink_to("/dev/null")
 
 
-async def _install(root: Path) -> None:
+async def _install(root: Path, enter: tuple[str, ...]) -> None:
     """As deploy/systemd/README.md says, from a copy of the project."""
     _copy(root)
     inside = (
+        *enter,
         *("systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--console=pipe"),
         *(f"--bind-ro={CERTIFICATES}", "--bind-ro=/etc/resolv.conf", "--chdir=/root/innovaphone-mqtt"),
         *("-E", f"PIP_CERT={CERTIFICATES}/ca-certificates.crt"),
