@@ -100,7 +100,7 @@ class Client:
         """
         flags = dict.fromkeys(("v", "v501", "v700", "v800", "vx1000"), True)
         answer = await self._ask("Initialize", user=user, appl=APPLICATION, **flags)
-        return SoapSession(_whole(answer["return"]), _whole(answer["key"])) if answer else SoapSession(0, 0)
+        return SoapSession(whole(answer["return"]), whole(answer["key"])) if answer else SoapSession(0, 0)
 
     async def poll(self, session: SoapSession) -> bytes:
         """Wait for events, up to 60 s (docs/wire.md#poll); the undecoded answer."""
@@ -115,7 +115,7 @@ class Client:
 
     async def echo(self, session: SoapSession) -> bool:
         """Whether the PBX still knows the session."""
-        return _whole(await self._ask("Echo", session=session.handle, key=session.key)) != 0
+        return whole(await self._ask("Echo", session=session.handle, key=session.key)) != 0
 
     async def end(self, session: SoapSession) -> None:
         """Close the session."""
@@ -131,15 +131,15 @@ class Client:
             disc=how.wait_on_hook,
             hw=how.device,
         )
-        return _whole(answer)
+        return whole(answer)
 
     async def unmonitor(self, handle: int) -> None:
         """Stop the reports of a user's calls."""
         await self._ask("UserEnd", user=handle)
 
-    async def perform(self, operation: str, arguments: Arguments, in_time: InTime) -> int:
-        """Ask for an operation of operations.py. Returns a handle, or 0 for a refusal or an empty answer."""
-        return _whole(await self._ask(operation, in_time, **arguments))
+    async def perform(self, operation: str, arguments: Arguments, in_time: InTime) -> Any:
+        """Ask for an operation of operations.py; the answer, decoded."""
+        return await self._ask(operation, in_time, **arguments)
 
     async def _ask(self, operation: str, in_time: InTime = at_any_time, /, **parts: object) -> Any:
         body, headers = self._soap.request(operation, **parts)
@@ -153,6 +153,6 @@ class Client:
         return answer
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
     """A handle or a result. Anything but a whole number reads as 0, which means no."""
     return value if isinstance(value, int) else 0

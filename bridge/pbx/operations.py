@@ -14,6 +14,7 @@ from bridge.core.commands.verbs.clear import HangUp
 from bridge.core.commands.verbs.hold import Hold
 from bridge.core.commands.verbs.presence import SetPresence
 from bridge.core.commands.verbs.retrieve import Retrieve
+from bridge.core.message import Json
 from bridge.core.model import User
 
 Arguments = Mapping[str, object]
@@ -25,13 +26,19 @@ class Operation:
     """One SOAP operation that performs an action.
 
     `refusal`: what an answer of 0 means; empty for an operation that answers nothing.
-    `caller`: whose call it starts. The PBX wants the handle of this user and answers with the call's leg.
+    `user`: the user whose handle is the argument `user`; the session monitors this user if need be.
+    `starts_call`: the answer is the leg of a call that this user has now.
+    `in_session`: the handle of the session is the argument `session`.
+    `reply`: the fields of the reply, from an answer that was no refusal.
     """
 
     name: str
     arguments: Callable[[Any], Arguments]
     refusal: str = ""
-    caller: Callable[[Any], User] | None = None
+    user: Callable[[Any], User] | None = None
+    starts_call: bool = False
+    in_session: bool = False
+    reply: Callable[[Any], Json] = lambda _: {}
 
 
 def _row(
@@ -40,10 +47,13 @@ def _row(
     arguments: Callable[[Kind], Arguments],
     *,
     refusal: str = "",
-    caller: Callable[[Kind], User] | None = None,
+    user: Callable[[Kind], User] | None = None,
+    starts_call: bool = False,
+    in_session: bool = False,
+    reply: Callable[[Any], Json] = lambda _: {},
 ) -> tuple[type[Action], Operation]:
     """A row of the table; here the types of an action and of its functions are held together."""
-    return kind, Operation(name, arguments, refusal, caller)
+    return kind, Operation(name, arguments, refusal, user, starts_call, in_session, reply)
 
 
 def _user_call(action: PlaceCall) -> Arguments:
@@ -76,7 +86,14 @@ def _set_presence(action: SetPresence) -> Arguments:
 
 OPERATIONS: Mapping[type[Action], Operation] = dict(
     (
-        _row(PlaceCall, "UserCall", _user_call, refusal="the PBX placed no call", caller=lambda do: do.user),
+        _row(
+            PlaceCall,
+            "UserCall",
+            _user_call,
+            refusal="the PBX placed no call",
+            user=lambda do: do.user,
+            starts_call=True,
+        ),
         # Cause 26 frees the phone at once, others leave it with a tone (docs/wire.md#call-control).
         _row(HangUp, "UserClear", lambda do: {"call": do.call.leg_handle, "cause": do.cause, "info": []}),
         _row(Hold, "UserHold", lambda do: {"call": do.call.leg_handle, "remote": do.remote_music}),

@@ -16,7 +16,7 @@ from bridge.core.commands.verbs.resync import Resync
 from bridge.core.message import Json
 from bridge.core.model import User
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
-from bridge.pbx.client import Client, SoapSession
+from bridge.pbx.client import Client, SoapSession, whole
 from bridge.pbx.monitoring import Monitoring, MonitorSettings
 from bridge.pbx.operations import OPERATIONS, Arguments, Operation
 from bridge.pbx.together import until_one_ends
@@ -115,14 +115,26 @@ class Session:
             self.resync()
             return {}
         operation = OPERATIONS[type(action)]
-        arguments = operation.arguments(action)
-        if operation.caller is not None:
-            caller = operation.caller(action)
-            return {"call": await self._start_call(caller, operation, arguments, command_id, in_time)}
+        arguments = dict(operation.arguments(action))
+        if operation.in_session:
+            arguments["session"] = self._soap_session.handle
+        user = operation.user(action) if operation.user else None
+        if user is not None:
+            arguments["user"] = await self._handle_of(user)
+        if user is not None and operation.starts_call:
+            return {"call": await self._start_call(user, operation, arguments, command_id, in_time)}
         answer = await self._client.perform(operation.name, arguments, in_time)
-        if operation.refusal and not answer:
+        if operation.refusal and not whole(answer):
             raise CommandError("refused", operation.refusal)
-        return {}
+        return operation.reply(answer)
+
+    async def _handle_of(self, user: User) -> int:
+        """The handle of a user, which is monitored now if it was not before."""
+        self._require_up()
+        handle = await self._monitoring.handle_of(user.guid, user.record.name)
+        if not handle:
+            raise CommandError("refused", f"the PBX does not allow control of '{user.record.name}'")
+        return handle
 
     async def _start_call(
         self,
@@ -132,21 +144,16 @@ class Session:
         command_id: str | None,
         in_time: InTime,
     ) -> str:
-        """Start a call of a user, after monitoring the user if necessary. Returns the id of the call."""
-        self._require_up()
-        record = caller.record
-        handle = await self._monitoring.handle_of(record.guid, record.name)
-        if not handle:
-            raise CommandError("refused", f"the PBX does not allow control of '{record.name}'")
+        """Start a call of a user. Returns the id of the call."""
         # The answer names the leg; the leg's events come over the other connection and may overtake it.
         # `_poll` waits for this lock for up to a second, so the call has its id before its first event.
         async with self._placing:
             self._require_up()
-            leg = await self._client.perform(operation.name, {"user": handle, **arguments}, in_time)
+            leg = whole(await self._client.perform(operation.name, arguments, in_time))
             if leg <= 0:
                 raise CommandError("refused", operation.refusal)
             self._last_call_s = _now()
-            return self._events.placed(record.guid, leg, command_id)
+            return self._events.placed(caller.guid, leg, command_id)
 
     def _require_up(self) -> None:
         """Place no call in a session that is about to end: it would end the call (see CALL_GUARD_S)."""

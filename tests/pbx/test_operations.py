@@ -49,7 +49,7 @@ def test_a_request_fits_the_description_of_the_pbx(verb: str, fields: Fields, pa
     """Zeep refuses a name or a value that the WSDL does not have."""
     action = planned(verb, fields)
     operation = OPERATIONS[type(action)]
-    handle = {"user": 3} if operation.caller else {}
+    handle = {"user": 3} if operation.user else {}
 
     assert part in SOAP.request(operation.name, **handle, **operation.arguments(action))[0].decode()
 

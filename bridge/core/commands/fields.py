@@ -20,11 +20,15 @@ class Dials(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string field of at most `longest` characters, one of `words` when there are any."""
+    """A string field of at most `longest` characters, one of `words` when there are any.
+
+    `about`, here and below: what the field means, for the readers of the contract.
+    """
 
     longest: int = 128
     words: tuple[str, ...] = ()
     dials: Dials | None = None
+    about: str = ""
 
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value, if anything."""
@@ -42,6 +46,7 @@ class Flag:
     """A field that is true or false."""
 
     dials: Dials | None = None
+    about: str = ""
 
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value, if anything."""
@@ -55,6 +60,7 @@ class Number:
     least: int
     most: int
     dials: Dials | None = None
+    about: str = ""
 
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value, if anything."""
@@ -64,3 +70,6 @@ class Number:
 
 
 FieldKind = Text | Flag | Number
+
+USER = Text(about="the user, as in the topic; implied on the topic of a user")
+CALL = Text(about="the id of a running call; needless while the user has only one")

@@ -5,6 +5,7 @@ A plan turns a request into an Action, a value that a PBX session can perform. N
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from bridge.core.commands.fields import FieldKind
 from bridge.core.commands.naming import find_user
@@ -36,22 +37,36 @@ class Context:
     clear_cause: int = 26
 
 
+class NoMore(TypedDict):
+    """The reply has nothing besides `status`: the PBX has accepted the request."""
+
+
+class Started(TypedDict):
+    """A call has been started."""
+
+    call: str
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One verb.
 
+    `about`: what it does, in one line for the readers of the contract.
     `group`: the set of `commands.allow` that the verb belongs to. `basic` is what a configuration without
     that key allows. It never grows: an upgrade must not grant rights that nobody has given.
     `bare`: the field that a payload without JSON fills; "" if such a payload adds nothing; None if the verb
     takes none.
     `check`: what is wrong with the fields together, if anything. `plan` raises CommandError.
+    `reply`: a TypedDict with the fields that the reply has when the PBX has accepted the request.
     """
 
     group: str
+    about: str
     plan: Callable[[Context, Fields], Action]
     fields: Mapping[str, FieldKind] = field(default_factory=dict)
     bare: str | None = None
     check: Callable[[Fields], str | None] = lambda _: None
+    reply: type = NoMore
 
 
 def find_call(context: Context, fields: Fields) -> Call:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bridge.core.commands.fields import Dials, Flag, Number, Text
 from bridge.core.commands.naming import find_user
-from bridge.core.commands.verb import Action, Context, Fields, Verb, text, whole
+from bridge.core.commands.verb import Action, Context, Fields, Started, Verb, text, whole
 from bridge.core.model import User
 from bridge.core.numbers import dialable, normal
 
@@ -51,16 +51,18 @@ def _plan(context: Context, fields: Fields) -> PlaceCall:
 
 VERB = Verb(
     group="basic",
+    about="a user calls a number or another user",
     plan=_plan,
     fields={
-        "user": Text(dials=Dials.CALLER),
-        "number": Text(64, dials=Dials.NUMBER),
-        "to_user": Text(dials=Dials.USER),
-        "name": Text(dials=Dials.NAME),
-        "from_number": Text(64, dials=Dials.FROM_NUMBER),
-        "anonymous": Flag(),
-        "facility": Number(0, 999, dials=Dials.FACILITY),
+        "user": Text(dials=Dials.CALLER, about="the user who calls; implied on the topic of a user"),
+        "number": Text(64, dials=Dials.NUMBER, about="the number to call, as the user would dial it"),
+        "to_user": Text(dials=Dials.USER, about="the user to call, as in the topic"),
+        "name": Text(dials=Dials.NAME, about="the long name of the object to call"),
+        "from_number": Text(64, dials=Dials.FROM_NUMBER, about="the number that the callee sees"),
+        "anonymous": Flag(about="the callee sees no number"),
+        "facility": Number(0, 999, dials=Dials.FACILITY, about="a code for an innovaphone phone"),
     },
     bare="number",
     check=_check,
+    reply=Started,
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.core.commands.fields import Number, Text
+from bridge.core.commands.fields import CALL, USER, Number
 from bridge.core.commands.verb import CallAction, Context, Fields, Verb, find_call, names_call, whole
 
 
@@ -19,8 +19,13 @@ def _plan(context: Context, fields: Fields) -> HangUp:
 
 VERB = Verb(
     group="basic",
+    about="hang up a call",
     plan=_plan,
-    fields={"user": Text(), "call": Text(), "cause": Number(1, 127)},
+    fields={
+        "user": USER,
+        "call": CALL,
+        "cause": Number(1, 127, about="a Q.850 code; 26 frees the phone at once"),
+    },
     bare="",
     check=names_call,
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.core.commands.fields import Flag, Text
+from bridge.core.commands.fields import CALL, USER, Flag
 from bridge.core.commands.verb import CallAction, Context, Fields, Verb, find_call, names_call
 
 
@@ -19,8 +19,9 @@ def _plan(context: Context, fields: Fields) -> Hold:
 
 VERB = Verb(
     group="control",
+    about="put the other end of a call on hold",
     plan=_plan,
-    fields={"user": Text(), "call": Text(), "remote_music": Flag()},
+    fields={"user": USER, "call": CALL, "remote_music": Flag(about="only the other end hears music")},
     bare="",
     check=names_call,
 )

@@ -10,4 +10,8 @@ class Ping(Action):
     """Ask the PBX whether it still knows the session."""
 
 
-VERB = Verb("basic", plan=lambda _context, _fields: Ping())
+VERB = Verb(
+    group="basic",
+    about="ask the PBX whether it still knows the session",
+    plan=lambda _context, _fields: Ping(),
+)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from bridge.core.commands.fields import Flag, Text
+from bridge.core.commands.fields import USER, Flag, Text
 from bridge.core.commands.naming import find_user
 from bridge.core.commands.verb import Action, Context, Fields, Verb, text
 from bridge.core.model import User
@@ -46,14 +46,15 @@ def _plan(context: Context, fields: Fields) -> SetPresence:
 
 VERB = Verb(
     group="basic",
+    about="set what other people see of a user's availability",
     plan=_plan,
     fields={
-        "user": Text(),
-        "activity": Text(40),
-        "note": Text(256),
-        "status": Text(words=("open", "closed", "")),
-        "contact": Text(),
-        "im": Flag(),
+        "user": USER,
+        "activity": Text(40, about="a word like away, busy or dnd; empty: available"),
+        "note": Text(256, about="a text beside it"),
+        "status": Text(words=("open", "closed", ""), about="whether the contact can be reached"),
+        "contact": Text(about="the kind of contact that it is set for; tel: without it"),
+        "im": Flag(about="set it for the instant messaging client"),
     },
     bare="activity",
     check=_check,

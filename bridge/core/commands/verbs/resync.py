@@ -10,4 +10,8 @@ class Resync(Action):
     """End the PBX session, so that a new one reads everything again."""
 
 
-VERB = Verb("basic", plan=lambda _context, _fields: Resync())
+VERB = Verb(
+    group="basic",
+    about="open a new PBX session and read everything again",
+    plan=lambda _context, _fields: Resync(),
+)

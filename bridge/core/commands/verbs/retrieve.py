@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.core.commands.fields import Text
+from bridge.core.commands.fields import CALL, USER
 from bridge.core.commands.verb import CallAction, Verb, find_call, names_call
 
 
@@ -13,8 +13,9 @@ class Retrieve(CallAction):
 
 VERB = Verb(
     group="control",
+    about="take a call off hold",
     plan=lambda context, fields: Retrieve(find_call(context, fields)),
-    fields={"user": Text(), "call": Text()},
+    fields={"user": USER, "call": CALL},
     bare="",
     check=names_call,
 )
