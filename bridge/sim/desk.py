@@ -22,6 +22,7 @@ class Profile:
 
     `crash_count`: FindUser fails for more users than this, as the vendor warns (docs/wire.md#queries).
     `gives_control`: UserInitialize returns handles; otherwise 0, as without the right.
+    `gives_admin`: the account is an administrator's, and may use Admin.
     """
 
     firmware: str = "14r2 simulated  "
@@ -33,6 +34,7 @@ class Profile:
     on_hook_s: float = 0.2
     crash_count: int = 200
     gives_control: bool = True
+    gives_admin: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """A diversion. `kind`: cfu always, cfb busy, cfnr no answer; to a number or to a short name."""
+
+    kind: str
+    e164: str = ""
+    h323: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SimUser:
     """A PBX object. `groups`: name and whether the membership is active. `object` "bool": a switch.
 
-    An empty guid is derived from the long name once and survives a rename.
+    An empty guid is derived from the long name once and survives a rename. A phone without `devices` has one,
+    named by its short name. `inherited`: diversions from a template, which only the template can lose.
     """
 
     cn: str
@@ -39,6 +49,10 @@ class SimUser:
     hidden: bool = False
     devices: tuple[tuple[str, str], ...] = ()
     presence: tuple[Entry, ...] = ()
+    text: str = ""
+    licences: tuple[str, ...] = ()
+    forwards: tuple[Forward, ...] = ()
+    inherited: tuple[Forward, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.guid:
@@ -48,6 +62,12 @@ class SimUser:
     def id(self) -> str:
         """The guid."""
         return self.guid
+
+    @property
+    def hardware(self) -> tuple[tuple[str, str], ...]:
+        """The devices that the PBX lists: name of the device, and a text."""
+        named = ((self.h323 or self.cn, self.dn),) if self.type == "ep" else ()
+        return self.devices or named
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 from bridge.sim import controls, queries
+from bridge.sim.admin import admin
 from bridge.sim.arguments import Args, text, true, whole
 from bridge.sim.desk import Desk, Profile, UnknownSession
 from bridge.sim.session import Monitor, Session
@@ -95,7 +96,7 @@ async def user_initialize(desk: Desk, args: Args) -> list[str]:
     if user is None or not session.visible(user) or not desk.profile.gives_control:
         return desk.answer(0)
     device = text(args, "hw")
-    silent = bool(device) and device not in dict(user.devices)
+    silent = bool(device) and device not in dict(user.hardware)
     handle = desk.sessions.new_handle()
     session.monitor(handle, Monitor(user.id, frozenset(wish for wish in WISHES if true(args, wish)), silent))
     return desk.answer(handle)
@@ -114,6 +115,7 @@ ANSWER_HANDLES = frozenset({"UserInitialize", "UserCall", "UserPickup", "UserPar
 TABLE: Mapping[str, Operation] = {
     "Version": queries.version,
     "Echo": echo,
+    "Admin": admin,
     "End": end,
     "Poll": poll,
     "License": queries.license_text,
@@ -145,4 +147,4 @@ TABLE: Mapping[str, Operation] = {
     "SetPresence": queries.set_presence,
     "LocationUrl": queries.location_url,
 }
-"""All except Initialize, which needs the connection too, and Admin, which is not simulated."""
+"""All except Initialize, which needs the connection too."""

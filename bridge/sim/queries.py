@@ -61,7 +61,7 @@ async def devices(desk: Desk, args: Args) -> list[str]:
     desk.session(args)
     user = desk.exchange.users.get(text(args, "user"))
     scalar = desk.writer.scalar
-    fields = [scalar("hw", hw) + scalar("text", words) for hw, words in (user.devices if user else ())]
+    fields = [scalar("hw", hw) + scalar("text", words) for hw, words in (user.hardware if user else ())]
     return [desk.writer.array("devices", fields, outer="return")]
 
 
