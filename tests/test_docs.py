@@ -16,6 +16,7 @@ from bridge.core.commands.verbs import SETS, VERBS
 from bridge.core.model import EventType, Instant, Outcome
 from bridge.core.outputs import link_state
 from bridge.core.outputs.output import View
+from bridge.core.presentation import PLAIN, TopicClass
 from bridge.core.records import CallState
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
@@ -135,13 +136,14 @@ def test_the_payloads_of_the_page_have_the_keys_of_the_code() -> None:
         asking=False,
         takeovers=0,
         now=Instant(0, 0.0),
+        presentation=PLAIN,
     )
     _, info = link_state.OUTPUT.tree(view)
     sent = {
         "Info": info.payload,
-        "User state": {**render.user_state(history.state, "hq", ANNA), "calls": []},
-        "Calls": render.call(call),
-        "Events": {**render.event(history.events[0], "e", "hq"), "call": None},
+        "User state": {**render.user_state(history.state, "hq", ANNA, PLAIN), "calls": []},
+        "Calls": render.call(call, PLAIN, TopicClass.STATE),
+        "Events": {**render.event(history.events[0], "e", "hq", PLAIN), "call": None},
         "Replies": Answer(address, result={"call": "x"}).payload(0),
     }
     refusal = Answer(address, "refused").payload(0)

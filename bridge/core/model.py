@@ -61,12 +61,13 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class RemoteParty:
-    """A party of a call as it is published. `user`: its topic id, if it is a known user."""
+    """A party of a call. `user`: its topic id, if it is a known user. `internal`: known to be one of us."""
 
     number: str = ""
     name: str = ""
     user: str | None = None
     anonymous: bool = False
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ from datetime import UTC, datetime
 
 from bridge.core import causes
 from bridge.core.message import Json
-from bridge.core.model import Call, Direction, Event, PbxState, RemoteParty, Switch, User
+from bridge.core.model import Call, Direction, Event, PbxState, Switch, User
+from bridge.core.presentation import Presentation, TopicClass
 from bridge.core.records import CallState
 
 SCHEMA = 1
 _ALERTING = frozenset({CallState.SETUP, CallState.RINGING})
 
 
-def user_state(state: PbxState, pbx: str, guid: str) -> Json:
+def user_state(state: PbxState, pbx: str, guid: str, shown: Presentation) -> Json:
     """The payload of a user: the present state, the running calls, the last call."""
     user = state.users[guid]
     record = user.record
@@ -35,8 +36,8 @@ def user_state(state: PbxState, pbx: str, guid: str) -> Json:
         "emails": list(record.emails),
         "location": record.location,
         "node": record.node,
-        "calls": [call(one) for one in calls],
-        "last_call": call(user.last_call) if user.last_call else None,
+        "calls": [call(one, shown, TopicClass.STATE) for one in calls],
+        "last_call": call(user.last_call, shown, TopicClass.STATE) if user.last_call else None,
         "missed": user.missed,
         "since": rfc3339(user.since_ms),
         "time": rfc3339(user.changed_ms),
@@ -57,20 +58,20 @@ def call_state(calls: tuple[Call, ...]) -> str:
     return "dialing" if alerting else "idle"
 
 
-def call(one: Call) -> Json:
-    """The JSON of a call."""
+def call(one: Call, shown: Presentation, topic_class: TopicClass) -> Json:
+    """The JSON of a call, with its parties as topics of this class show them."""
     return {
         "id": one.id,
         "conference": one.conference,
         "direction": one.direction.value,
         "state": one.state.value,
-        "remote": _party(one.remote),
-        "diverted_from": _party_or_none(one.diverted_from),
-        "first_diverted_from": _party_or_none(one.first_diverted_from),
-        "transferred_by": _party_or_none(one.transferred_by),
-        "transferred_to": _party_or_none(one.transferred_to),
-        "parked_at": _party_or_none(one.parked_at),
-        "picked_up_from": _party_or_none(one.picked_up_from),
+        "remote": shown.party(one.remote, topic_class),
+        "diverted_from": shown.party_or_none(one.diverted_from, topic_class),
+        "first_diverted_from": shown.party_or_none(one.first_diverted_from, topic_class),
+        "transferred_by": shown.party_or_none(one.transferred_by, topic_class),
+        "transferred_to": shown.party_or_none(one.transferred_to, topic_class),
+        "parked_at": shown.party_or_none(one.parked_at, topic_class),
+        "picked_up_from": shown.party_or_none(one.picked_up_from, topic_class),
         "held": one.held,
         "held_by_remote": one.held_by_remote,
         "started_at": rfc3339(one.started_ms),
@@ -85,7 +86,7 @@ def call(one: Call) -> Json:
     }
 
 
-def event(one: Event, epoch: str, pbx: str) -> Json:
+def event(one: Event, epoch: str, pbx: str, shown: Presentation) -> Json:
     """The payload of an event. The outbox overwrites `queued` and `age_ms` if it is sent late."""
     payload: dict[str, object] = {
         "schema": SCHEMA,
@@ -96,7 +97,7 @@ def event(one: Event, epoch: str, pbx: str) -> Json:
         "event_type": one.type.value,
         "pbx": pbx,
         "user": one.user_topic,
-        "call": call(one.call) if one.call else None,
+        "call": call(one.call, shown, TopicClass.EVENT) if one.call else None,
         "queued": False,
         "age_ms": 0,
         **_switched(one.switch),
@@ -128,11 +129,3 @@ def _switched(switch: Switch | None) -> Json:
     if switch is None:
         return {}
     return {"switch": {"mode": "manual" if switch.manual else "auto", "on": switch.on}}
-
-
-def _party(party: RemoteParty) -> Json:
-    return {"number": party.number, "name": party.name, "user": party.user, "anonymous": party.anonymous}
-
-
-def _party_or_none(party: RemoteParty | None) -> Json | None:
-    return None if party is None else _party(party)

@@ -193,7 +193,11 @@ def _party(fields: "_Fields") -> RemoteParty | None:
     if not fields.fields:
         return None
     return RemoteParty(
-        fields.text("number"), fields.text("name"), fields.text("user") or None, fields.flag("anonymous")
+        fields.text("number"),
+        fields.text("name"),
+        fields.text("user") or None,
+        fields.flag("anonymous"),
+        fields.flag("internal"),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bridge.core import topics
+from bridge.core.presentation import PLAIN, Presentation
 from bridge.core.records import UserRecord
 
 
@@ -64,13 +65,14 @@ class SizeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The configured view of a PBX: users to publish, users to monitor, and the form of topic ids."""
+    """The configured view of a PBX: users to publish, users to monitor, topic ids, and parties of calls."""
 
     users: tuple[Rule, ...] = ()
     calls: tuple[Rule, ...] = ()
     user_id: str = "h323"
     encode_dots: bool = False
     limits: SizeLimits = SizeLimits()
+    presentation: Presentation = PLAIN
 
     def topic_id(self, record: UserRecord) -> str:
         """The topic level that a user wants."""

@@ -79,8 +79,11 @@ class Mirror:
 
     def states(self) -> Mapping[str, Json]:
         """The state payloads of all users by topic id, for the journal."""
-        pbx = self.topics.pbx
-        return {topic: render.user_state(self.state, pbx, guid) for guid, topic in self.state.topics.items()}
+        pbx, shown = self.topics.pbx, self.scope.presentation
+        return {
+            topic: render.user_state(self.state, pbx, guid, shown)
+            for guid, topic in self.state.topics.items()
+        }
 
     def tree(self) -> list[Message]:
         """All that must be retained, in the order in which a new broker session hears it."""
@@ -234,6 +237,7 @@ class Mirror:
             asking=self.monitoring.pending,
             takeovers=self.takeovers,
             now=self._clock(),
+            presentation=self.scope.presentation,
         )
 
     def figures(self, inbound_dropped: Mapping[str, int]) -> LinkFigures:

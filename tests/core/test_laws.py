@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from bridge.core import render
 from bridge.core.calls import only_lets_go
 from bridge.core.model import Changes, Event, EventType, Instant, Outcome, PbxState
+from bridge.core.presentation import PLAIN
 from bridge.core.records import Batch, CallState, LegRecord, Party, ReleasedBy, UserRecord
 from bridge.core.rules import Rule, Scope
 from tests.core.builders import ANNA, BERT, GATE, History
@@ -99,7 +100,7 @@ def play(history: History, story: list[Step]) -> History:
 
 def tree(state: PbxState) -> dict[str, object]:
     """All that must be retained for a state."""
-    return {topic: render.user_state(state, "hq", guid) for guid, topic in state.topics.items()}
+    return {topic: render.user_state(state, "hq", guid, PLAIN) for guid, topic in state.topics.items()}
 
 
 @many
@@ -198,7 +199,7 @@ def test_the_retained_tree_is_the_rendering_of_the_state(story: list[Step], scop
             retained.pop(topic, None)
         for guid in history.changes.users:
             topic = history.state.topics[guid]
-            retained[topic] = render.user_state(history.state, "hq", guid)
+            retained[topic] = render.user_state(history.state, "hq", guid, PLAIN)
 
     assert retained == tree(history.state)
 

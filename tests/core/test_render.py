@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.core import render
 from bridge.core.model import Call, Direction, Event, EventType, Instant
+from bridge.core.presentation import PLAIN
 from bridge.core.records import CallState, Group, Party, Presence
 from bridge.core.rules import Rule, Scope, selects
 from tests.core.builders import ANNA, PEOPLE, History, leg, restored, user
@@ -81,7 +82,7 @@ def busy() -> History:
 
 def test_keys_are_those_of_the_contract() -> None:
     """In its order; consumers build on them."""
-    payload: Any = render.user_state(busy().state, "hq", ANNA)
+    payload: Any = render.user_state(busy().state, "hq", ANNA, PLAIN)
 
     assert list(payload) == USER_KEYS
     assert list(payload["calls"][0]) == CALL_KEYS
@@ -93,8 +94,10 @@ def test_keys_are_those_of_the_contract() -> None:
 
 def test_an_event_has_its_keys() -> None:
     """And a reason or a switch where there is one."""
-    event: Any = render.event(busy().events[0], "e", "hq")
-    resync: Any = render.event(Event(1, 0, EventType.UPDATED, ANNA, "anna", None, resync=True), "e", "hq")
+    event: Any = render.event(busy().events[0], "e", "hq", PLAIN)
+    resync: Any = render.event(
+        Event(1, 0, EventType.UPDATED, ANNA, "anna", None, resync=True), "e", "hq", PLAIN
+    )
     wanted = ["schema", "id", "seq", "epoch", "time", "event_type", "pbx", "user", "call", "queued", "age_ms"]
 
     assert list(event) == wanted
@@ -135,14 +138,14 @@ def test_a_restart_gives_back_what_was_told() -> None:
     """Rendered, through JSON, restored, rendered: equal; calls wait to be confirmed."""
     state = busy().state
     payloads = {
-        topic: json.loads(json.dumps(render.user_state(state, "hq", guid)))
+        topic: json.loads(json.dumps(render.user_state(state, "hq", guid, PLAIN)))
         for guid, topic in state.topics.items()
     }
     again, strange = restored("e2", payloads, Scope(), NOW)
 
     assert strange == ()
     for guid in state.users:
-        assert render.user_state(again, "hq", guid) == render.user_state(state, "hq", guid)
+        assert render.user_state(again, "hq", guid, PLAIN) == render.user_state(state, "hq", guid, PLAIN)
     assert again.calls[ANNA][0].leg_handle is None
 
 
@@ -150,8 +153,8 @@ def test_a_switch_is_shown_and_restored() -> None:
     """Mode and value, in the state and in the event."""
     night = user(ANNA, "Night", is_switch=True)
     history = History().start(night).see(leg(remote=Party("11")))
-    shown: Any = render.user_state(history.state, "hq", ANNA)
-    event: Any = render.event(history.events[-1], "e", "hq")
+    shown: Any = render.user_state(history.state, "hq", ANNA, PLAIN)
+    event: Any = render.event(history.events[-1], "e", "hq", PLAIN)
     assert shown["switch"] == event["switch"] == {"mode": "manual", "on": True}
     payload = {"guid": "g", "since": "2026-01-01T00:00:00Z", "switch": {"mode": "manual", "on": True}}
     again, _ = restored("e", {"g": payload}, Scope(user_id="guid"), NOW)

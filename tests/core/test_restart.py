@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.core import fold, render
 from bridge.core.model import Instant, PbxState
+from bridge.core.presentation import PLAIN
 from bridge.core.records import Batch, CallState, Party, UserRecord
 from bridge.core.rules import Scope, SizeLimits
 from tests.core.builders import ANNA, GATE, PEOPLE, History, leg, restored, user
@@ -25,7 +26,7 @@ CALL = {"id": "old-1", "started_at": SINCE, "direction": "inbound", "state": "co
 def retained(state: PbxState) -> dict[str, object]:
     """What stands on the broker for a state."""
     return {
-        topic: json.loads(json.dumps(render.user_state(state, "hq", guid)))
+        topic: json.loads(json.dumps(render.user_state(state, "hq", guid, PLAIN)))
         for guid, topic in state.topics.items()
     }
 
@@ -47,7 +48,7 @@ def shown(payload: Mapping[str, object]) -> Any:
     """What is told of one user after reading this payload back, as the broker gets it."""
     state, strange = restored("new", {"g": {"guid": "g", "since": SINCE, **payload}}, Scope(), NOW)
     assert strange == ()
-    return orjson.loads(orjson.dumps(render.user_state(state, "hq", "g")))
+    return orjson.loads(orjson.dumps(render.user_state(state, "hq", "g", PLAIN)))
 
 
 def test_a_call_that_still_runs_goes_on_under_its_id() -> None:
@@ -280,7 +281,8 @@ def test_whatever_is_retained_there_a_run_can_start_from_it(
     history = History(epoch="new")
     history.state, strange = restored("new", {**payloads, "h": good}, Scope(), NOW)
     tree = {
-        topic: render.user_state(history.state, "hq", guid) for guid, topic in history.state.topics.items()
+        topic: render.user_state(history.state, "hq", guid, PLAIN)
+        for guid, topic in history.state.topics.items()
     }
     orjson.dumps(tree)
 

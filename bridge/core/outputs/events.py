@@ -10,7 +10,7 @@ from bridge.core.outputs.output import Output, View
 
 def _news(_before: View, after: View, changes: Changes) -> Iterator[Message]:
     for event in changes.events:
-        payload = render.event(event, after.state.epoch, after.topics.pbx)
+        payload = render.event(event, after.state.epoch, after.topics.pbx, after.presentation)
         yield Message(after.topics.user_event(event.user_topic), payload)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bridge.core.message import Message
 from bridge.core.model import Changes, Instant, PbxState
+from bridge.core.presentation import Presentation
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
 
@@ -14,7 +15,7 @@ class View:
     """All that can be published about one PBX, at one moment.
 
     `version`: that of the bridge. `calls`: how many run. `monitored`: of how many users the PBX reports the
-    calls. `asking`: it has not answered for all of them yet.
+    calls. `asking`: it has not answered for all of them yet. `presentation`: how parties of calls are shown.
     """
 
     topics: Topics
@@ -27,6 +28,7 @@ class View:
     asking: bool
     takeovers: int
     now: Instant
+    presentation: Presentation
 
     @property
     def online(self) -> bool:

@@ -22,7 +22,7 @@ def _topics_of_user(topics: Topics, topic_id: str) -> tuple[str]:
 
 
 def _message(view: View, guid: str) -> Message:
-    payload = render.user_state(view.state, view.topics.pbx, guid)
+    payload = render.user_state(view.state, view.topics.pbx, guid, view.presentation)
     return Message(view.topics.user_state(view.state.topics[guid]), payload, retain=True)
 
 

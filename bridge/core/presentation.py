@@ -1,0 +1,56 @@
+"""How the other ends of calls are shown: the one place that turns a party into its payload. Pure.
+
+Every output gets a `Presentation` in its View. Whoever shows a party or its number elsewhere uses it too.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bridge.core.message import Json
+from bridge.core.model import RemoteParty
+
+
+class TopicClass(enum.StrEnum):
+    """The kinds of topics on which parties are shown. What a journal keeps of a user is its `state`."""
+
+    STATE = "state"
+    EVENT = "event"
+    RESPONSE = "response"
+
+
+Step = Callable[[RemoteParty, TopicClass], RemoteParty]
+"""Changes what is shown of a party. Applied to its own result, it changes nothing: states are read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """The steps by which a party becomes what is published: numbers and names first, masks last."""
+
+    steps: tuple[Step, ...] = ()
+
+    def published(self, party: RemoteParty, topic_class: TopicClass) -> RemoteParty:
+        """The party as topics of this class show it. Published twice, it stays the same."""
+        shown = replace(party, internal=True) if party.user is not None else party
+        for step in self.steps:
+            shown = step(shown, topic_class)
+        return shown
+
+    def party(self, party: RemoteParty, topic_class: TopicClass) -> Json:
+        """The payload of a party."""
+        shown = self.published(party, topic_class)
+        return {
+            "number": shown.number,
+            "name": shown.name,
+            "user": shown.user,
+            "anonymous": shown.anonymous,
+            "internal": shown.internal,
+        }
+
+    def party_or_none(self, party: RemoteParty | None, topic_class: TopicClass) -> Json | None:
+        """The same where there may be no party."""
+        return None if party is None else self.party(party, topic_class)
+
+
+PLAIN = Presentation()
+"""Shows parties as the PBX names them."""
