@@ -13,7 +13,7 @@ BridgeError
 └─ CommandError            becomes exactly one reply, never a crash
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class BridgeError(Exception):
@@ -90,13 +90,32 @@ class Crashed(LinkError):  # noqa: N818
     """A bug ended a link and has been reported. Other links are not affected."""
 
 
+ErrorCode = Literal[
+    "retained",
+    "malformed",
+    "unknown_verb",
+    "invalid",
+    "expired",
+    "not_permitted",
+    "number_not_allowed",
+    "rate_limited",
+    "unknown_user",
+    "unknown_call",
+    "pbx_offline",
+    "refused",
+    "pbx_error",
+    "timeout",
+]
+"""The codes of refusals, in the order of the checks (docs/topics.md#replies)."""
+
+
 class CommandError(BridgeError):
-    """A command that cannot be executed. `code`: one of docs/topics.md#replies.
+    """A command that cannot be executed.
 
     `message` goes into the reply. `detail` goes into the log and may contain more than clients may see.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False, detail: str = "") -> None:
+    def __init__(self, code: ErrorCode, message: str, *, retryable: bool = False, detail: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message

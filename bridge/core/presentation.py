@@ -7,8 +7,8 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bridge.core.message import Json
 from bridge.core.model import RemoteParty
+from bridge.core.payloads import Party
 
 
 class TopicClass(enum.StrEnum):
@@ -36,7 +36,7 @@ class Presentation:
             shown = step(shown, topic_class)
         return shown
 
-    def party(self, party: RemoteParty, topic_class: TopicClass) -> Json:
+    def party(self, party: RemoteParty, topic_class: TopicClass) -> Party:
         """The payload of a party."""
         shown = self.published(party, topic_class)
         return {
@@ -47,7 +47,7 @@ class Presentation:
             "internal": shown.internal,
         }
 
-    def party_or_none(self, party: RemoteParty | None, topic_class: TopicClass) -> Json | None:
+    def party_or_none(self, party: RemoteParty | None, topic_class: TopicClass) -> Party | None:
         """The same where there may be no party."""
         return None if party is None else self.party(party, topic_class)
 

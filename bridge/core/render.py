@@ -1,24 +1,23 @@
 """The payloads of docs/topics.md, written out by hand so that a rename inside never changes them. Pure."""
 
 from datetime import UTC, datetime
+from typing import overload
 
-from bridge.core import causes
-from bridge.core.message import Json
+from bridge.core import causes, payloads
 from bridge.core.model import Call, Direction, Event, PbxState, Switch, User
 from bridge.core.presentation import Presentation, TopicClass
 from bridge.core.records import CallState
 
-SCHEMA = 1
 _ALERTING = frozenset({CallState.SETUP, CallState.RINGING})
 
 
-def user_state(state: PbxState, pbx: str, guid: str, shown: Presentation) -> Json:
+def user_state(state: PbxState, pbx: str, guid: str, shown: Presentation) -> payloads.UserState:
     """The payload of a user: the present state, the running calls, the last call."""
     user = state.users[guid]
     record = user.record
     calls = state.calls.get(guid, ())
-    return {
-        "schema": SCHEMA,
+    payload: payloads.UserState = {
+        "schema": payloads.SCHEMA,
         "pbx": pbx,
         "user": state.topics[guid],
         "guid": guid,
@@ -41,11 +40,13 @@ def user_state(state: PbxState, pbx: str, guid: str, shown: Presentation) -> Jso
         "missed": user.missed,
         "since": rfc3339(user.since_ms),
         "time": rfc3339(user.changed_ms),
-        **_switched(user.switch),
     }
+    if user.switch:
+        payload["switch"] = _switch(user.switch)
+    return payload
 
 
-def call_state(calls: tuple[Call, ...]) -> str:
+def call_state(calls: tuple[Call, ...]) -> payloads.CallWord:
     """The state of a user's calls in one word; the first that matches."""
     connected = [one for one in calls if one.state is CallState.CONNECTED]
     alerting = [one.direction for one in calls if one.state in _ALERTING]
@@ -58,13 +59,13 @@ def call_state(calls: tuple[Call, ...]) -> str:
     return "dialing" if alerting else "idle"
 
 
-def call(one: Call, shown: Presentation, topic_class: TopicClass) -> Json:
+def call(one: Call, shown: Presentation, topic_class: TopicClass) -> payloads.Call:
     """The JSON of a call, with its parties as topics of this class show them."""
     return {
         "id": one.id,
         "conference": one.conference,
-        "direction": one.direction.value,
-        "state": one.state.value,
+        "direction": one.direction,
+        "state": one.state,
         "remote": shown.party(one.remote, topic_class),
         "diverted_from": shown.party_or_none(one.diverted_from, topic_class),
         "first_diverted_from": shown.party_or_none(one.first_diverted_from, topic_class),
@@ -79,34 +80,41 @@ def call(one: Call, shown: Presentation, topic_class: TopicClass) -> Json:
         "ended_at": rfc3339(one.ended_ms),
         "ring_s": one.ring_s,
         "talk_s": one.talk_s,
-        "outcome": one.outcome.value if one.outcome else None,
+        "outcome": one.outcome,
         "cause": None if one.cause is None else {"code": one.cause, "text": causes.text(one.cause)},
         "uui": one.uui,
         "command_id": one.command_id,
     }
 
 
-def event(one: Event, epoch: str, pbx: str, shown: Presentation) -> Json:
+def event(one: Event, epoch: str, pbx: str, shown: Presentation) -> payloads.Event:
     """The payload of an event. The outbox overwrites `queued` and `age_ms` if it is sent late."""
-    payload: dict[str, object] = {
-        "schema": SCHEMA,
+    payload: payloads.Event = {
+        "schema": payloads.SCHEMA,
         "id": f"{epoch}-{one.seq}",
         "seq": one.seq,
         "epoch": epoch,
         "time": rfc3339(one.time_ms),
-        "event_type": one.type.value,
+        "event_type": one.type,
         "pbx": pbx,
         "user": one.user_topic,
         "call": call(one.call, shown, TopicClass.EVENT) if one.call else None,
         "queued": False,
         "age_ms": 0,
-        **_switched(one.switch),
     }
+    if one.switch:
+        payload["switch"] = _switch(one.switch)
     if one.resync:
         payload["reason"] = "resync"
     return payload
 
 
+@overload
+def rfc3339(unix_ms: int) -> str: ...
+@overload
+def rfc3339(unix_ms: None) -> None: ...
+@overload
+def rfc3339(unix_ms: int | None) -> str | None: ...
 def rfc3339(unix_ms: int | None) -> str | None:
     """Unix milliseconds as RFC 3339 in UTC with milliseconds and Z."""
     if unix_ms is None:
@@ -115,7 +123,7 @@ def rfc3339(unix_ms: int | None) -> str | None:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
-def _presence(user: User) -> Json:
+def _presence(user: User) -> payloads.Presence:
     presence = user.record.presence
     return {
         "activity": presence.activity or "available",
@@ -124,8 +132,5 @@ def _presence(user: User) -> Json:
     }
 
 
-def _switched(switch: Switch | None) -> Json:
-    """The field `switch`, which only Boolean objects have."""
-    if switch is None:
-        return {}
-    return {"switch": {"mode": "manual" if switch.manual else "auto", "on": switch.on}}
+def _switch(switch: Switch) -> payloads.Switch:
+    return {"mode": "manual" if switch.manual else "auto", "on": switch.on}

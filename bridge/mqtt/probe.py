@@ -14,7 +14,7 @@ import orjson
 
 from bridge.core import proof
 from bridge.core.message import Incoming, Message, Subscription
-from bridge.core.render import SCHEMA
+from bridge.core.payloads import SCHEMA
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Unreachable
 from bridge.mqtt.client import Connection

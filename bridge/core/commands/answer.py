@@ -3,15 +3,15 @@
 Whatever decides about a request says no with a CommandError; it becomes an Answer here and nowhere else.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 
-from bridge.core import render
+from bridge.core import payloads, render
 from bridge.core.message import Json, Message
-from bridge.errors import CommandError
+from bridge.errors import CommandError, ErrorCode
 
-OK, DUPLICATE = "ok", "duplicate"
+OK: Literal["ok"] = "ok"
+DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Answer:
     """
 
     address: Address
-    code: str = OK
+    code: ErrorCode | Literal["ok"] = OK
     message: str = ""
     retryable: bool = False
     detail: str = ""
@@ -49,17 +49,29 @@ class Answer:
 
     def payload(self, now_ms: int) -> Json:
         """The payload of the reply."""
-        head = {"schema": render.SCHEMA, "id": self.address.id, "verb": self.address.verb}
-        if self.code == OK:
-            body: Mapping[str, object] = {"status": "ok", **self.result}
-        else:
-            body = {
-                "status": "error",
-                "code": self.code,
-                "message": self.message,
-                "retryable": self.retryable,
-            }
-        return {**head, **body, "time": render.rfc3339(now_ms)}
+        return self._accepted(now_ms) if self.code == OK else self._refused(self.code, now_ms)
+
+    def _accepted(self, now_ms: int) -> Json:
+        common: payloads.Accepted = {
+            "schema": payloads.SCHEMA,
+            "id": self.address.id,
+            "verb": self.address.verb,
+            "status": "ok",
+            "time": render.rfc3339(now_ms),
+        }
+        return {**common, **self.result}
+
+    def _refused(self, code: ErrorCode, now_ms: int) -> payloads.Refused:
+        return {
+            "schema": payloads.SCHEMA,
+            "id": self.address.id,
+            "verb": self.address.verb,
+            "status": "error",
+            "code": code,
+            "message": self.message,
+            "retryable": self.retryable,
+            "time": render.rfc3339(now_ms),
+        }
 
 
 def reply(address: Address, payload: Json) -> Message:

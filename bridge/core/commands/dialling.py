@@ -13,7 +13,7 @@ from bridge.core.commands.fields import Dials, FieldKind
 from bridge.core.commands.naming import known_user
 from bridge.core.model import PbxState
 from bridge.core.records import UserRecord
-from bridge.errors import CommandError
+from bridge.errors import CommandError, ErrorCode
 
 EMERGENCY = frozenset({"000", "110", "112", "911", "999"})
 OUTSIDE_LINE = ("0",)
@@ -94,7 +94,7 @@ def _called(state: PbxState, kind: str, name: str) -> Iterator[UserRecord]:
 
 def may_dial(target: Target, rules: DialRules) -> CommandError | None:
     """Why this may not be dialled; None: it may. The code that comes first in the contract decides."""
-    checks = (
+    checks: tuple[tuple[ErrorCode, str | None], ...] = (
         ("not_permitted", _facility_problem(target, rules) or _type_problem(target, rules)),
         ("number_not_allowed", _number_problem(target, rules) or _from_problem(target, rules)),
         ("unknown_user", next((f"no user '{name}'" for name in target.unknown), None)),

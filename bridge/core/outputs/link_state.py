@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from bridge.core import render
-from bridge.core.message import Json, Message
+from bridge.core import payloads, render
+from bridge.core.message import Message
 from bridge.core.model import Changes
 from bridge.core.outputs.output import Output, View
 
 
-def word(*, online: bool) -> str:
+def word(*, online: bool) -> payloads.StatePayload:
     """What the state topic must say."""
     return "online" if online else "offline"
 
@@ -32,9 +32,9 @@ def _counts(view: View) -> tuple[int, int | None, int, bool]:
     return len(view.state.users), monitored, view.calls, view.settled
 
 
-def _info(view: View) -> Json:
+def _info(view: View) -> payloads.Info:
     return {
-        "schema": render.SCHEMA,
+        "schema": payloads.SCHEMA,
         "pbx": view.topics.pbx,
         "link": view.status.link,
         "reason": view.status.reason,

@@ -58,7 +58,7 @@ def denial(rules: DialRules, verb: str = "call", state: PbxState = STATE, **fiel
     try:
         checks.plan(request, Context(state, "hq"), rules)
     except CommandError as error:
-        late = error.code
+        late = str(error.code)
     else:
         late = "ok"
     if refusal is None:

@@ -258,7 +258,7 @@ def test_payloads_of_replies() -> None:
     good = Answer(parsed.address, result={"call": "e-1"}).payload(0)
     bad = Answer(parsed.address, "refused", "no").payload(0)
 
-    assert list(good) == ["schema", "id", "verb", "status", "call", "time"]
+    assert list(good) == ["schema", "id", "verb", "status", "time", "call"]
     assert list(bad) == ["schema", "id", "verb", "status", "code", "message", "retryable", "time"]
 
 
