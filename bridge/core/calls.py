@@ -1,5 +1,6 @@
 """The life of one leg: opened by its first record, advanced by others, ended by the last. Pure."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -89,6 +90,22 @@ def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, no
         released_by=call.released_by or record.released_by,
     )
     return timed(after, now) if after != replace(call, leg_handle=record.leg_handle) else after
+
+
+def recognised(
+    call: Call, record: LegRecord, party: Callable[[RemoteParty | None, Party | None], RemoteParty | None]
+) -> Call:
+    """The call that this record goes on with, its parties as `party` recognises them in the record."""
+    return replace(
+        call,
+        remote=party(call.remote, record.remote) or call.remote,
+        diverted_from=party(call.diverted_from, record.diverted_from),
+        first_diverted_from=party(call.first_diverted_from, record.first_diverted_from),
+        transferred_by=party(call.transferred_by, record.transferred_by),
+        transferred_to=party(call.transferred_to, record.transferred_to),
+        parked_at=party(call.parked_at, record.parked_at),
+        picked_up_from=party(call.picked_up_from, record.picked_up_from),
+    )
 
 
 def ended(call: Call, now: Instant) -> Call:

@@ -252,7 +252,7 @@ def _close(tx: Transaction, call: Call, outcome: Outcome | None) -> None:
 
 def _known_call(tx: Transaction, guid: str, record: LegRecord) -> Call | None:
     """The call with this leg handle; after a reconnect, the unconfirmed call that is most like the record."""
-    return tx.running.by_leg_handle(guid, record.leg_handle) or tx.running.like(guid, record)
+    return tx.running.by_leg_handle(guid, record.leg_handle) or tx.unconfirmed(guid, record)
 
 
 def _needs_its_user(call: Call) -> bool:

@@ -7,8 +7,9 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from bridge.core import payloads
 from bridge.core.model import RemoteParty
-from bridge.core.payloads import Party
+from bridge.core.records import Party
 
 
 class TopicClass(enum.StrEnum):
@@ -21,6 +22,11 @@ class TopicClass(enum.StrEnum):
 
 Step = Callable[[RemoteParty, TopicClass], RemoteParty]
 """Changes what is shown of a party. Applied to its own result, it changes nothing: states are read back."""
+
+
+def remote_party(party: Party) -> RemoteParty:
+    """A party as the PBX names it, not known to be a user."""
+    return RemoteParty(party.number, party.display_name or party.name, None, party.anonymous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,15 @@ class Presentation:
             shown = step(shown, topic_class)
         return shown
 
-    def party(self, party: RemoteParty, topic_class: TopicClass) -> Party:
+    def recognised(self, known: RemoteParty | None, party: Party | None) -> RemoteParty | None:
+        """A party that was read back, as the PBX names it now, if both are published alike."""
+        if known is None or party is None:
+            return known
+        heard = replace(remote_party(party), user=known.user)
+        alike = self.published(heard, TopicClass.STATE) == self.published(known, TopicClass.STATE)
+        return heard if alike else known
+
+    def party(self, party: RemoteParty, topic_class: TopicClass) -> payloads.Party:
         """The payload of a party."""
         shown = self.published(party, topic_class)
         return {
@@ -47,7 +61,7 @@ class Presentation:
             "internal": shown.internal,
         }
 
-    def party_or_none(self, party: RemoteParty | None, topic_class: TopicClass) -> Party | None:
+    def party_or_none(self, party: RemoteParty | None, topic_class: TopicClass) -> payloads.Party | None:
         """The same where there may be no party."""
         return None if party is None else self.party(party, topic_class)
 

@@ -82,17 +82,19 @@ class _Legs:
         others = (direction for direction in Direction if direction is not leg.direction)
         return any(self._conferences.first((leg.conference, other)) is not None for other in others)
 
-    def like(self, record: LegRecord) -> Call | None:
+    def like(self, record: LegRecord, numbers: Iterable[str]) -> Call | None:
         """The unconfirmed call most like a record: by conversation first, then by remote number."""
-        conference, number = record.conference, record.remote.number
+        conference = record.conference
         if conference:
-            same = [("both", conference, number), ("both", "", number)]
-            found = [first for key in same if (first := self._unconfirmed.first(key)) is not None]
-            oldest = min(found, key=self._ranks.__getitem__, default=None)
-            first = oldest or self._unconfirmed.first(("conference", conference))
+            same = (("both", joint, number) for number in numbers for joint in (conference, ""))
+            first = self._oldest(same) or self._unconfirmed.first(("conference", conference))
         else:
-            first = self._unconfirmed.first(("number", number))
+            first = self._oldest(("number", number) for number in numbers)
         return None if first is None else self.calls[first]
+
+    def _oldest(self, keys: Iterable[object]) -> str | None:
+        found = (first for key in keys if (first := self._unconfirmed.first(key)) is not None)
+        return min(found, key=self._ranks.__getitem__, default=None)
 
 
 def _keys(conference: str, number: str) -> tuple[object, ...]:
@@ -166,9 +168,12 @@ class Running:
         """The call of a user with this leg handle of the session."""
         return self._legs(guid).by_leg_handle(leg_handle)
 
-    def like(self, guid: str, record: LegRecord) -> Call | None:
-        """The call of a user that is most like a record and not yet confirmed by this session."""
-        return self._legs(guid).like(record)
+    def like(self, guid: str, record: LegRecord, numbers: Iterable[str]) -> Call | None:
+        """The call of a user that is most like a record and not yet confirmed by this session.
+
+        `numbers`: the forms in which the state may have the remote number of the record.
+        """
+        return self._legs(guid).like(record, numbers)
 
     def meets(self, guid: str, leg: Call) -> bool:
         """Tell whether a user has a leg of the same conference in the opposite direction."""

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 from bridge.core import topics
-from bridge.core.calls import GATEWAY, YOUNG
+from bridge.core.calls import GATEWAY, YOUNG, recognised
 from bridge.core.model import (
     Call,
     Changes,
@@ -22,7 +22,8 @@ from bridge.core.model import (
     Switch,
     User,
 )
-from bridge.core.records import Party, UserRecord
+from bridge.core.presentation import TopicClass, remote_party
+from bridge.core.records import LegRecord, Party, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.running import Running
 
@@ -125,6 +126,16 @@ class Transaction:
     def leave_out(self, limit: str) -> None:
         """Count a record that is beyond a limit."""
         self._left_out[limit] += 1
+
+    def unconfirmed(self, guid: str, record: LegRecord) -> Call | None:
+        """The call of a user that is most like a record, if this session has not confirmed it yet.
+
+        It may have been read back as it was published, so its parties are compared in that form.
+        """
+        shown = self.scope.presentation
+        published = shown.published(remote_party(record.remote), TopicClass.STATE).number
+        call = self.running.like(guid, record, dict.fromkeys((record.remote.number, published)))
+        return None if call is None else recognised(call, record, shown.recognised)
 
     def related(self, call: Call) -> list[Call]:
         """Other calls that may belong to the same conversation."""
@@ -251,7 +262,7 @@ class Transaction:
 
 
 def _party(party: Party, user: str | None) -> RemoteParty:
-    return RemoteParty(party.number, party.display_name or party.name, user, party.anonymous)
+    return replace(remote_party(party), user=user)
 
 
 def _identity(record: UserRecord) -> tuple[str, str, str]:

@@ -9,8 +9,9 @@ import pytest
 from bridge.core import render
 from bridge.core.model import Call, RemoteParty
 from bridge.core.presentation import PLAIN, Presentation, TopicClass
-from bridge.core.records import CallState
-from tests.core.builders import ANNA, History, leg
+from bridge.core.records import Batch, CallState, LegRecord, Party
+from bridge.core.rules import Scope
+from tests.core.builders import ANNA, BERT, PEOPLE, History, leg, restored
 
 SECRET = "0301234567"
 PARTIES = [field.name for field in fields(Call) if "RemoteParty" in str(field.type)]
@@ -60,3 +61,57 @@ def test_every_party_of_a_call_is_presented(place: str) -> None:
     assert SECRET not in json.dumps(render.user_state(state, "hq", ANNA, stars))
     assert SECRET not in json.dumps(render.call(call, stars, TopicClass.RESPONSE))
     assert told["call"][place]["number"] == SECRET
+
+
+HIDDEN = Scope(presentation=Presentation((named, starred)))
+ELSEWHERE = Party("0307654321", display_name="Other")
+GOES_ON = {
+    "a conference": leg(state=CallState.CONNECTED, remote=Party(SECRET), diverted_from=ELSEWHERE),
+    "no conference": leg(state=CallState.CONNECTED, remote=Party(SECRET), conference=""),
+    "a colleague": leg(state=CallState.CONNECTED, remote=Party("22", display_name="Bert"), to_user=False),
+    "a nameless one": leg(state=CallState.CONNECTED, remote=Party(display_name="Anybody")),
+}
+
+
+def read_back(old: History) -> History:
+    """A new run, with the first list, after one that published parties in another form."""
+    payloads = {
+        topic: json.loads(json.dumps(render.user_state(old.state, "hq", guid, HIDDEN.presentation)))
+        for guid, topic in old.state.topics.items()
+    }
+    new = History(HIDDEN, epoch="new")
+    new.state, strange = restored("new", payloads, HIDDEN, new.now)
+    assert strange == ()
+    assert SECRET not in json.dumps(payloads)
+    return new.begin().take(Batch(users=PEOPLE, list_complete=True))
+
+
+@pytest.mark.parametrize("record", GOES_ON.values(), ids=GOES_ON)
+def test_a_call_that_was_published_in_another_form_goes_on(record: LegRecord) -> None:
+    """After a restart nothing is told of it, and nothing that was not published stays forgotten."""
+    old = History(HIDDEN, epoch="old").start().see(replace(record, state=CallState.SETUP), record)
+    new = read_back(old).see(replace(record, leg_handle=99)).settle()
+    (before,), (after,) = old.state.calls[ANNA], new.state.calls[ANNA]
+
+    assert [event.type for event in new.events] == []
+    assert (after.id, after.remote, after.diverted_from) == (before.id, before.remote, before.diverted_from)
+
+
+def test_two_calls_are_told_apart_by_what_was_published() -> None:
+    """Each goes on under its own id, though neither number is known any more."""
+    short, long = Party("030"), Party("030123456")
+    old = History(HIDDEN, epoch="old").start()
+    old.see(leg(1, conference="", remote=short), leg(2, conference="", remote=long))
+    ids = {call.remote.number: call.id for call in old.state.calls[ANNA]}
+    new = read_back(old).see(leg(8, conference="", remote=long), leg(9, conference="", remote=short)).settle()
+
+    assert {call.remote.number: call.id for call in new.state.calls[ANNA]} == ids
+
+
+def test_what_changed_meanwhile_is_news() -> None:
+    """Another name at the other end: one event."""
+    old = History(HIDDEN, epoch="old").start().see(leg(remote=Party("030", display_name="One")))
+    new = read_back(old).see(leg(remote=Party("030", display_name="Two"))).settle()
+
+    assert [(event.type.value, event.user) for event in new.events] == [("updated", ANNA)]
+    assert new.state.calls.get(BERT) is None
