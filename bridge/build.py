@@ -109,6 +109,7 @@ class Builder:
             keepalive_s=mqtt.keepalive_s,
             protocol=mqtt.protocol,
             connect_timeout_s=mqtt.connect_timeout_s,
+            sender_property=self._config.commands.sender_property,
         )
 
     async def store(self, pbx: Pbx, observer: Observer, memory: Snapshot) -> Store | None:

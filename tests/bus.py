@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -244,10 +244,13 @@ class Observer:
         retain: bool = False,
         response: str | None = None,
         correlation: bytes | None = None,
+        named: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Send something; a mapping becomes JSON."""
+        """Send something; a mapping becomes JSON. `named`: user properties."""
         body = payload if isinstance(payload, str | bytes) else json.dumps(payload)
         properties = _reply_to(response, correlation)
+        if named:
+            properties.UserProperty = list(named)
         self._client.publish(topic, body, self._qos, retain, properties=properties).wait_for_publish(5)
 
     async def heard_all(self) -> None:

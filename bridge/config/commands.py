@@ -84,6 +84,7 @@ class Commands(Section):
     rate_per_minute: int = Field(60, ge=1, le=6000)
     calls_per_user_per_minute: int = Field(10, ge=1, le=6000)
     clear_cause: int = Field(26, ge=1, le=127)
+    sender_property: str = Field("", max_length=128)
 
     def to_permissions(self) -> Permissions:
         """The permissions as the core knows them."""

@@ -22,7 +22,8 @@ class Message:
 class Incoming:
     """A message from the broker, with its MQTT 5 properties if it has any.
 
-    `expires_in_s`: seconds left of the message expiry interval when the message arrived.
+    `expires_in_s`: seconds left of the message expiry interval when the message arrived. `sender`: who sent
+    it, if the broker adds that as a user property.
     """
 
     topic: str
@@ -32,6 +33,7 @@ class Incoming:
     response_topic: str | None = None
     correlation: bytes | None = None
     expires_in_s: int | None = None
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ class Connection:
             self.oversized_topic = message.topic
         hear = self.listener or self.incoming.put_nowait
         try:
-            hear(translate.incoming(message))
+            hear(translate.incoming(message, self.settings.sender_property))
         except asyncio.QueueFull:
             self.dropped += 1
         except UnicodeDecodeError as error:

@@ -14,6 +14,7 @@ class BrokerSettings:
     """One broker for one link. `protocol`: auto, 5 or 3.1.1; `transport`: tcp or websockets.
 
     `trial_s`: with protocol auto, how long to wait for an answer to MQTT 5 before 3.1.1 is tried.
+    `sender_property`: the user property by which the broker tells who sent a message; "" for none.
     """
 
     host: str
@@ -28,6 +29,7 @@ class BrokerSettings:
     protocol: str = "auto"
     connect_timeout_s: float = 5.0
     trial_s: float = 2.0
+    sender_property: str = ""
 
     @property
     def place(self) -> str:

@@ -1,5 +1,6 @@
 """Conversions between our values and paho's: properties, subscribe options, limits, messages. No I/O."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from bridge.mqtt.paho_client import INBOUND_BYTES
 from bridge.mqtt.settings import MQTT_5
 
 RECEIVE_MAXIMUM = 50
+LONGEST_SENDER = 128
 
 
 def connect_properties(protocol: str) -> Properties | None:
@@ -62,7 +64,7 @@ def limits(properties: Any, will: Message, protocol: str) -> BrokerLimits:
     )
 
 
-def incoming(message: paho.MQTTMessage) -> Incoming:
+def incoming(message: paho.MQTTMessage, sender_property: str) -> Incoming:
     """A received message with the properties that concern commands."""
     properties = message.properties
     return Incoming(
@@ -73,4 +75,14 @@ def incoming(message: paho.MQTTMessage) -> Incoming:
         getattr(properties, "ResponseTopic", None),
         getattr(properties, "CorrelationData", None),
         getattr(properties, "MessageExpiryInterval", None),
+        _sender(getattr(properties, "UserProperty", ()), sender_property),
     )
+
+
+def _sender(properties: Sequence[tuple[str, str]], name: str) -> str:
+    """The value of the user property of this name.
+
+    A client can add one of its own. If the broker adds another, before or after it, both are told.
+    """
+    values = [value[:LONGEST_SENDER] for key, value in properties if name and key == name]
+    return ", ".join(dict.fromkeys((*values[:1], *values[-1:])))

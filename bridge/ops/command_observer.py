@@ -20,11 +20,18 @@ class CommandObserver:
         self._unanswered, self._unanswered_again_s = 0, 0.0
 
     def replied(self, address: Address, code: str, reason: str, seconds: float) -> None:
-        """A command got its reply. The line names the user, and the reason of a refusal."""
+        """A command got its reply. Its line is for an audit: who, what, whom, and the reason of a refusal."""
         verb = address.verb if address.verb in VERBS else "unknown"
         self._metrics.commands.labels(self._pbx, verb, code).inc()
         self._metrics.seconds.labels(self._pbx).observe(seconds)
-        facts = {"id": address.id, "user": address.user, "reason": reason[:LONGEST_REASON]}
+        facts = {
+            "id": address.id,
+            "sender": address.sender,
+            "user": address.user,
+            "call": address.call,
+            "target": ", ".join(address.dialled),
+            "reason": reason[:LONGEST_REASON],
+        }
         given = {name: fact for name, fact in facts.items() if fact}
         self._log.info("command", verb=verb, code=code, **given, seconds=round(seconds, 3))
 

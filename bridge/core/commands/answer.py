@@ -18,7 +18,8 @@ DUPLICATE = "duplicate"
 class Address:
     """Where the one reply of a request goes, and what it names: the verb and the request's id.
 
-    `user`: the user that the request is about, as it was written.
+    For the log: `user` and `call` that the request is about and `dialled`, what it wants to reach, as it was
+    written; and its `sender`, if the broker tells.
     """
 
     topic: str
@@ -26,6 +27,9 @@ class Address:
     id: str | None = None
     correlation: bytes | None = None
     user: str | None = None
+    call: str | None = None
+    dialled: tuple[str, ...] = ()
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

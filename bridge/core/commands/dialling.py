@@ -22,6 +22,7 @@ MOST_OUTSIDE_LINES = 2
 LONGEST = 20
 """Two digits for outside lines, 00, and the 15 digits that a number can have in the world; one to spare."""
 PHONES = frozenset({"ep"})
+REACHED = frozenset({Dials.NUMBER, Dials.USER, Dials.NAME})
 ANY = "*"
 
 
@@ -85,6 +86,12 @@ def target_of(kinds: Mapping[str, FieldKind], fields: Mapping[str, object], stat
         facilities=tuple(value for part, value in parts if part is Dials.FACILITY and isinstance(value, int)),
         unknown=tuple(name for name, user in (*callers, *users) if user is None),
     )
+
+
+def dialled(kinds: Mapping[str, FieldKind], fields: Mapping[str, object]) -> tuple[str, ...]:
+    """What a request wants to reach, as it was written: numbers, users and names."""
+    wanted = (fields.get(name) for name, kind in kinds.items() if kind.dials in REACHED)
+    return tuple(value for value in wanted if isinstance(value, str) and value)
 
 
 def _called(state: PbxState, kind: str, name: str) -> Iterator[UserRecord]:

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import NoReturn
 
 from bridge.core.commands.answer import Address, Answer
+from bridge.core.commands.dialling import dialled
 from bridge.core.commands.naming import closest
 from bridge.core.commands.reply_topics import may_reply_to
-from bridge.core.commands.verb import Fields
+from bridge.core.commands.verb import Fields, text
 from bridge.core.commands.verbs import VERBS
 from bridge.core.message import Incoming
 from bridge.core.topics import TopicId, Topics, decode
@@ -70,7 +71,9 @@ def parse(
     user, verb = topics.command_in(incoming.topic) or (None, "")
     payload = _decoded(incoming.payload)
     named, subject = verb[:LONGEST_ID], _subject(user, payload.body)
-    plain = Address(topics.response(named), named, _usable_id(payload.body), user=subject)
+    plain = Address(
+        topics.response(named), named, _usable_id(payload.body), user=subject, sender=incoming.sender
+    )
     address, problem = _wanted(plain, incoming, topics, reply_topics)
     try:
         _require_live(incoming)
@@ -81,7 +84,9 @@ def parse(
         expires = _expiry(body, incoming, now_ms)
     except CommandError as error:
         return Answer.refusing(address, error)
-    return Request(address, fields, expires)
+    call = text(fields, "call") or None
+    about = replace(address, call=call, dialled=dialled(VERBS[verb].fields, fields))
+    return Request(about, fields, expires)
 
 
 def _wanted(
