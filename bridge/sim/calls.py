@@ -18,6 +18,7 @@ from bridge.sim.model import (
     HELD_BY_PEER,
     SETUP,
     TO_USER,
+    WAITING,
     Leg,
     No,
     SimUser,
@@ -30,6 +31,7 @@ class BasicCall:
     """One call: at most one calling leg and one or more called legs, either of which may be outside instead.
 
     Users are given by long name; the default is the user of the first leg.
+    `outside`: what the end outside was told within the call, kind and text.
     """
 
     def __init__(self, exchange: Exchange, *, conf: str | None = None) -> None:
@@ -37,6 +39,7 @@ class BasicCall:
         self.conf = conf or uuid.uuid4().hex
         self.caller: Leg | None = None
         self.called: list[Leg] = []
+        self.outside: list[tuple[str, str]] = []
         exchange.calls.append(self)
 
     @property
@@ -55,7 +58,8 @@ class BasicCall:
 
     def ring(self, user: SimUser, peer: No, *more: No) -> Leg:
         """The call arrives at a user: state 129, r-setup. A call that rings at several users is forked."""
-        leg = self._exchange.new_leg(user, SETUP, TO_USER, peer, self.conf)
+        bits = TO_USER | (WAITING if user.type == "waiting" else 0)
+        leg = self._exchange.new_leg(user, SETUP, bits, peer, self.conf)
         leg.numbers.extend(more)
         self.called.append(leg)
         self._exchange.tell(leg, "r-setup")

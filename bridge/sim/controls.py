@@ -1,44 +1,59 @@
 """Call control of a simulated PBX (docs/wire.md#call-control). Later events show success."""
 
 import asyncio
+from functools import partial
 
-from bridge.sim.arguments import Args, text, true, whole
+from bridge.sim.arguments import Args, text, whole
 from bridge.sim.calls import NORMAL, TAKEN_ELSEWHERE
 from bridge.sim.desk import Desk
 from bridge.sim.model import ALERT, PARKED, SETUP, TO_USER, Leg, No, SimUser, party
 from bridge.sim.moves import SimCall, call_of
+from bridge.sim.routes import route
 
 ABSENT = 20
+IGNORE_DIVERSIONS = 999
+ANSWERS_ITSELF = frozenset({2, 3})
+"""Facilities of docs/wire.md#facility-codes that make the phone of the one who is called answer."""
 
 
 async def user_call(desk: Desk, args: Args) -> list[str]:
     """Place a call; returns the leg's number at once, 0 if refused. An unknown number is outside."""
     session, user = desk.monitored(args)
-    number, name = text(args, "e164"), text(args, "cn") or text(args, "h323")
-    callee = desk.exchange.find(name or number)
-    if (name and callee is None) or not (name or number) or not user.registered:
+    to = _target(desk, args)
+    if to is None or not user.registered:
         return desk.answer(0)
     call = SimCall(desk.exchange)
-    leg = call.dial(user, party("peer", callee) if callee else No("peer", e164=number))
+    leg = call.dial(user, route(desk.exchange, to, obey=False).peer)
     session.fresh_calls = [(placed, old) for placed, old in session.fresh_calls if not old.over]
     session.fresh_calls.append((asyncio.get_running_loop().time(), leg))
     caller = _caller(user, text(args, "srce164"))
-    desk.exchange.later(desk.profile.call_step_s, lambda: _proceed(desk, call, callee, caller))
+    itself = whole(args, "rc") in ANSWERS_ITSELF
+    desk.exchange.later(desk.profile.call_step_s, lambda: _proceed(desk, call, caller, to, itself))
     return desk.answer(leg.number)
 
 
-def _proceed(desk: Desk, call: SimCall, callee: SimUser | None, caller: No) -> None:
+def _target(desk: Desk, args: Args) -> str | None:
+    """The user or the outside number that the request names; None for none, or for an unknown name."""
+    number, name = text(args, "e164"), text(args, "cn") or text(args, "h323")
+    if name:
+        return name if desk.exchange.find(name) else None
+    return number or None
+
+
+def _proceed(desk: Desk, call: SimCall, caller: No, to: str, itself: bool) -> None:  # noqa: FBT001  (of a timer)
     leg = call.caller
     if leg is None or leg.over or leg.state != SETUP:
         return
     call.proceed()
-    if callee is not None and not callee.registered:
+    way = route(desk.exchange, to)
+    if way.user is not None and not way.user.registered:
         call.disconnect(leg, ABSENT)
         return
-    if callee is not None:
-        call.ring(callee, caller)
+    call.arrive(way, caller)
     call.alert()
-    if callee is None and desk.profile.far_end_answers_s is not None:
+    if way.user is not None and itself:
+        call.answer()
+    if way.user is None and desk.profile.far_end_answers_s is not None:
         desk.exchange.later(desk.profile.far_end_answers_s, call.answer)
 
 
@@ -96,16 +111,21 @@ async def user_transfer(desk: Desk, args: Args) -> list[str]:
 
 
 async def user_redirect(desk: Desk, args: Args) -> list[str]:
-    """Divert an incoming call; false for an unknown name or any other call."""
+    """Divert an incoming call, with facility 999 whatever the target diverts; false for any other call."""
+    return _divert(desk, args, obey=whole(args, "rc") != IGNORE_DIVERSIONS)
+
+
+async def user_reroute(desk: Desk, args: Args) -> list[str]:
+    """Divert an incoming call, as the diversions of its target say."""
+    return _divert(desk, args, obey=True)
+
+
+def _divert(desk: Desk, args: Args, *, obey: bool) -> list[str]:
     leg, call = desk.leg(args)
-    number, name = text(args, "e164"), text(args, "cn") or text(args, "h323")
-    to = desk.exchange.find(name or number)
-    if not leg.bits & TO_USER or (name and to is None) or not (name or number):
+    to = _target(desk, args)
+    if not leg.bits & TO_USER or to is None:
         return desk.answer(value=False)
-    if to is None:
-        call.divert_outside(leg, number)
-    else:
-        call.divert_leg(leg, desk.user_of(leg), to)
+    call.divert_leg(leg, desk.user_of(leg), route(desk.exchange, to, obey=obey))
     return desk.answer(value=True)
 
 
@@ -137,40 +157,34 @@ def _takeable(leg: Leg) -> bool:
 
 
 async def user_park(desk: Desk, args: Args) -> list[str]:
-    """Park a call at a user (default: its own); returns the number of the parked leg for the pickup."""
+    """Park a call at a user (default: its own); returns the number of the parked leg for the pickup.
+
+    0 for an unknown user, or for a position that is taken.
+    """
     leg, call = desk.leg(args)
     at = desk.exchange.users.get(text(args, "cn")) if text(args, "cn") else desk.user_of(leg)
-    return desk.answer(0 if at is None else call.park_leg(leg, at).number)
+    if at is None:
+        return desk.answer(0)
+    position = whole(args, "position")
+    taken = {other.position for other in desk.exchange.legs.values() if _parked_at(other, at)}
+    return desk.answer(0 if position in taken - {-1} else call.park_leg(leg, at, position).number)
 
 
-async def user_uui(desk: Desk, args: Args) -> list[str]:
-    """Send text within the call, to the user or to the remote party (Info uui)."""
-    leg, call = desk.leg(args)
-    for heard in [leg] if true(args, "recv") else [other for other in call.legs if other is not leg]:
-        heard.uui = text(args, "uui")
-        desk.exchange.tell(heard, "update")
-    return []
+def _parked_at(leg: Leg, user: SimUser) -> bool:
+    return leg.guid == user.id and leg.state == PARKED
 
 
 async def user_message(desk: Desk, args: Args) -> list[str]:
-    """Send a text message; returns its number, and reports success as an event msg-sent."""
+    """Send a text message; returns its number; msg-sent reports its delivery (docs/wire.md#messages)."""
     session, user = desk.monitored(args)
     to = desk.exchange.find(text(args, "h323") or text(args, "e164"))
     if to is None or not user.registered:
         return desk.answer(0)
     number = desk.sessions.new_handle()
-    session.message_sent(whole(args, "user"), number)
+    sender = text(args, "src_h323") or text(args, "src_e164") or user.h323
+    cause = None if to.registered else ABSENT
+    if to.registered:
+        desk.exchange.messages.append((to.cn, sender, text(args, "msg")))
+    tell = partial(session.message_done, whole(args, "user"), number, cause=cause)
+    desk.exchange.later(desk.profile.call_step_s, tell)
     return desk.answer(number)
-
-
-async def acknowledge(desk: Desk, args: Args) -> list[str]:
-    """Accept an operation without effect on the state (tones, facilities, displays) if the leg exists."""
-    desk.leg(args)
-    return []
-
-
-async def acknowledge_both(desk: Desk, args: Args) -> list[str]:
-    """Accept an operation on two legs without effect on the state if both exist."""
-    desk.leg(args, "a")
-    desk.leg(args, "b")
-    return []

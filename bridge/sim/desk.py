@@ -1,7 +1,7 @@
 """What the operations of a simulated PBX share: users, calls, sessions and settings. No SOAP names."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from bridge.sim.arguments import Args, whole
 from bridge.sim.exchange import Exchange
@@ -22,6 +22,7 @@ class Profile:
 
     `crash_count`: FindUser fails for more users than this, as the vendor warns (docs/wire.md#queries).
     `gives_control`: UserInitialize returns handles; otherwise 0, as without the right.
+    `encodes_uui`: as newer firmware does (docs/wire.md#leg-information). `licences`: by name, what it says.
     `gives_admin`: the account is an administrator's, and may use Admin.
     """
 
@@ -32,6 +33,9 @@ class Profile:
     call_step_s: float = 0.05
     far_end_answers_s: float | None = None
     on_hook_s: float = 0.2
+    no_answer_s: float = 20.0
+    encodes_uui: bool = False
+    licences: Mapping[str, str] = field(default_factory=dict)
     crash_count: int = 200
     gives_control: bool = True
     gives_admin: bool = True
@@ -39,14 +43,17 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One PBX as its operations see it. `guard_s`: see docs/wire.md#call-control."""
+    """One PBX as its operations see it. `guard_s`: see docs/wire.md#call-control.
+
+    `locations`: the addresses of the PBXs beside it and its own, by location.
+    """
 
     exchange: Exchange
     sessions: Sessions
     writer: Writer
     profile: Profile
     guard_s: float
-    own_url: Callable[[], str]
+    locations: Callable[[], Mapping[str, str]]
 
     def session(self, args: Args) -> Session:
         """The session that the request names. Raises UnknownSession."""

@@ -38,9 +38,15 @@ class Conversation(Protocol):
 
 
 class Exchange:
-    """Users and legs of one PBX, and the listeners that it notifies. `on_hook_s`: time to on hook."""
+    """Users and legs of one PBX, and the listeners that it notifies.
 
-    def __init__(self, users: Iterable[SimUser], later: Later, *, on_hook_s: float) -> None:
+    `on_hook_s`: time to on hook; `no_answer_s`: time to the diversion of a call that nobody answers.
+    `messages`: the text messages that were delivered: to whom, from whom, and the text.
+    """
+
+    def __init__(
+        self, users: Iterable[SimUser], later: Later, *, on_hook_s: float, no_answer_s: float
+    ) -> None:
         self.users: dict[str, SimUser] = {user.cn: user for user in users}
         self._names = {user.id: user.cn for user in self.users.values()}
         self.legs: dict[int, Leg] = {}
@@ -48,6 +54,8 @@ class Exchange:
         self.listeners: list[Listener] = []
         self.later = later
         self.on_hook_s = on_hook_s
+        self.no_answer_s = no_answer_s
+        self.messages: list[tuple[str, str, str]] = []
         self._numbers = itertools.count(1)
         self._free: deque[int] = deque()
         self._counts: dict[str, tuple[int, int]] = {}

@@ -23,6 +23,16 @@ class Site(Protocol):
         """Its path."""
         ...
 
+    @property
+    def location(self) -> str:
+        """Its location."""
+        ...
+
+    @property
+    def soap_url(self) -> str:
+        """The complete address of its SOAP interface."""
+        ...
+
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer a request for its path."""
         ...

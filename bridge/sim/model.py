@@ -1,10 +1,10 @@
 """The data of a simulated PBX: users, parties, legs. Sends nothing."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SETUP, CALL_PROC, ALERT, CONNECT, DISC_SENT, DISC_RECEIVED, PARKED = 1, 3, 4, 5, 6, 7, 8
-TO_USER, HELD, HELD_BY_PEER = 0x080, 0x100, 0x200
+TO_USER, HELD, HELD_BY_PEER, WAITING = 0x080, 0x100, 0x200, 0x400
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ class Leg:
     """One leg of one user, mutable. `state` is the low nibble of the wire state, `bits` the rest.
 
     `xfer_only`: transferred; only handles opened with xfer report it (docs/wire.md#monitoring).
+    `dtmf`: digits of the current message. `phone`: what the phone was told besides, kind and text.
+    `position`: where a parked leg waits.
     """
 
     number: int
@@ -101,8 +103,11 @@ class Leg:
     conf: str
     cause: int | None = None
     uui: str = ""
+    dtmf: str = ""
     over: bool = False
     xfer_only: bool = False
+    position: int = -1
+    phone: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def word(self) -> int:
@@ -144,3 +149,4 @@ class LegNews:
     cause: int | None
     uui: str = ""
     active: bool = True
+    dtmf: str = ""

@@ -1,10 +1,25 @@
 """Calls that change hands: diverted, picked up, parked, transferred. No network here."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from bridge.sim.calls import NORMAL, TAKEN_ELSEWHERE, BasicCall
 from bridge.sim.exchange import Exchange
-from bridge.sim.model import CONNECT, DISC_SENT, HELD, HELD_BY_PEER, PARKED, TO_USER, Leg, No, SimUser, party
+from bridge.sim.model import (
+    CONNECT,
+    DISC_SENT,
+    HELD,
+    HELD_BY_PEER,
+    PARKED,
+    TO_USER,
+    Forward,
+    Leg,
+    No,
+    SimUser,
+    party,
+)
+from bridge.sim.routes import NO_ANSWER, Route, diversion, route
 
 FORWARDED = None
 """No cause is documented for a leg that ends by a diversion."""
@@ -16,22 +31,41 @@ class SimCall(BasicCall):
     def divert(self, cn: str, to: str) -> Leg:
         """Divert the call from one user to another (leg2, docs/wire.md#parties)."""
         user = self._exchange.users[cn]
-        return self.divert_leg(self.leg_of(cn), user, self._exchange.users[to])
+        self.divert_leg(self.leg_of(cn), user, Route(self._exchange.users[to]))
+        return self.leg_of(to)
 
-    def divert_leg(self, old: Leg, user: SimUser, to: SimUser) -> Leg:
-        """Divert a leg; the caller sees a new remote party."""
+    def divert_leg(self, old: Leg, user: SimUser, way: Route) -> None:
+        """Divert a leg to a user or outside; an internal caller sees a new remote party."""
         first = next((number for number in old.numbers if number.type == "leg2orig"), None)
         origin = replace(first or party("leg2", user), type="leg2orig")
-        leg = self.ring(to, old.peer, party("leg2", user), origin)
-        self._show_caller(party("peer", to))
+        last = party("leg2", (user, *way.through)[-1])
+        self._ring_at(way, old.peer, (last, origin))
+        self._show_caller(way.peer)
         self.release(old, by_user=False, cause=FORWARDED)
         self.alert()
-        return leg
 
-    def divert_outside(self, old: Leg, number: str) -> None:
-        """Divert to an outside number: the leg ends, an internal caller sees a new remote party."""
-        self._show_caller(No("peer", e164=number))
-        self.release(old, by_user=False, cause=FORWARDED)
+    def arrive(self, way: Route, caller: No) -> None:
+        """Ring at the end of a way; an internal caller sees who diverted the call."""
+        self._ring_at(way, caller, way.diverting)
+        if way.through:
+            self._show_caller(way.peer)
+
+    def _ring_at(self, way: Route, caller: No, diverting: Iterable[No]) -> None:
+        """Ring at a phone, or at a group and all active members of the group of its name; outside nowhere."""
+        if way.user is None:
+            return
+        everybody = self._exchange.users.values() if way.user.type == "broadcast" else ()
+        members = [user for user in everybody if (way.user.cn, True) in user.groups and user.registered]
+        for user in (way.user, *members):
+            leg = self.ring(user, caller, *diverting)
+            unanswered = diversion(user, (NO_ANSWER,))
+            if unanswered is not None:
+                self._exchange.later(self._exchange.no_answer_s, partial(self._no_answer, leg, unanswered))
+
+    def _no_answer(self, leg: Leg, to: Forward) -> None:
+        user = self._exchange.by_guid(leg.guid)
+        if user is not None and leg in self._ringing():
+            self.divert_leg(leg, user, route(self._exchange, to.h323 or to.e164))
 
     def pick_up(self, by: str, cn: str) -> Leg:
         """A user picks up the call that rings at another: No picking and ct at the new leg."""
@@ -51,9 +85,10 @@ class SimCall(BasicCall):
         """Park a user's call: its leg ends with No parked-to; a leg in state 8 waits at the other user."""
         return self.park_leg(self.leg_of(cn), self._exchange.users[at])
 
-    def park_leg(self, old: Leg, at: SimUser) -> Leg:
+    def park_leg(self, old: Leg, at: SimUser, position: int = -1) -> Leg:
         """The same for a leg."""
         parked = self._exchange.new_leg(at, PARKED, TO_USER, old.peer, self.conf)
+        parked.position = position
         self.called.append(parked)
         self._exchange.tell(parked, "update")
         old.put(party("parked-to", at))

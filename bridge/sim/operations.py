@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
-from bridge.sim import controls, queries
+from bridge.sim import controls, queries, signals
 from bridge.sim.admin import admin
 from bridge.sim.arguments import Args, text, true, whole
 from bridge.sim.desk import Desk, Profile, UnknownSession
@@ -90,13 +90,17 @@ async def poll(desk: Desk, args: Args) -> list[str]:
 
 
 async def user_initialize(desk: Desk, args: Args) -> list[str]:
-    """Monitor a user, by long name only; with an unknown device in vain (docs/wire.md#monitoring)."""
+    """Monitor a user, by long name only (docs/wire.md#monitoring).
+
+    With an unknown device, or at a PBX where the user is not registered, nothing is ever reported.
+    """
     session = desk.session(args)
     user = desk.exchange.users.get(text(args, "user"))
     if user is None or not session.visible(user) or not desk.profile.gives_control:
         return desk.answer(0)
     device = text(args, "hw")
     silent = bool(device) and device not in dict(user.hardware)
+    silent = silent or user.loc not in {"", desk.profile.location}
     handle = desk.sessions.new_handle()
     session.monitor(handle, Monitor(user.id, frozenset(wish for wish in WISHES if true(args, wish)), silent))
     return desk.answer(handle)
@@ -126,16 +130,16 @@ TABLE: Mapping[str, Operation] = {
     "UserCall": controls.user_call,
     "UserClear": controls.user_clear,
     "UserConnect": controls.user_connect,
-    "UserRc": controls.acknowledge,
-    "UserInfo": controls.acknowledge,
-    "UserDTMF": controls.acknowledge,
-    "UserUUI": controls.user_uui,
+    "UserRc": signals.user_rc,
+    "UserInfo": signals.user_info,
+    "UserDTMF": signals.user_dtmf,
+    "UserUUI": signals.user_uui,
     "UserPickup": controls.user_pickup,
     "UserRedirect": controls.user_redirect,
-    "UserReroute": controls.user_redirect,
+    "UserReroute": controls.user_reroute,
     "UserTransfer": controls.user_transfer,
-    "UserMediaTransfer": controls.acknowledge_both,
-    "UserCtComplete": controls.acknowledge,
+    "UserMediaTransfer": signals.user_media_transfer,
+    "UserCtComplete": signals.user_ct_complete,
     "UserHold": controls.user_hold,
     "UserRetrieve": controls.user_retrieve,
     "UserPark": controls.user_park,

@@ -23,6 +23,7 @@ from bridge.sim.model import CONNECT, TO_USER, Entry, Leg, No, SimUser, party
 from bridge.sim.moves import SimCall, call_of
 from bridge.sim.operations import Operations
 from bridge.sim.request import HttpRequest
+from bridge.sim.routes import route
 from bridge.sim.session import Habits, Session
 from bridge.sim.sessions import Sessions
 from bridge.sim.timers import Timers
@@ -69,7 +70,10 @@ class SimPbx:
     ) -> None:
         self._options = options = options or SimOptions()
         self._timers = Timers()
-        self.exchange = Exchange(users, self._timers.later, on_hook_s=options.profile.on_hook_s)
+        profile = options.profile
+        self.exchange = Exchange(
+            users, self._timers.later, on_hook_s=profile.on_hook_s, no_answer_s=profile.no_answer_s
+        )
         self.faults = Faults()
         self.invalid_session = options.invalid_session
         self.log: list[Request] = []
@@ -103,6 +107,11 @@ class SimPbx:
         return self._options.path
 
     @property
+    def location(self) -> str:
+        """Its location, as the objects of other PBXs name it."""
+        return self._options.profile.location
+
+    @property
     def url(self) -> str:
         """Its address without a path."""
         return self.host.url
@@ -121,8 +130,9 @@ class SimPbx:
     ) -> SimCall:
         """An outside call rings at a user."""
         call = SimCall(self.exchange, conf=conf)
-        leg = call.ring(self.exchange.users[callee], No("peer", e164=number, dn=name))
-        leg.uui = uui
+        call.arrive(route(self.exchange, self.exchange.users[callee].cn), No("peer", e164=number, dn=name))
+        for leg in call.legs:
+            leg.uui = uui
         call.alert()
         return call
 
@@ -132,8 +142,7 @@ class SimPbx:
         user = self.exchange.users[caller]
         call.dial(user, party("peer", callee) if callee else No("peer", e164=to))
         call.proceed()
-        if callee is not None:
-            call.ring(callee, party("peer", user))
+        call.arrive(route(self.exchange, to), party("peer", user))
         call.alert()
         return call
 
@@ -218,14 +227,18 @@ class SimPbx:
         self._gate.new_nonce()
 
     def _wire(self) -> Endpoint:
-        """Connect what answers SOAP. The own address is asked for later: the port is not known yet."""
+        """Connect what answers SOAP. Addresses are asked for later: the port is not known yet."""
         options, writer = self._options, xml.Writer(self._options.decoration)
         desk = Desk(
-            self.exchange, self.sessions, writer, options.profile, options.call_guard_s, lambda: self.soap_url
+            self.exchange, self.sessions, writer, options.profile, options.call_guard_s, self._locations
         )
         return Endpoint(
             self._gate, Operations(desk), writer, self.faults, self._seen, lambda: self.invalid_session
         )
+
+    def _locations(self) -> dict[str, str]:
+        known = {site.location: site.soap_url for site in self.host.sites}
+        return known | {self.location: self._options.profile.url or self.soap_url}
 
     def _seen(self, operation: str, args: dict[str, object]) -> None:
         """Log the request; cap the log at a few days of an office."""

@@ -66,14 +66,15 @@ async def devices(desk: Desk, args: Args) -> list[str]:
 
 
 async def location_url(desk: Desk, args: Args) -> list[str]:
-    """The own address for the own location; empty for others."""
-    own = text(args, "loc") == desk.profile.location
-    return desk.answer((desk.profile.url or desk.own_url()) if own else "")
+    """The address of a PBX of this system, with `tls` its HTTPS one; empty for other locations."""
+    url = desk.locations().get(text(args, "loc"), "")
+    return desk.answer(url.replace("http://", "https://", 1) if true(args, "tls") else url)
 
 
 async def find_destination(desk: Desk, args: Args) -> list[str]:
-    """Whether a number is complete or may continue, and the user who has it."""
-    desk.monitored(args)
+    """Whether a number is complete or may continue, and the user who has it; needs no session."""
+    if whole(args, "user"):
+        desk.monitored(args)
     wanted = text(args, "h323") or text(args, "e164")
     user = desk.exchange.find(wanted)
     numbers = [other.e164 for other in desk.exchange.users.values()]
@@ -104,14 +105,15 @@ async def set_presence(desk: Desk, args: Args) -> list[str]:
 
 
 async def license_text(desk: Desk, args: Args) -> list[str]:
-    """Licences are not simulated."""
+    """What a licence says; the operation is not documented."""
     desk.session(args)
-    return desk.answer("")
+    return desk.answer(desk.profile.licences.get(text(args, "name"), ""))
 
 
-async def user_license(desk: Desk, _args: Args) -> list[str]:
-    """Licences are not simulated."""
-    return desk.answer(value=False)
+async def user_license(desk: Desk, args: Args) -> list[str]:
+    """Whether a user has a licence; the operation is not documented."""
+    user = desk.exchange.by_guid(text(args, "guid"))
+    return desk.answer(user is not None and text(args, "type") in user.licences)
 
 
 def _user(desk: Desk, user: SimUser) -> str:

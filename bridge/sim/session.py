@@ -110,9 +110,11 @@ class Session:
             if leg.guid == monitor.guid and not monitor.silent and not leg.xfer_only:
                 self._queue(_leg_news(handle, leg, "update"))
 
-    def message_sent(self, handle: int, number: int) -> None:
-        """Report that a text message was sent; its number becomes invalid (docs/wire.md#messages)."""
-        self._queue(LegNews(handle, number, 0, (), "msg-sent", "", None, active=False))
+    def message_done(self, handle: int, number: int, *, cause: int | None = None) -> None:
+        """Report that a text message was delivered, or why not (inferred); its number becomes invalid."""
+        if handle in self.monitors:
+            message = "msg-sent" if cause is None else "r-rel"
+            self._queue(LegNews(handle, number, 0, (), message, "", cause, active=False))
 
     async def poll(self) -> tuple[list[UserNews], list[LegNews]]:
         """Changes, at once or as soon as there are any; nothing after the hold time.
@@ -186,4 +188,5 @@ def _leg_news(handle: int, leg: Leg, message: str) -> LegNews:
         cause=leg.cause,
         uui=leg.uui,
         active=not leg.over,
+        dtmf=leg.dtmf,
     )

@@ -207,6 +207,7 @@ class Writer:
         info = [self._info("conf", 0, news.conf)]
         info += [] if news.cause is None else [self._info("cause", news.cause, "")]
         info += [self._info("uui", 0, news.uui)] if news.uui else []
+        info += [self._info("dtmf", 0, news.dtmf)] if news.dtmf else []
         return (
             self.scalar("user", news.user_handle)
             + self.scalar("call", news.leg)
