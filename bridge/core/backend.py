@@ -113,6 +113,8 @@ class PbxSession(Protocol):
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
         """Perform the action of a command. Returns the fields that its reply has besides `ok`.
 
+        Those of a query are as the `render` of its verb takes them: with records in place of users and calls.
+
         `in_time` must be called right before each request: the process may have been suspended since the
         deadline was last checked. Raises CommandError: `refused` when the PBX says no, `pbx_offline` when
         the session is about to end.

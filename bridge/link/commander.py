@@ -13,7 +13,7 @@ from bridge.core.commands.answer import DUPLICATE, OK, Address, Answer, reply
 from bridge.core.commands.deadline import Deadline
 from bridge.core.commands.dedup import REMEMBERED_AT_MOST, REMEMBERED_S, Entry, fingerprint
 from bridge.core.commands.naming import known_user
-from bridge.core.commands.rates import ENDING, RateLimit, Rates
+from bridge.core.commands.rates import ENDING, QUERIES, RateLimit, Rates
 from bridge.core.commands.request import LONGEST_PAYLOAD, Request, parse
 from bridge.core.journal import Journal, Snapshot
 from bridge.core.message import Incoming, Json
@@ -79,6 +79,7 @@ class Commander:
         self._duplicates = RateLimit(ANSWERED_PER_S, 1.0)
         self._turns = Turns[Accepted]()
         self._pings = Turns[Accepted]()
+        self._queries = Turns[Accepted]()
         self._over = False
 
     def restore(self, kept: Snapshot) -> None:
@@ -173,9 +174,10 @@ class Commander:
     async def run(self) -> None:
         """Carry out what was let through: each user's commands in order, the users in turn.
 
-        Pings run beside the rest. When cancelled, as at a reload, it answers all that it has let through.
+        Pings and queries run beside the rest. When cancelled, as at a reload, it answers all that it has let
+        through.
         """
-        lines = self._turns, self._pings
+        lines = self._turns, self._pings, self._queries
         try:
             async with asyncio.TaskGroup() as workers:
                 for line in lines:
@@ -214,7 +216,9 @@ class Commander:
         return "" if call is None else call.user
 
     def _line_of(self, verb: str) -> Turns[Accepted]:
-        """A PBX that leaves a ping unanswered holds up no other command."""
+        """A PBX that leaves a ping unanswered holds up no other command, nor do queries hold up a call."""
+        if verb in QUERIES:
+            return self._queries
         return self._pings if verb == "ping" else self._turns
 
     def _send(self, answer: Answer, since: Instant) -> Json:

@@ -10,6 +10,7 @@ from bridge.core.commands import checks
 from bridge.core.commands.answer import Answer
 from bridge.core.commands.permissions import Permissions
 from bridge.core.commands.verb import Action, CallAction, Context
+from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.clear import HangUp
 from bridge.core.commands.verbs.resync import Resync
 from bridge.core.message import Json
@@ -69,14 +70,15 @@ class Performer:
         """Plan it on the state of this moment, note its id, ask the PBX."""
         left_s = partial(self._left_s, accepted)
         left_s()
-        context = Context(self._mirror.state, self._mirror.topics.pbx, self._settings.clear_cause)
-        action = checks.plan(accepted.request, context, self._settings.permissions.dialling)
+        action = checks.plan(accepted.request, self._context(), self._settings.permissions.dialling)
         session = self._require_session()
         _require_confirmed(action)
         await self._ids.note(accepted, left_s())
         self._require_same(session)
         async with asyncio.timeout(left_s()):
-            return await self._perform(session, action, accepted.request.id, left_s)
+            answer = await self._perform(session, action, accepted.request.id, left_s)
+        verb = VERBS[accepted.request.verb]
+        return verb.render(self._context(), accepted.request.fields, answer)
 
     async def _perform(
         self, session: PbxSession, action: Action, command_id: str | None, in_time: InTime
@@ -93,6 +95,10 @@ class Performer:
             if isinstance(action, HangUp):
                 self._mirror.mark_hung_up(action.call, hung_up=False)
             raise
+
+    def _context(self) -> Context:
+        mirror = self._mirror
+        return Context(mirror.state, mirror.topics.pbx, self._settings.clear_cause, mirror.scope)
 
     def _left_s(self, accepted: Accepted) -> float:
         return accepted.deadline.left_s(self._clock())

@@ -4,6 +4,7 @@ Two connections: one for the Poll that is always outstanding, one for everything
 """
 
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,16 +13,21 @@ from typing import Any, Self
 from bridge.core.backend import Asked, InTime, at_any_time, unheard
 from bridge.core.status import About
 from bridge.errors import LinkError
+from bridge.pbx import wire
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
-from bridge.pbx.operations import OPERATIONS, Arguments
+from bridge.pbx.operations import OPERATIONS, Arguments, Operation
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.soap import Soap
 
 APPLICATION = "innovaphone-mqtt"
-ASKED_FOR = (
-    *("Version", "Initialize", "Echo", "End", "UserInitialize", "UserEnd"),
-    *(operation.name for operation in OPERATIONS.values()),
+ASKED_FOR = tuple(
+    dict.fromkeys(
+        (
+            *("Version", "Initialize", "Echo", "End", "UserInitialize", "UserEnd"),
+            *(operation.name for operation in OPERATIONS.values()),
+        )
+    )
 )
 """What is asked for besides Poll."""
 
@@ -137,16 +143,24 @@ class Client:
         """Stop the reports of a user's calls."""
         await self._ask("UserEnd", user=handle)
 
-    async def perform(self, operation: str, arguments: Arguments, in_time: InTime) -> Any:
-        """Ask for an operation of operations.py; the answer, decoded."""
-        return await self._ask(operation, in_time, **arguments)
+    async def perform(self, operation: Operation, arguments: Arguments, in_time: InTime) -> Any:
+        """Ask for an operation of operations.py; the answer, decoded unless the operation wants it raw."""
+        decode = wire.answer_element if operation.raw else None
+        return await self._ask(operation.name, in_time, decode, **arguments)
 
-    async def _ask(self, operation: str, in_time: InTime = at_any_time, /, **parts: object) -> Any:
+    async def _ask(
+        self,
+        operation: str,
+        in_time: InTime = at_any_time,
+        decode: Callable[[bytes], Any] | None = None,
+        /,
+        **parts: object,
+    ) -> Any:
         body, headers = self._soap.request(operation, **parts)
         started_s, good = time.monotonic(), False
         try:
             reply = await self._http.post(body, headers, self._request_s, in_time)
-            answer = self._soap.answer(operation, reply)
+            answer = decode(reply) if decode else self._soap.answer(operation, reply)
             good = True
         finally:
             self._asked(operation, good, time.monotonic() - started_s)

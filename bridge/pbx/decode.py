@@ -102,6 +102,24 @@ def heard_leg(element: etree._Element) -> HeardLeg:
     return HeardLeg(_number(fields, "user"), record)
 
 
+def items_of(answer: etree._Element) -> list[etree._Element]:
+    """The items of the array that an operation has returned, whatever they are called."""
+    return _items(_children(answer), "return")
+
+
+def device(element: etree._Element) -> tuple[str, str]:
+    """A device of a user: its name in the configuration, and its text."""
+    fields = _children(element)
+    return _text(fields, "hw"), _text(fields, "text")
+
+
+def destination(answer: etree._Element) -> tuple[bool, UserRecord | None]:
+    """Whether a number is incomplete, and the user who has it (docs/wire.md#queries)."""
+    fields = _children(answer)
+    found = user_record(fields["user"]) if "user" in fields else None
+    return _word(fields, "return") in {"true", "1"}, found
+
+
 def _released_by(state: int, message: str) -> ReleasedBy | None:
     """The side that hung up: from the disconnect's direction, else the message (docs/wire.md#messages)."""
     if state == _DISC_RECEIVED or message in {"x-rel", "x-disc"}:

@@ -10,12 +10,20 @@ from typing import Any, TypeVar
 
 from bridge.core.commands.verb import Action
 from bridge.core.commands.verbs.call import PlaceCall
+from bridge.core.commands.verbs.calls import ListCalls
 from bridge.core.commands.verbs.clear import HangUp
+from bridge.core.commands.verbs.devices import ListDevices
+from bridge.core.commands.verbs.find import FindUsers
 from bridge.core.commands.verbs.hold import Hold
+from bridge.core.commands.verbs.localize import LocalizeNumber
+from bridge.core.commands.verbs.locate import LocatePbx
 from bridge.core.commands.verbs.presence import SetPresence
+from bridge.core.commands.verbs.reachable import FindDestination
 from bridge.core.commands.verbs.retrieve import Retrieve
+from bridge.core.commands.verbs.version import AskVersion
 from bridge.core.message import Json
 from bridge.core.model import User
+from bridge.pbx import queries
 
 Arguments = Mapping[str, object]
 Kind = TypeVar("Kind", bound=Action)
@@ -30,6 +38,7 @@ class Operation:
     `starts_call`: the answer is the leg of a call that this user has now.
     `in_session`: the handle of the session is the argument `session`.
     `reply`: the fields of the reply, from an answer that was no refusal.
+    `raw`: `reply` reads the XML of the answer, for what decode.py reads.
     """
 
     name: str
@@ -39,6 +48,7 @@ class Operation:
     starts_call: bool = False
     in_session: bool = False
     reply: Callable[[Any], Json] = lambda _: {}
+    raw: bool = False
 
 
 def _row(
@@ -51,9 +61,10 @@ def _row(
     starts_call: bool = False,
     in_session: bool = False,
     reply: Callable[[Any], Json] = lambda _: {},
+    raw: bool = False,
 ) -> tuple[type[Action], Operation]:
     """A row of the table; here the types of an action and of its functions are held together."""
-    return kind, Operation(name, arguments, refusal, user, starts_call, in_session, reply)
+    return kind, Operation(name, arguments, refusal, user, starts_call, in_session, reply, raw)
 
 
 def _user_call(action: PlaceCall) -> Arguments:
@@ -99,6 +110,40 @@ OPERATIONS: Mapping[type[Action], Operation] = dict(
         _row(Hold, "UserHold", lambda do: {"call": do.call.leg_handle, "remote": do.remote_music}),
         _row(Retrieve, "UserRetrieve", lambda do: {"call": do.call.leg_handle}),
         _row(SetPresence, "SetPresence", _set_presence, refusal="the PBX did not accept the presence"),
+        _row(FindUsers, "FindUser", queries.find_user, reply=queries.users, raw=True),
+        _row(
+            ListCalls,
+            "Calls",
+            lambda do: {"user": do.user.record.name},
+            in_session=True,
+            reply=queries.calls,
+            raw=True,
+        ),
+        _row(
+            ListDevices,
+            "Devices",
+            lambda do: {"user": do.user.record.name},
+            in_session=True,
+            reply=queries.devices,
+            raw=True,
+        ),
+        _row(
+            LocalizeNumber,
+            "UserLocalNum",
+            lambda do: {"num": do.number},
+            user=lambda do: do.user,
+            reply=queries.local_number,
+        ),
+        _row(
+            FindDestination,
+            "UserFindDestination",
+            lambda do: {"e164": do.number, "h323": do.short_name},
+            user=lambda do: do.user,
+            reply=queries.destination,
+            raw=True,
+        ),
+        _row(LocatePbx, "LocationUrl", queries.location_url, reply=queries.url),
+        _row(AskVersion, "Version", lambda _: {}, reply=queries.version),
     )
 )
 """Ping and Resync are missing: they are questions to the session itself."""

@@ -123,7 +123,7 @@ class Session:
             arguments["user"] = await self._handle_of(user)
         if user is not None and operation.starts_call:
             return {"call": await self._start_call(user, operation, arguments, command_id, in_time)}
-        answer = await self._client.perform(operation.name, arguments, in_time)
+        answer = await self._client.perform(operation, arguments, in_time)
         if operation.refusal and not whole(answer):
             raise CommandError("refused", operation.refusal)
         return operation.reply(answer)
@@ -149,7 +149,7 @@ class Session:
         # `_poll` waits for this lock for up to a second, so the call has its id before its first event.
         async with self._placing:
             self._require_up()
-            leg = whole(await self._client.perform(operation.name, arguments, in_time))
+            leg = whole(await self._client.perform(operation, arguments, in_time))
             if leg <= 0:
                 raise CommandError("refused", operation.refusal)
             self._last_call_s = _now()

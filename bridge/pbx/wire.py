@@ -61,6 +61,11 @@ def decode_poll(body: bytes) -> Iterator[PollSlice]:
         unreadable = ()
 
 
+def answer_element(body: bytes) -> etree._Element:
+    """The answer to an operation, undecoded. Raises as `decode_poll` does."""
+    return parse_answer(body)[0]
+
+
 def parse_answer(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
     """The first element in the SOAP body, and descriptions of the records that had to be left out.
 

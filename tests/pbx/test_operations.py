@@ -28,6 +28,21 @@ REQUESTS: list[tuple[str, Fields, str]] = [
     ("retrieve", {"user": "anna"}, ">7<"),
     ("presence", {"user": "anna", "activity": "away", "note": "n"}, ">away<"),
     ("presence", {"user": "anna", "status": "open"}, ">open<"),
+    ("find", {}, "<nohide>false<"),
+    (
+        "find",
+        {"short_name": "anna", "limit": 3, "hidden": True},
+        "<count>3</count><next>0</next><nohide>true<",
+    ),
+    ("find", {"number": "2", "after": "21"}, "<e164>21</e164><count>20</count><next>1<"),
+    ("calls", {"user": "anna"}, "<user>Anna Ex<"),
+    ("devices", {"user": "anna"}, "<user>Anna Ex<"),
+    ("localize", {"user": "anna", "number": "0123"}, "<num>0123<"),
+    ("reachable", {"user": "anna", "short_name": "bert"}, "<h323>bert<"),
+    ("reachable", {"user": "anna", "number": "2 2"}, "<e164>22<"),
+    ("locate", {"location": "branch"}, "<loc>branch</loc><tls>true<"),
+    ("locate", {"location": "branch", "tls": False}, "<tls>false<"),
+    ("version", {}, "Version"),
 ]
 
 
@@ -49,7 +64,7 @@ def test_a_request_fits_the_description_of_the_pbx(verb: str, fields: Fields, pa
     """Zeep refuses a name or a value that the WSDL does not have."""
     action = planned(verb, fields)
     operation = OPERATIONS[type(action)]
-    handle = {"user": 3} if operation.user else {}
+    handle = {"user": 3} if operation.user else {"session": 5} if operation.in_session else {}
 
     assert part in SOAP.request(operation.name, **handle, **operation.arguments(action))[0].decode()
 

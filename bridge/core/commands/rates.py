@@ -2,6 +2,8 @@
 
 from collections import OrderedDict, deque
 
+from bridge.core.commands.verbs import SETS
+
 WINDOW_S = 60.0
 RESYNC_S = 30.0
 PINGS_PER_MINUTE = 60
@@ -11,6 +13,9 @@ CLEARS_PER_CALL = 20, 6
 OTHERS_PER_CALL = 3
 """What else is asked for one user uses up less than the limit of the PBX, so that others can still call."""
 ENDING = frozenset({"clear"})
+QUERIES = frozenset(SETS.get("query", ()))
+QUERIES_PER_MINUTE = 60
+"""Each may make a small PBX search its whole list."""
 
 
 class RateLimit:
@@ -36,7 +41,7 @@ class RateLimit:
 
 
 class Rates:
-    """The rate limits of one PBX. `ping`, `resync` and the verbs that end a call each have their own.
+    """The rate limits of one PBX. `ping`, `resync`, queries and what ends a call have their own.
 
     The bus does not say who sent a command. So the limit of the user that a command is about comes first, and
     a command that exceeds it does not count against the limit of the PBX.
@@ -47,6 +52,7 @@ class Rates:
         self._shared = RateLimit(per_minute)
         self._ending = RateLimit(per_minute * of_all)
         self._pings = RateLimit(PINGS_PER_MINUTE)
+        self._queries = RateLimit(QUERIES_PER_MINUTE)
         self._resyncs = RateLimit(1, RESYNC_S)
         self._per_user = {
             "call": calls_per_user,
@@ -63,6 +69,10 @@ class Rates:
                 return None if self._pings.take(now_s) else f"too many pings: {PINGS_PER_MINUTE} a minute"
             case "resync":
                 return None if self._resyncs.take(now_s) else f"resync is limited to once in {RESYNC_S:g} s"
+            case _ if verb in QUERIES:
+                return (
+                    None if self._queries.take(now_s) else f"too many queries: {QUERIES_PER_MINUTE} a minute"
+                )
             case _:
                 shared = self._ending if verb in ENDING else self._shared
                 user = self._of_user(verb, guid)

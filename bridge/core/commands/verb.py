@@ -9,10 +9,13 @@ from typing import TypedDict
 
 from bridge.core.commands.fields import FieldKind
 from bridge.core.commands.naming import find_user
+from bridge.core.message import Json
 from bridge.core.model import Call, PbxState
+from bridge.core.rules import Scope
 from bridge.errors import CommandError
 
 Fields = Mapping[str, object]
+EVERYBODY = Scope()
 
 
 class Action:
@@ -30,11 +33,12 @@ class CallAction(Action):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plan may look at: the state of the PBX, its name, and the configured cause of a hang-up."""
+    """What a plan may look at: the state of the PBX, its name, and what is configured."""
 
     state: PbxState
     pbx: str
     clear_cause: int = 26
+    scope: Scope = EVERYBODY
 
 
 class NoMore(TypedDict):
@@ -58,6 +62,7 @@ class Verb:
     takes none.
     `check`: what is wrong with the fields together, if anything. `plan` raises CommandError.
     `reply`: a TypedDict with the fields that the reply has when the PBX has accepted the request.
+    `render`: makes these fields of what the backend has answered, where that holds records.
     """
 
     group: str
@@ -67,6 +72,7 @@ class Verb:
     bare: str | None = None
     check: Callable[[Fields], str | None] = lambda _: None
     reply: type = NoMore
+    render: Callable[[Context, Fields, Json], Json] = lambda _context, _fields, answer: answer
 
 
 def find_call(context: Context, fields: Fields) -> Call:
@@ -88,6 +94,11 @@ def find_call(context: Context, fields: Fields) -> Call:
 def names_call(fields: Fields) -> str | None:
     """The check of a verb whose plan uses `find_call`."""
     return None if {"call", "user"} & fields.keys() else "'call' or 'user' is required"
+
+
+def names_user(fields: Fields) -> str | None:
+    """The check of a verb that is about a user."""
+    return None if "user" in fields else "'user' is required"
 
 
 def text(fields: Fields, name: str) -> str:

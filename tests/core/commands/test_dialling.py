@@ -37,8 +37,13 @@ SEEN = replace(SCOPE, users=(Rule(exclude=True, short_name="hidden"),))
 HIDDEN = user("g-hidden", "Hidden Phone", short_name="hidden", number="24")
 STATE = History(SEEN).start(*FOLK, HIDDEN).see(leg()).state
 """Anna has a call, for the verbs that act on one."""
-HARMLESS = {"user", "call", "cause", "activity", "note", "status", "contact"}
+HARMLESS = {"user", "call", "cause", "activity", "note", "status", "contact", "after", "limit", "location"}
 """Fields that make nothing ring. So do flags: they name nobody. Others have a part in the decision."""
+ASKING = {
+    *("find.name", "find.short_name", "find.number", "localize.number"),
+    *("reachable.number", "reachable.short_name"),
+}
+"""Those of queries, which only ask."""
 CLOSED = DialRules(deny=("*",), types=frozenset({"nothing"}))
 SAMPLES: Mapping[Dials, object] = {
     Dials.CALLER: "anna",
@@ -74,7 +79,9 @@ def unjudged(table: Mapping[str, Mapping[str, FieldKind]]) -> set[str]:
         f"{verb}.{name}"
         for verb, fields in table.items()
         for name, kind in fields.items()
-        if kind.dials is None and name not in HARMLESS and not isinstance(kind, Flag)
+        if kind.dials is None
+        and not isinstance(kind, Flag)
+        and not {name, f"{verb}.{name}"} & (HARMLESS | ASKING)
     }
 
 
