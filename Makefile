@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -u -m pip $(WHEELS)
 SHORTLY := sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking them/p' \
 	-e 's,^Processing .*/,  ,p'
 
-.PHONY: demo test test-here test-all test-newer drills soak check lock audit dist base clean
+.PHONY: demo test test-here test-all test-newer test-homeassistant drills soak check lock audit dist base clean
 
 # What the demo needs: the program and a broker.
 $(VENV)/.demo: pyproject.toml locks/demo.lock
@@ -52,6 +52,10 @@ test-here: $(VENV)/.installed
 
 test-all: test-here test-newer
 
+# A part of test-all: Home Assistant itself beside the bridge. It is installed once, into build/homeassistant.
+test-homeassistant: $(VENV)/.installed
+	$(PYTEST) tests/homeassistant $(ARGS)
+
 # What is promised, tried for long: every drill with its row; the fuzzing with its full counts.
 drills: $(VENV)/.installed
 	FUZZ=long $(BIN)/python -m pytest tests/fuzz tests/mqtt/test_peer.py tests/pbx/test_hostile.py tests/net/test_tls.py
@@ -61,7 +65,7 @@ soak: $(VENV)/.installed
 	$(BIN)/python -m tests.drills.soak $(ARGS)
 
 # The same tests on newer Pythons, those that are found; what is not about Python runs on the oldest only.
-OLDEST_ONLY := $(addprefix --ignore=tests/,container drills helm systemd)
+OLDEST_ONLY := $(addprefix --ignore=tests/,container drills helm homeassistant systemd)
 test-newer:
 	@for version in 3.12 3.13; do \
 		if python$$version --version >/dev/null 2>&1; then \
@@ -90,6 +94,8 @@ lock:
 	$(COMPILE) -o locks/helm.lock locks/helm.in
 	$(COMPILE) -o locks/uv.lock locks/uv.in
 	$(COMPILE) -o locks/audit.lock locks/audit.in
+	$(filter-out --universal,$(subst 3.11,3.13.2,$(COMPILE))) --only-binary :all: --override locks/homeassistant.override \
+		-o locks/homeassistant.lock locks/homeassistant.in
 
 # Known vulnerabilities of what is installed with the program. ARGS=--where-possible: no error where there is no data.
 .venv-audit/.installed: locks/audit.lock

@@ -122,7 +122,7 @@ def _port_for_pages(*pbxs: str) -> int:
 async def machine(suite: str, folder: Path) -> AsyncIterator[Machine]:
     """A booted machine with program, units, broker and simulated PBX."""
     root = folder / "root"
-    await _unpack(suite, root)
+    await unpack(suite, root)
     with _own_cgroups(f"bridge-{os.getpid()}") as enter:
         await _install(root, enter)
         async with _boot(root, enter) as running:
@@ -187,14 +187,12 @@ async def _boot(root: Path, enter: tuple[str, ...]) -> AsyncIterator[Machine]:
             await process.wait()
 
 
-async def _unpack(suite: str, root: Path) -> None:
-    """A Debian that is made once and kept."""
+async def unpack(suite: str, root: Path) -> None:
+    """A Debian that is made once and kept; who wants it meanwhile waits."""
     archive = ROOT / "build" / "systemd" / f"{suite}.tar"
-    if not archive.exists():
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        fresh = archive.with_suffix(f".{os.getpid()}.tar")
-        await must("mmdebstrap", "--variant=minbase", f"--include={PARTS}", suite, str(fresh))
-        fresh.rename(archive)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    make = f'mmdebstrap --variant=minbase --include={PARTS} {suite} "$1.tar" && mv "$1.tar" "$1"'
+    await must("flock", f"{archive}.lock", "sh", "-c", f'test -e "$1" || {{ {make}; }}', "sh", str(archive))
     await must("mkdir", str(root))
     await must("tar", "-C", str(root), "-xf", str(archive))
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
