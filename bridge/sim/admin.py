@@ -12,7 +12,7 @@ from bridge.sim.exchange import Exchange
 from bridge.sim.model import Forward, SimUser
 
 Command = Callable[[Exchange, etree._Element], str]  # noqa: SLF001  (the only name of the type)
-OK = "<ok/>\r\n"
+OK = "<ok/>\n"
 SECRET = "********"  # noqa: S105  (what stands in the place of one)
 NAMES = ("cn", "dn", "h323", "e164", "text", "loc", "node", "type")
 

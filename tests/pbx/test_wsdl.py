@@ -1,13 +1,12 @@
 """Our WSDL against the vendor's, where that file is at hand."""
 
-import os
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 from lxml import etree
 
 from bridge.pbx.soap import Soap
+from tests.kit.vendor import vendors_wsdl
 
 _W = "{http://schemas.xmlsoap.org/wsdl/}"
 _S = "{http://schemas.xmlsoap.org/wsdl/soap/}"
@@ -18,11 +17,7 @@ _ARRAY_TYPE = f"{_W}arrayType"
 @pytest.fixture(scope="module")
 def vendor() -> etree._Element:
     """The vendor's file: named by INNOVAPHONE_WSDL, or in a folder `shared` beside the project."""
-    beside = Path(__file__).parents[3] / "shared" / "vendor-wsdl" / "pbx10_00.wsdl"
-    path = Path(os.environ.get("INNOVAPHONE_WSDL", beside))
-    if not path.is_file():
-        pytest.skip("the vendor's pbx10_00.wsdl is not at hand: name it by INNOVAPHONE_WSDL")
-    return etree.parse(str(path)).getroot()
+    return etree.parse(vendors_wsdl()).getroot()
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,11 @@
 """The simulated PBX as others see it: zeep's own synchronous client, the vendor's WSDL, plain HTTP."""
 
-import asyncio
-import os
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from requests.auth import HTTPBasicAuth, HTTPDigestAuth
-from zeep import Client, Settings
-from zeep.transports import Transport
 
 from bridge.sim.auth import Account
 from bridge.sim.model import SimUser
@@ -20,90 +14,6 @@ from bridge.sim.session import Habits
 from tests.bus import eventually
 from tests.kit.http_client import HttpClient
 from tests.running import FAST, STAFF
-
-ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
-STUB = b"""<schema xmlns="http://www.w3.org/2001/XMLSchema" xmlns:t="http://schemas.xmlsoap.org/soap/encoding/"
- targetNamespace="http://schemas.xmlsoap.org/soap/encoding/"><attribute name="arrayType" type="string"/>
- <complexType name="Array"><sequence>
- <any minOccurs="0" maxOccurs="unbounded" processContents="lax"/></sequence>
- <attribute ref="t:arrayType"/></complexType></schema>"""
-FLAGS = dict.fromkeys(("v", "v501", "v700", "v800", "vx1000"), True)
-
-
-class Offline(Transport):
-    """The encoding schema from here, nothing from the network."""
-
-    def load(self, url: str) -> bytes:
-        """Content of a file, or our stub."""
-        if url.startswith(ENCODING):
-            return STUB
-        content: bytes = super().load(url)
-        return content
-
-
-def vendors_wsdl() -> str:
-    """The vendor's WSDL, where it is at hand."""
-    beside = Path(__file__).parents[3] / "shared" / "vendor-wsdl" / "pbx10_00.wsdl"
-    path = Path(os.environ.get("INNOVAPHONE_WSDL", beside))
-    if not path.is_file():
-        pytest.skip("the vendor's pbx10_00.wsdl is not at hand: name it by INNOVAPHONE_WSDL")
-    return str(path)
-
-
-async def as_zeep(sim: SimPbx, talk: Callable[[Any], Any]) -> Any:
-    """Talk to the PBX by zeep's plain synchronous client, in a thread."""
-    path = vendors_wsdl()
-
-    def work() -> Any:
-        with requests.Session() as session:
-            session.auth = HTTPDigestAuth("admin", "secret")
-            options = Settings(strict=False, xsd_ignore_sequence_order=True)
-            client = Client(path, transport=Offline(session=session), settings=options)
-            return talk(client.create_service("{http://innovaphone.com/pbx}pbxBinding", sim.soap_url))
-
-    return await asyncio.to_thread(work)
-
-
-def listed(array: Any) -> list[Any]:
-    """Items of an array, however zeep shows it."""
-    return list(getattr(array, "item", array) or [])
-
-
-@pytest.mark.vendor
-async def test_zeep_takes_it_for_a_pbx(pbx: SimPbx) -> None:
-    """Version, session, first list to its end, a followed user, a call placed and cleared, presence, end."""
-
-    def talk(service: Any) -> Any:
-        assert service.Version().FirmwareVersion.strip() == "14r2 simulated"
-        opened = service.Initialize(user="API", appl="test", **FLAGS)
-        session, key = opened["return"], opened["key"]
-        names: list[str | None] = []
-        while None not in names:
-            names += [user.cn for user in listed(service.Poll(session).user)]
-        handle = service.UserInitialize(session, "Anna Müller", xfer=False, disc=False, hw="")
-        leg = service.UserCall(handle, "", "0123", "", 0, [], 0, "")
-        calls: list[Any] = []
-        while not any(call.state == 5 for call in calls):
-            calls += listed(service.Poll(session).call)
-        service.UserClear(leg, 26, [])
-        while calls[-1].active:
-            calls += listed(service.Poll(session).call)
-        presence = {"activity": "away", "note": "", "status": "open"}
-        set_presence = service.SetPresence(presence, im=False, contact="tel:", guid="*", h323="anna")
-        echo = service.Echo(session, key), service.Echo(session, key + 1)
-        found = [user.cn for user in listed(service.FindUser(*["1"] * 4, "B", "", "", 2, 0, nohide=True))]
-        service.End(session)
-        return names, [(call.state, call.msg) for call in calls], set_presence, echo, found
-
-    names, calls, set_presence, echo, found = await as_zeep(pbx, talk)
-
-    assert names == ["API", "Anna Müller", "Bert O'Neil", "Carla & Co", "Night", None]
-    assert calls[:4] == [(1, "x-setup"), (3, "r-call-proc"), (4, "r-alert"), (5, "r-conn")]
-    assert calls[-1][1] == "del"
-    assert [message for _, message in calls].count("del") == 1
-    assert (set_presence, echo) == (1, (1, 0))
-    assert found == ["Bert O'Neil", "Carla & Co"]
-    assert len(pbx.sessions) == 0
 
 
 async def post(client: HttpClient, sim: SimPbx, body: str) -> requests.Response:
