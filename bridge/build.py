@@ -16,6 +16,7 @@ from bridge.core.backend import Backend
 from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Deadlines
 from bridge.core.outbox import Limits
+from bridge.core.outputs import OUTPUTS
 from bridge.core.rules import Scope, SizeLimits
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError
@@ -155,6 +156,7 @@ class Builder:
 
     def _link_settings(self, pbx: Pbx) -> LinkSettings:
         commands, events = self._config.commands, self._config.events
+        permissions = commands.to_permissions()
         return LinkSettings(
             epoch=clock.new_epoch(secrets.randbits(32)),
             topics=Topics(self._config.mqtt.base_topic, pbx.name),
@@ -167,7 +169,7 @@ class Builder:
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(
-                permissions=commands.to_permissions(),
+                permissions=permissions,
                 per_minute=commands.rate_per_minute,
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,
@@ -181,6 +183,7 @@ class Builder:
                 ),
                 outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
+            outputs=(*OUTPUTS, *self._config.homeassistant.to_outputs(permissions, forwards=False)),
         )
 
 

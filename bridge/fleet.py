@@ -182,7 +182,7 @@ def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:
     """Everything a link depends on. Files count by content, as they change in place."""
     tls = config.mqtt.tls
     files = (tls.ca_file, tls.cert_file, tls.key_file, pbx.tls.ca_file)
-    shared = (config.user_id, config.events, config.commands, config.state_dir)
+    shared = (config.user_id, config.events, config.commands, config.homeassistant, config.state_dir)
     mqtt = config.mqtt.model_copy(update={"clear_removed": False})
     return (pbx, mqtt, *shared, *(_digest(file) for file in files))
 

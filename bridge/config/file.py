@@ -22,6 +22,8 @@ NUMBERS = (
     " digit by digit: complete it, then set commands.types: [ep]"
 )
 
+NOBODY = "only the PBXs appear in Home Assistant: add users: [{type: ep}] for all phones"
+
 
 def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
     """Read and validate a configuration file. Raises ConfigError with all problems at once.
@@ -82,6 +84,9 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     """Settings that work and should be changed all the same."""
     yield from _cut(document)
     yield from _dialling(config.commands, document)
+    if config.homeassistant.discovery != "off" and not config.homeassistant.users:
+        here: Place = ("homeassistant",)
+        yield Problem(line_of(here, document), here, NOBODY)
     for index, pbx in enumerate(config.pbxs):
         if pbx.settle_s is not None:
             renamed: Place = ("pbxs", index, "settle_s")

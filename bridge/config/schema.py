@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from bridge.config.commands import Commands
+from bridge.config.home_assistant import HomeAssistant
 from bridge.config.rules import RuleSection
 from bridge.config.tls import MqttTls, Reach, Tls
 from bridge.config.types import (
@@ -28,7 +29,6 @@ from bridge.config.types import (
     Section,
     Topic,
     WithPassword,
-    off_word,
     shaped,
     text_of_number,
 )
@@ -183,24 +183,11 @@ def _complete(url: str) -> bool:
     return urlsplit(url).path.endswith(".soap")
 
 
-def _not_yet(value: object) -> object:
-    if off_word(value) != "off":
-        raise ValueError("not implemented yet; leave it off")
-    return "off"
-
-
 class Events(Section):
     """How many events wait for the broker, and how long."""
 
     max_age_s: float = Field(300, gt=0)
     max_queued: int = Field(100_000, ge=1)
-
-
-class HomeAssistant(Section):
-    """Discovery by Home Assistant: not implemented yet, so it must be off."""
-
-    discovery: Annotated[Literal["off"], BeforeValidator(_not_yet)] = "off"
-    prefix: Topic = "homeassistant"
 
 
 def _own_name(host: str) -> str:

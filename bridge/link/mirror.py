@@ -65,10 +65,10 @@ class Mirror:
 
     def restore(self, found: Mapping[str, Remembered | None]) -> None:
         """Start from the published states of an earlier run, and erase topics that are not ours."""
-        now = self._clock()
-        self.state, strange = restore(self._epoch, found, self.scope, now)
+        self.state, strange = restore(self._epoch, found, self.scope, self._clock())
+        view = self._view()
         for topic in strange:
-            self._erase_user(topic, now)
+            self._erase_user(topic, view)
         self._keep_all()
 
     def _keep_all(self) -> None:
@@ -109,13 +109,13 @@ class Mirror:
 
     def erase_tree(self) -> None:
         """Erase all that is retained: the bridge no longer serves this PBX."""
-        now = self._clock()
+        view = self._view()
         for topic_id in self.state.topics.values():
-            self._erase_user(topic_id, now)
+            self._erase_user(topic_id, view)
         # Left are the topics of the link. To render all users only for their topics would take seconds.
-        nobody = replace(self._view(), state=PbxState(self._epoch))
+        nobody = replace(view, state=PbxState(self._epoch))
         for message in reversed([each for output in self._outputs for each in output.tree(nobody)]):
-            self.outbox.put_state(_erasure(message.topic), now.monotonic_s)
+            self.outbox.put_state(_erasure(message.topic), view.now.monotonic_s)
         self._journal.commit()
 
     def failed(self, cause: LinkError) -> None:
@@ -209,7 +209,7 @@ class Mirror:
         before, after = self._published, self._view()
         self._published = after
         for topic_id in changes.gone:
-            self._erase_user(topic_id, after.now)
+            self._erase_user(topic_id, replace(before, now=after.now))
         for output in reversed(self._outputs):
             for message in output.news(before, after, changes):
                 self._put(message, after.now)
@@ -264,22 +264,22 @@ class Mirror:
                 self._journal.user(topic_id, None)
             self._erased.clear()
 
-    def _erase_user(self, topic_id: str, now: Instant) -> None:
+    def _erase_user(self, topic_id: str, view: View) -> None:
         """Erase the topics of a user; the journal notes the time until the broker has acknowledged it.
 
         If the bridge is killed before that, a later run must not trust the state that is still retained.
         """
-        topics = self._topics_of_user(topic_id)
-        waits = [self.outbox.put_state(_erasure(topic), now.monotonic_s) for topic in topics]
+        topics = self._topics_of_user(topic_id, view)
+        waits = [self.outbox.put_state(_erasure(topic), view.now.monotonic_s) for topic in topics]
         if any(waits):
             self._erased.add(topic_id)
-            self._journal.user(topic_id, {"time": render.rfc3339(now.unix_ms)})
+            self._journal.user(topic_id, {"time": render.rfc3339(view.now.unix_ms)})
         else:
             self._journal.user(topic_id, None)
 
-    def _topics_of_user(self, topic_id: str) -> list[str]:
+    def _topics_of_user(self, topic_id: str, view: View) -> list[str]:
         """The state comes last: while it is retained, a later run knows that the others must be erased."""
-        of_outputs = (output.topics_of_user(self.topics, topic_id) for output in reversed(self._outputs))
+        of_outputs = (output.topics_of_user(view, topic_id) for output in reversed(self._outputs))
         return [topic for topics in of_outputs for topic in topics]
 
 

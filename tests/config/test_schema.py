@@ -171,10 +171,6 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
         GOOD + f"mqtt: {{password: {CANARY}}}\n",
         ["b.yaml:7: mqtt.username: a password needs a username"],
     ),
-    "no discovery yet": (
-        GOOD + "homeassistant: {discovery: device}\n",
-        ["b.yaml:7: homeassistant.discovery: not implemented yet; leave it off"],
-    ),
     "secret as list": (
         PBX + f"  password: [{CANARY}]\n",
         ["b.yaml:6: pbxs[0].password: expected text; quote numbers and words like yes"],
@@ -312,7 +308,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "discovery on": (
         GOOD + "homeassistant:\n  discovery: on\n",
-        ["b.yaml:8: homeassistant.discovery: not implemented yet; leave it off"],
+        ["b.yaml:8: homeassistant.discovery: expected 'off', 'device' or 'component'"],
     ),
     "no such verb": (
         GOOD + "commands:\n  allow: [call,\n    clera, teleport]\n",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from bridge.config import schema as config
 from bridge.config import tls as config_tls
 from bridge.config.commands import Commands, GrantSection, Numbers
+from bridge.config.home_assistant import HomeAssistant
 from bridge.config.rules import RuleSection
 from bridge.core.commands.permissions import Form
 from bridge.core.commands.verbs import SETS, VERBS
@@ -208,7 +209,7 @@ def schema() -> dict[str, Any]:
         ("config.events", config.Events),
         ("config.commands", Commands),
         ("config.commands.numbers", Numbers),
-        ("config.homeassistant", config.HomeAssistant),
+        ("config.homeassistant", HomeAssistant),
         ("config.http", config.Http),
         ("config.log", config.Log),
     ],

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from bridge.core.message import Message
 from bridge.core.model import Changes, EventType
 from bridge.core.outputs.output import Output, View
-from bridge.core.topics import Topics
 
 
-def _topics_of_user(topics: Topics, topic_id: str) -> tuple[str, str]:
+def _topics_of_user(view: View, topic_id: str) -> tuple[str, str]:
+    topics = view.topics
     return f"{topics.root}/missed/{topic_id}", f"elsewhere/{topics.pbx}-{topic_id}/config"
 
 
@@ -25,7 +25,7 @@ def _news(_before: View, after: View, changes: Changes) -> Iterator[Message]:
 
 
 def _messages(view: View, guid: str) -> Iterator[Message]:
-    missed, config = _topics_of_user(view.topics, view.state.topics[guid])
+    missed, config = _topics_of_user(view, view.state.topics[guid])
     yield Message(missed, str(view.state.users[guid].missed), retain=True)
     yield Message(config, "{}", retain=True)
 

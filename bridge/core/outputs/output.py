@@ -45,7 +45,7 @@ def _nothing(_view: View) -> Iterable[Message]:
     return ()
 
 
-def _no_topics(_topics: Topics, _topic_id: str) -> Iterable[str]:
+def _no_topics(_view: View, _topic_id: str) -> Iterable[str]:
     return ()
 
 
@@ -56,10 +56,10 @@ class Output:
     `news`: what to publish, given what was published last, what is true now, and the changes between. A
     message that is not retained is an event: numbered and queued. Those on `user/+/event` survive a restart.
     `tree`: all that must be retained now, for a new broker session.
-    `topics_of_user`: the retained topics of a user, by its topic id. They are erased when the user is gone,
-    also when that happened while the bridge was down.
+    `topics_of_user`: the retained topics of a user, by its topic id, in a view in which it may still be. They
+    are erased when the user is gone, also when that happened while the bridge was down.
     """
 
     news: Callable[[View, View, Changes], Iterable[Message]]
     tree: Callable[[View], Iterable[Message]] = _nothing
-    topics_of_user: Callable[[Topics, str], Iterable[str]] = _no_topics
+    topics_of_user: Callable[[View, str], Iterable[str]] = _no_topics

@@ -6,7 +6,6 @@ from bridge.core import render
 from bridge.core.message import Message
 from bridge.core.model import Changes
 from bridge.core.outputs.output import Output, View
-from bridge.core.topics import Topics
 
 
 def _tree(view: View) -> Iterator[Message]:
@@ -17,8 +16,8 @@ def _news(_before: View, after: View, changes: Changes) -> Iterator[Message]:
     return (_message(after, guid) for guid in changes.users)
 
 
-def _topics_of_user(topics: Topics, topic_id: str) -> tuple[str]:
-    return (topics.user_state(topic_id),)
+def _topics_of_user(view: View, topic_id: str) -> tuple[str]:
+    return (view.topics.user_state(topic_id),)
 
 
 def _message(view: View, guid: str) -> Message:
