@@ -1,6 +1,7 @@
 """Templates that Home Assistant runs to read our payloads and to write requests. Fixed texts, no values.
 
-No value of a PBX becomes part of a template: a user's name could do anything there.
+No value of a PBX becomes part of a template: a user's name could do anything there. A member of a key that may
+be absent or null is read by `get`: Home Assistant logs a warning for any other, with each state.
 """
 
 ACTIVITIES = (
@@ -52,6 +53,7 @@ ACTIVITY = (
     f"{{{{ activity if activity in {list(ACTIVITIES)!r} else None }}}}"
 )
 PRESENCE = "{{ value_json.presence | to_json }}"
+LAST_CALL_END = "{{ value_json.last_call.ended_at if value_json.last_call else None }}"
 LAST_CALL = "{{ (value_json.last_call or {}) | to_json }}"
 SET_ACTIVITY = "{{ {'activity': value, 'note': this.attributes.get('note') or ''} | to_json }}"
 SET_NOTE = "{{ {'activity': this.attributes.get('activity') or '', 'note': value} | to_json }}"
@@ -65,7 +67,7 @@ def flag(condition: str) -> str:
 
 def forward(key: str) -> str:
     """Where this diversion goes, or empty."""
-    return f"{{{{ (value_json.forwards.{key} or '')[:{NUMBER_SIZE}] }}}}"
+    return f"{{{{ ((value_json.get('forwards') or {{}}).get('{key}') or '')[:{NUMBER_SIZE}] }}}}"
 
 
 def set_forward(key: str) -> str:
