@@ -1,7 +1,7 @@
 """Templates that Home Assistant runs to read our payloads and to write requests. Fixed texts, no values.
 
-No value of a PBX becomes part of a template: a user's name could do anything there. A member of a key that may
-be absent or null is read by `get`: Home Assistant logs a warning for any other, with each state.
+No value of a PBX becomes part of a template: a user's name could do anything there. A member of a key that
+may be absent or null is read by `get`: Home Assistant logs a warning for any other, with each state.
 """
 
 ACTIVITIES = (
