@@ -61,6 +61,10 @@ class HomeAssistant:
         """An attribute of an entity's state."""
         return self.states.get(entity, {}).get("attributes", {}).get(name)
 
+    def changes(self, entity: str) -> list[str]:
+        """The states that an entity has changed to."""
+        return [state for each, state in self.history if each == entity]
+
     async def ask(self, kind: str, **fields: Any) -> Any:
         """Send a command of the WebSocket API; its result. Fails with what Home Assistant has against it."""
         number = len(self._answers) + 1

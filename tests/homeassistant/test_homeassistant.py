@@ -1,35 +1,188 @@
-"""Home Assistant itself: what it finds on the broker, and that nothing is left over."""
+"""The bridge beside Home Assistant itself: what it finds, what it does, and that nothing is left over."""
 
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bridge.sim.model import SimUser
+from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
-from tests.homeassistant.place import installed
-from tests.homeassistant.server import home_assistant
+from tests.homeassistant.place import ROOT, installed
+from tests.homeassistant.server import HomeAssistant, home_assistant
+from tests.running import FAST, bridge, configuration, pbx_section
 
 pytestmark = pytest.mark.broker
-CONFIG, STATE, COMMAND = "homeassistant/device/phone/config", "test/state", "test/command"
-DEVICE = {
-    "device": {"identifiers": ["phone"], "name": "Phone"},
-    "origin": {"name": "test"},
-    "components": {
-        "state": {"platform": "sensor", "unique_id": "s", "name": "State", "state_topic": STATE},
-        "dial": {"platform": "text", "unique_id": "d", "name": "Dial", "command_topic": COMMAND},
-    },
-}
+EXAMPLE = ROOT / "config" / "examples" / "home-assistant.yaml"
+HOUSE = Path(__file__).with_name("house.yaml")
+ALL = (("all", False),)
+STAFF = (
+    SimUser("API", "api", groups=(("all", True),)),
+    SimUser("Anna Müller", "anna", "21", "Anna", groups=ALL),
+    SimUser("Bert O'Neil", "bert", "22", "Bert", groups=ALL),
+    SimUser("Carla & Co", "carla/x", "23", "Carla", groups=ALL),
+    SimUser("Door station", "door", "30", "Door", groups=ALL),
+    SimUser("Night", "night", object="bool", type="", groups=ALL),
+)
+EXPOSED = [
+    {"exclude": True, "short_name": "carla/x"},
+    {"exclude": True, "short_name": "api"},
+    {"number": "*"},
+]
+OFF, ON = "off", "on"
+LINK, PREFIX = "binary_sensor.hq_link", "homeassistant/"
+RINGING, CALL, MUSIC = "binary_sensor.hq_anna_ringing", "event.hq_anna_call", "media_player.living_room"
+ENTITIES = (
+    "binary_sensor.*_in_call",
+    "binary_sensor.*_registered",
+    "binary_sensor.*_ringing",
+    "button.*_hang_up",
+    "event.*_call",
+    "select.*_presence",
+    "sensor.*_call_state",
+    "sensor.*_last_call_end",
+    "sensor.*_last_caller",
+    "sensor.*_missed",
+    "text.*_dial",
+    "text.*_note",
+)
+"""Of a phone, with the verbs that are allowed here: no button to answer."""
 
 
-async def test_a_device_is_found_used_and_removed(broker: Mosquitto, bus: Observer, tmp_path: Path) -> None:
-    """A message of our own hand: Home Assistant is set up as it should be."""
-    async with home_assistant(await installed(), tmp_path, {}, broker.port) as ha:
-        bus.publish(STATE, "ringing", retain=True)
-        bus.publish(CONFIG, DEVICE, retain=True)
-        await eventually(lambda: ha.state("sensor.phone_state") == "ringing", "the phone rings")
-        device = (await ha.devices())["Phone"]["id"]
-        assert set(await ha.entities_of(device)) == {"s", "d"}
-        await ha.act("text.phone_dial", "text.set_value", value="0123")
-        await eventually(lambda: bus.now(COMMAND) == "0123", "the number was dialled")
-        bus.publish(CONFIG, "", retain=True)
-        await eventually(lambda: not {"sensor.phone_state", "text.phone_dial"} & ha.entities, "all is gone")
-        assert await ha.devices() == {}
+@pytest.fixture
+async def ha(broker: Mosquitto, tmp_path: Path) -> AsyncIterator[HomeAssistant]:
+    """Home Assistant with our automations, connected to the broker."""
+    packages = {"phones": EXAMPLE.read_text(), "house": HOUSE.read_text()}
+    async with home_assistant(await installed(), tmp_path, packages, broker.port) as running:
+        yield running
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[SimPbx]:
+    """A PBX with a door station."""
+    async with SimPbx(STAFF, FAST) as running:
+        yield running
+
+
+def settings(broker: Mosquitto, pbx: SimPbx, **changes: Any) -> dict[str, Any]:
+    """Two people, a door station and a switch appear."""
+    discovery = {"discovery": "device", "users": EXPOSED, **changes}
+    commands = {"allow": ["basic"]}
+    return configuration(broker.port, pbx_section(pbx), homeassistant=discovery, commands=commands)
+
+
+async def test_phones_appear_and_call(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, ha: HomeAssistant
+) -> None:
+    """Everything a person sees and does, one thing after the other: a start of Home Assistant is dear."""
+    async with bridge(settings(broker, pbx)):
+        await devices_are_found(ha)
+        await a_ringing_call_is_shown_and_missed(pbx, ha)
+        await the_door_station_flashes_the_light(pbx, ha)
+        await a_number_is_dialled_and_the_music_pauses(pbx, ha)
+        await presence_is_shown_and_set(pbx, ha)
+        await a_switch_is_shown(pbx, ha)
+        found = set(ha.entities)
+    await eventually(lambda: ha.state(LINK) == OFF, "the bridge is gone")
+    await eventually(lambda: ha.state(RINGING) == "unavailable", "its entities are unavailable")
+    async with bridge(settings(broker, pbx)):
+        await eventually(lambda: ha.state(LINK) == ON, "the bridge is back")
+        await eventually(lambda: ha.state(RINGING) == OFF, "its entities are back")
+        assert (ha.entities, ha.state("sensor.hq_anna_missed")) == (found, "2")
+        pbx.remove_user("Anna Müller")
+        await eventually(lambda: not of("anna", ha), "nothing is left of anna")
+    pbx.remove_user("Bert O'Neil")
+    async with bridge(settings(broker, pbx)):
+        await eventually(lambda: not of("bert", ha), "nothing is left of bert, removed meanwhile")
+        assert set(await ha.devices()) == {"PBX hq", "Door", "Night"}
+        assert len([topic for topic in bus.tree if topic.startswith(PREFIX)]) == 3
+    assert warnings(ha) == []
+
+
+async def devices_are_found(ha: HomeAssistant) -> None:
+    """One for the PBX, one for each exposed user below it; entities for commands only where permitted."""
+    await eventually(lambda: ha.state(LINK) == ON, "the PBX is there")
+    await eventually(lambda: ha.state("binary_sensor.hq_night_switch") == OFF, "the last user is there")
+    await eventually(lambda: ha.state(RINGING) == OFF, "anna is there")
+    devices = await ha.devices()
+    assert set(devices) == {"PBX hq", "Anna", "Bert", "Door", "Night"}
+    below = {name for name, one in devices.items() if one["via_device_id"] == devices["PBX hq"]["id"]}
+    assert below == {"Anna", "Bert", "Door", "Night"}
+    assert ha.entities >= {LINK, "sensor.hq_calls", "button.hq_resync"}
+    assert of("anna", ha) == {each.replace("*", "hq_anna") for each in ENTITIES}
+    assert of("night", ha) == {"binary_sensor.hq_night_switch", "event.hq_night_call"}
+    assert not of("carla", ha)
+
+
+async def a_ringing_call_is_shown_and_missed(pbx: SimPbx, ha: HomeAssistant) -> None:
+    """Who calls, while it rings and afterwards."""
+    call = pbx.ring("Anna Müller", "0123", "ACME")
+    await eventually(lambda: ha.state(RINGING) == ON, "anna rings")
+    await eventually(lambda: ha.attribute(CALL, "event_type") == "ringing", "there was an event")
+    assert ha.attribute(CALL, "call")["remote"]["number"] == "0123"
+    await eventually(lambda: ha.state("sensor.hq_anna_call_state") == "ringing", "the state says so too")
+    assert ha.state("sensor.hq_anna_last_caller") == "ACME"
+    call.hang_up()
+    await eventually(lambda: ha.attribute(CALL, "event_type") == "missed", "the call was missed")
+    await eventually(lambda: ha.state("sensor.hq_anna_missed") == "1", "it is counted")
+    await eventually(lambda: ha.state(RINGING) == OFF, "anna rings no more")
+    assert ha.attribute("sensor.hq_anna_last_call_end", "outcome") == "missed"
+    end = datetime.fromisoformat(str(ha.state("sensor.hq_anna_last_call_end")))
+    assert datetime.now(tz=UTC) - end < timedelta(minutes=1)
+
+
+async def the_door_station_flashes_the_light(pbx: SimPbx, ha: HomeAssistant) -> None:
+    """The automation of the example; no other call has triggered it."""
+    assert ha.changes("light.hall") == []
+    call = pbx.dial("Door station", "anna")
+    await eventually(lambda: len(ha.changes("light.hall")) == 6, "the light has flashed")
+    assert ha.changes("light.hall") == [ON, OFF] * 3
+    call.hang_up()
+    await eventually(lambda: ha.state(RINGING) == OFF, "anna rings no more")
+
+
+async def a_number_is_dialled_and_the_music_pauses(pbx: SimPbx, ha: HomeAssistant) -> None:
+    """Dialled and ended by Home Assistant; the automation of the example."""
+    await ha.act("text.hq_anna_dial", "text.set_value", value="0456")
+    await eventually(lambda: pbx.requests("UserCall"), "the PBX was asked to call")
+    await eventually(lambda: ha.state("sensor.hq_anna_call_state") == "connected", "anna talks")
+    await eventually(lambda: ha.state(MUSIC) == "paused", "the music pauses")
+    assert ha.attribute(CALL, "call")["remote"]["number"] == "0456"
+    await eventually(lambda: ha.state("sensor.hq_calls") == "1", "the PBX has a call")
+    await ha.act("button.hq_anna_hang_up", "button.press")
+    await eventually(lambda: ha.state("sensor.hq_anna_call_state") == "idle", "the call is over")
+    await eventually(lambda: ha.state(MUSIC) == "playing", "the music plays again")
+    assert pbx.requests("UserClear")
+
+
+async def presence_is_shown_and_set(pbx: SimPbx, ha: HomeAssistant) -> None:
+    """Set at the phone, then here: activity and note keep one another."""
+    pbx.set_presence("Anna Müller", "meeting", "until noon")
+    await eventually(lambda: ha.state("select.hq_anna_presence") == "meeting", "anna is in a meeting")
+    await eventually(lambda: ha.state("text.hq_anna_note") == "until noon", "until noon")
+    await ha.act("select.hq_anna_presence", "select.select_option", option="lunch")
+    await eventually(lambda: ha.state("select.hq_anna_presence") == "lunch", "anna has lunch")
+    await ha.act("text.hq_anna_note", "text.set_value", value='Bei "Söhne" & Co')
+    await eventually(lambda: ha.state("text.hq_anna_note") == 'Bei "Söhne" & Co', "the note is changed")
+    assert ha.state("select.hq_anna_presence") == "lunch"
+
+
+async def a_switch_is_shown(pbx: SimPbx, ha: HomeAssistant) -> None:
+    """A Boolean object, and its event."""
+    pbx.switch("Night", manual=True, on=True)
+    await eventually(lambda: ha.state("binary_sensor.hq_night_switch") == ON, "it is night")
+    assert ha.attribute("binary_sensor.hq_night_switch", "mode") == "manual"
+    await eventually(lambda: ha.attribute("event.hq_night_call", "event_type") == "switched", "and said so")
+
+
+def of(name: str, ha: HomeAssistant) -> set[str]:
+    """The registered entities of a user."""
+    return {each for each in ha.entities if re.search(rf"\b(hq_)?{name}(_|\b)", each)}
+
+
+def warnings(ha: HomeAssistant) -> list[str]:
+    """What Home Assistant has against our messages."""
+    return [line for line in ha.log.splitlines() if "mqtt" in line or "emplate" in line]
