@@ -152,6 +152,14 @@ SwitchKey = Annotated[
 ]
 
 
+class Forwards(TypedDict):
+    """Where the calls of a user are forwarded to: a number, or a short name; `null`: they are not."""
+
+    always: Annotated[str | None, About("all calls")]
+    busy: Annotated[str | None, About("calls while the user is busy")]
+    no_answer: Annotated[str | None, About("calls that the user does not answer")]
+
+
 class UserState(TypedDict):
     """A user now, with the running calls and the last one."""
 
@@ -191,6 +199,9 @@ class UserState(TypedDict):
     since: Annotated[Time, About("first seen")]
     time: Annotated[Time, About("last change")]
     switch: NotRequired[SwitchKey]
+    forwards: NotRequired[
+        Annotated[Forwards, About("with `forwards: true` of the PBX only, once they have been read")]
+    ]
 
 
 class Event(TypedDict):

@@ -9,6 +9,7 @@ import pytest
 
 from bridge.core.commands.verb import Action, Context, Fields
 from bridge.core.commands.verbs import VERBS
+from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.commands.verbs.ping import Ping
 from bridge.core.commands.verbs.resync import Resync
 from bridge.pbx import operations
@@ -16,7 +17,7 @@ from bridge.pbx.operations import OPERATIONS
 from tests.core.builders import History, leg
 from tests.pbx.attempt import SOAP
 
-FOR_THE_SESSION = {Ping, Resync}
+FOR_THE_SESSION = {Ping, Resync, SetForwards}
 REQUESTS: list[tuple[str, Fields, str]] = [
     ("call", {"user": "anna", "number": "0123"}, "<e164"),
     ("call", {"user": "anna", "to_user": "bert"}, "bert"),
@@ -43,6 +44,7 @@ REQUESTS: list[tuple[str, Fields, str]] = [
     ("locate", {"location": "branch"}, "<loc>branch</loc><tls>true<"),
     ("locate", {"location": "branch", "tls": False}, "<tls>false<"),
     ("version", {}, "Version"),
+    ("admin", {"xml": "<show/>"}, "<xml>&lt;show/&gt;<"),
 ]
 
 

@@ -19,7 +19,7 @@ from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.model import PbxState
 from bridge.core.numbers import normal, pattern
-from bridge.core.rules import Rule
+from bridge.core.rules import Rule, Scope
 from bridge.core.topics import TopicId
 from bridge.errors import CommandError
 from tests.core.builders import PEOPLE, SCOPE, History, leg, user
@@ -40,10 +40,11 @@ STATE = History(SEEN).start(*FOLK, HIDDEN).see(leg()).state
 HARMLESS = {"user", "call", "cause", "activity", "note", "status", "contact", "after", "limit", "location"}
 """Fields that make nothing ring. So do flags: they name nobody. Others have a part in the decision."""
 ASKING = {
+    "admin.xml",
     *("find.name", "find.short_name", "find.number", "localize.number"),
     *("reachable.number", "reachable.short_name"),
 }
-"""Those of queries, which only ask."""
+"""Those of queries, which only ask; and of `admin`, whose right is to configure everything."""
 CLOSED = DialRules(deny=("*",), types=frozenset({"nothing"}))
 SAMPLES: Mapping[Dials, object] = {
     Dials.CALLER: "anna",
@@ -61,7 +62,7 @@ def denial(rules: DialRules, verb: str = "call", state: PbxState = STATE, **fiel
     request = Request(Address("t", verb), given)
     refusal = checks.forbidden(request, Permissions(frozenset({verb}), rules), state)
     try:
-        checks.plan(request, Context(state, "hq"), rules)
+        checks.plan(request, Context(state, "hq", scope=Scope(forwards=True)), rules)
     except CommandError as error:
         late = str(error.code)
     else:

@@ -15,6 +15,7 @@ from bridge.core.records import UserRecord
 from tests.core.builders import PEOPLE, History, user
 
 CONTEXT = Context(History().start().state, "hq")
+NO_NUMBER = "must be digits, * and #, optionally after a leading +"
 NAMES = st.lists(st.text("aAbÄß", max_size=3), max_size=6)
 
 
@@ -82,7 +83,7 @@ def test_a_reply_is_never_too_large() -> None:
         (
             "localize",
             {"user": "anna", "number": "x"},
-            "'number' must be digits, * and #, optionally after a leading +",
+            f"'number' {NO_NUMBER}",
         ),
         ("localize", {"number": "1"}, "'user' is required"),
         ("reachable", {"user": "anna"}, "exactly one of 'number' and 'short_name' is required"),
@@ -94,17 +95,39 @@ def test_a_reply_is_never_too_large() -> None:
         (
             "reachable",
             {"user": "anna", "number": "x"},
-            "'number' must be digits, * and #, optionally after a leading +",
+            f"'number' {NO_NUMBER}",
         ),
         ("reachable", {"short_name": "a"}, "'user' is required"),
         ("reachable", {"user": "anna", "short_name": "a"}, None),
         ("locate", {}, "'location' is required"),
         ("locate", {"location": "a"}, None),
+        ("forward", {"user": "anna"}, "one of 'always', 'busy' and 'no_answer' is required"),
+        ("forward", {"busy": "1"}, "'user' is required"),
+        ("forward", {"user": "anna", "busy": ""}, None),
+        (
+            "forward",
+            {"user": "anna", "always": "1", "busy": "x"},
+            f"'busy' {NO_NUMBER}; or empty, to remove it",
+        ),
+        ("admin", {}, "'xml' is required"),
+        ("admin", {"xml": "<a b='1'><c/></a>"}, None),
+        ("admin", {"xml": ""}, "'xml' must be one element (column 1: no element found)"),
+        ("admin", {"xml": "x"}, "'xml' must be one element (column 1: syntax error)"),
+        ("admin", {"xml": "<a/><b/>"}, "'xml' must be one element (column 5: junk after document element)"),
+        ("admin", {"xml": "<a>&b;</a>"}, "'xml' must be one element (column 4: undefined entity)"),
+        ("admin", {"xml": "<!DOCTYPE a><a/>"}, "'xml' must not contain <! or <?"),
+        ("admin", {"xml": "<?x?><a/>"}, "'xml' must not contain <! or <?"),
     ],
 )
 def test_wrong_queries_are_refused(verb: str, fields: Fields, problem: str | None) -> None:
     """Each with its sentence, before anything is asked."""
     assert VERBS[verb].check(fields) == problem
+
+
+def test_a_long_answer_of_admin_is_shortened() -> None:
+    """And says so."""
+    results = [VERBS["admin"].render(CONTEXT, {}, {"xml": "x" * (LONGEST_RESULT + more)}) for more in (0, 1)]
+    assert [result["result"]["complete"] for result in results] == [True, False]  # type: ignore[index]
 
 
 def test_queries_have_a_rate_of_their_own() -> None:

@@ -313,7 +313,7 @@ def test_on_the_topic_of_a_user_the_topic_decides(verb: str, dots: bool) -> None
     """A right on the topic of one user reaches no other, however names are written, in topic and body."""
     names = ("a/b", "a%2Fb", "a%252Fb", "c.d", "c%2Ed", "%", "%25", "e f")
     people = [user(f"g-{at}", f"N{at}", short_name=name, number="") for at, name in enumerate(names)]
-    bare = json.dumps({"number": "1"} if "number" in VERBS[verb].fields else {})
+    bare = json.dumps({name: "1" for name in ("number", "busy") if name in VERBS[verb].fields})
     everybody = History(Scope(encode_dots=dots)).start(*people).state
     for guid, topic in everybody.topics.items():
         others = History(Scope(encode_dots=dots)).start(*(each for each in people if each.guid != guid)).state
@@ -323,7 +323,7 @@ def test_on_the_topic_of_a_user_the_topic_decides(verb: str, dots: bool) -> None
             if isinstance(parsed, Request):
                 assert find_user(everybody, "hq", fields(parsed)["user"]).guid == guid
                 with pytest.raises(CommandError, match="no user"):
-                    VERBS[verb].plan(Context(others, "hq"), parsed.fields)
+                    VERBS[verb].plan(Context(others, "hq", scope=Scope(forwards=True)), parsed.fields)
             else:
                 assert (parsed.code, parsed.message) == ("invalid", "'user' contradicts the topic")
 

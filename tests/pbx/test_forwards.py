@@ -1,0 +1,82 @@
+"""The documents about forwards: written with any name, read whatever they hold, changed to exactly one."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from bridge.core.records import Forwards
+from bridge.pbx import forwards
+from bridge.pbx.forwards import changes, document, forwards_of, is_ok, own
+
+NUMBERS = st.sampled_from(["0111", "0222", "0333"])
+
+
+def user(*ends: str, kind: str = "cfu") -> etree._Element:
+    """A user with forwards of a kind."""
+    inner = "".join(f'<cd type="{kind}"><ep e164="{end}"/></cd>' for end in ends)
+    return etree.fromstring(f"<user>{inner}</user>")
+
+
+def applied(ends: Sequence[str], wanted: str, *, removes_all: bool) -> list[str]:
+    """What is left when the changes are made by a PBX that removes one, or all, that are equal."""
+    left = list(ends)
+    for command, diversion in changes(own(user(*ends), "cfu"), "cfu", wanted):
+        end = forwards_of(etree.fromstring(f"<user>{etree.tostring(diversion).decode()}</user>")).always or ""
+        if command == "add-attrib":
+            left.append(end)
+        elif removes_all:
+            left = [each for each in left if each != end]
+        elif end in left:
+            left.remove(end)
+    return left
+
+
+@given(st.lists(NUMBERS, max_size=5), NUMBERS | st.just(""), st.booleans())
+def test_exactly_one_is_left(ends: list[str], wanted: str, removes_all: bool) -> None:  # noqa: FBT001  (a case)
+    """Whether a removal takes one of several that are equal or all of them: the samples do not say."""
+    assert applied(ends, wanted, removes_all=removes_all) == ([wanted] if wanted else [])
+
+
+def test_what_is_right_is_not_touched() -> None:
+    """No request, no change of the configuration."""
+    assert list(changes(own(user("0111"), "cfu"), "cfu", "0111")) == []
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20))
+def test_any_name_can_be_written(name: str) -> None:
+    """Quotes, ampersands, umlauts."""
+    if "\ufffe" not in name and "\uffff" not in name:
+        read = etree.fromstring(document("show", name, config="true")).find("user")
+        assert read is not None
+        assert (read.get("cn"), read.get("config")) == (name, "true")
+
+
+@pytest.mark.parametrize(
+    ("inner", "found"),
+    [
+        ("", Forwards()),
+        ('<cd type="cfu"/><cd/><cd type="cfx"><ep e164="1"/></cd>', Forwards()),
+        ('<cd type="cfu"><ep/></cd>', Forwards()),
+        ('<cd type="cfu"><ep e164="" h323="anna"/></cd>', Forwards(always="anna")),
+        ('<cd type="cfb"><ep e164="1"/></cd><cd type="cfb"><ep e164="2"/></cd>', Forwards(busy="1")),
+        (f'<cd type="cfnr"><ep e164="{"1" * 999}"/></cd>', Forwards(no_answer="1" * forwards.LONGEST)),
+    ],
+)
+def test_forwards_are_read(inner: str, found: Forwards) -> None:
+    """The first of a kind counts; a number goes before a name."""
+    assert forwards_of(etree.fromstring(f"<user>{inner}</user>")) == found
+
+
+@pytest.mark.parametrize("answer", ["<ok/>", " <ok/>\r\n", "<ok></ok>"])
+def test_a_change_is_confirmed(answer: str) -> None:
+    """By one word, with blanks around it."""
+    assert is_ok(answer)
+
+
+@pytest.mark.parametrize("answer", ["<error/>", "", "ok", "<ok", "<html/>"])
+def test_anything_else_is_a_refusal(answer: str) -> None:
+    """Its form is not documented."""
+    assert not is_ok(answer)
