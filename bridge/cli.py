@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 import structlog
 import typer
@@ -181,6 +181,18 @@ def demo(
     except NoBrokerError as error:
         raise ConfigError((f"demo: {error}",)) from None
     raise typer.Exit(code)
+
+
+@cli.command()
+def contract(
+    form: Annotated[
+        Literal["asyncapi", "jsonschema", "markdown"], typer.Option("--format", help="What to print.")
+    ] = "asyncapi",
+) -> None:
+    """Print the topics, payloads and commands for programs (AsyncAPI 3, JSON Schema) or people."""
+    from bridge.contract.forms import text  # noqa: PLC0415  (only for those who ask)
+
+    say(text(form))
 
 
 @cli.command()

@@ -61,11 +61,13 @@ ROOMS: dict[str, set[str]] = {
         "bridge.ops",
     },
     "bridge.demo": {"bridge.app", "bridge.config", "bridge.core", "bridge.mqtt", "bridge.ops", "bridge.sim"},
+    "bridge.contract": {"bridge", "bridge.core"},
     "bridge.cli": {
         "bridge",
         "bridge.app",
         "bridge.check",
         "bridge.config",
+        "bridge.contract",
         "bridge.core",
         "bridge.demo",
         "bridge.errors",

@@ -4,9 +4,8 @@
 fine, but what is here keeps its name, type and meaning while `SCHEMA` has this number.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from bridge.core.model import Direction, EventType, Outcome
 from bridge.core.records import CallState
@@ -23,11 +22,6 @@ class About:
 
     text: str = ""
     format: str = ""
-
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Callable[[Any], Any]) -> Any:
-        """Add both to the JSON Schema of the key: pydantic asks every annotation for this."""
-        added = {"description": self.text, "format": self.format}
-        return {**handler(core_schema), **{key: value for key, value in added.items() if value}}
 
 
 Time = Annotated[str, About(format="date-time")]
@@ -115,7 +109,7 @@ class Call(TypedDict):
     ended_at: Annotated[Time | None, About("when it ended")]
     ring_s: Annotated[float | None, About("seconds from the beginning to the answer or the end")]
     talk_s: Annotated[float | None, About("seconds since the answer")]
-    outcome: Annotated[Outcome | None, About("how the call ended, see below; `null` while it runs")]
+    outcome: Annotated[Outcome | None, About("how the call ended; `null` while it runs")]
     cause: Annotated[Cause | None, About("Q.850 code and text, or `null`")]
     uui: Annotated[str | None, About("user-user information, decoded, or `null`")]
     command_id: Annotated[str | None, About("`id` of the request that placed the call")]
@@ -143,23 +137,6 @@ class Switch(TypedDict):
     on: Annotated[bool, About("the value")]
 
 
-SwitchKey = Annotated[
-    Switch,
-    About(
-        "Boolean objects only. The PBX reports the value as a call; it never appears in `calls`, and its "
-        "event is `switched`"
-    ),
-]
-
-
-class Forwards(TypedDict):
-    """Where the calls of a user are forwarded to: a number, or a short name; `null`: they are not."""
-
-    always: Annotated[str | None, About("all calls")]
-    busy: Annotated[str | None, About("calls while the user is busy")]
-    no_answer: Annotated[str | None, About("calls that the user does not answer")]
-
-
 class UserState(TypedDict):
     """A user now, with the running calls and the last one."""
 
@@ -182,8 +159,8 @@ class UserState(TypedDict):
     call_state: Annotated[
         CallWord,
         About(
-            "from all running calls, the first that fits: `ringing` (an inbound call is set up or rings), "
-            "`connected`, `held` (all connected calls are held), `dialing`, `idle`"
+            "from all running calls, the first that fits: an inbound call is set up or rings; one is "
+            "connected; all connected calls are held; an outbound call is set up; none"
         ),
     ]
     alerting: Annotated[int, About("ringing calls, as the PBX counts them")]
@@ -198,9 +175,11 @@ class UserState(TypedDict):
     missed: Annotated[int, About("missed calls since the bridge first saw the user; kept over restarts")]
     since: Annotated[Time, About("first seen")]
     time: Annotated[Time, About("last change")]
-    switch: NotRequired[SwitchKey]
-    forwards: NotRequired[
-        Annotated[Forwards, About("with `forwards: true` of the PBX only, once they have been read")]
+    switch: NotRequired[
+        Annotated[
+            Switch,
+            About("Boolean objects only. The PBX reports the value as a call; it never appears in `calls`"),
+        ]
     ]
 
 
@@ -226,7 +205,7 @@ class Event(TypedDict):
             About("the call was already running when the bridge first saw it; on its first events only"),
         ]
     ]
-    switch: NotRequired[SwitchKey]
+    switch: NotRequired[Annotated[Switch, About("`switched` only: the value of a Boolean object")]]
 
 
 class Reply(TypedDict):
@@ -246,13 +225,13 @@ class Reply(TypedDict):
 class Accepted(Reply):
     """The PBX has accepted the request. What a verb adds is the `reply` of the verb."""
 
-    status: Literal["ok"]
+    status: Annotated[Literal["ok"], About("the PBX has accepted the request")]
 
 
 class Refused(Reply):
     """The request was not carried out."""
 
-    status: Literal["error"]
+    status: Annotated[Literal["error"], About("it has not been carried out")]
     code: Annotated[ErrorCode, About("why, as a word of a closed list")]
     message: Annotated[str, About("why, as a sentence")]
     retryable: Annotated[

@@ -65,10 +65,7 @@ class SizeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The configured view of a PBX: users to publish, users to monitor, topic ids, and parties of calls.
-
-    `forwards`: the forwards of users are read and may be changed.
-    """
+    """The configured view of a PBX: users to publish, users to monitor, topic ids, and parties of calls."""
 
     users: tuple[Rule, ...] = ()
     calls: tuple[Rule, ...] = ()
@@ -76,7 +73,6 @@ class Scope:
     encode_dots: bool = False
     limits: SizeLimits = SizeLimits()
     presentation: Presentation = PLAIN
-    forwards: bool = False
 
     def topic_id(self, record: UserRecord) -> str:
         """The topic level that a user wants."""

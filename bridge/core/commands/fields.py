@@ -40,6 +40,13 @@ class Text:
             return f"must be one of {', '.join(self.words)}"
         return "contains a character that the PBX does not accept" if _NOT_IN_XML.search(value) else None
 
+    @property
+    def schema(self) -> dict[str, object]:
+        """The JSON Schema of the values, without what the field means."""
+        if self.words:
+            return {"type": "string", "enum": list(self.words)}
+        return {"type": "string", "maxLength": self.longest}
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -51,6 +58,11 @@ class Flag:
     def problem(self, value: object) -> str | None:
         """Say what is wrong with a value, if anything."""
         return None if isinstance(value, bool) else "must be true or false"
+
+    @property
+    def schema(self) -> dict[str, object]:
+        """See Text."""
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,11 @@ class Number:
         whole = isinstance(value, int) and not isinstance(value, bool)
         fits = whole and isinstance(value, int) and self.least <= value <= self.most
         return None if fits else f"must be a whole number from {self.least} to {self.most}"
+
+    @property
+    def schema(self) -> dict[str, object]:
+        """See Text."""
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
 FieldKind = Text | Flag | Number

@@ -39,8 +39,7 @@ class Devices(TypedDict):
 
 
 def _render(_context: Context, _fields: Fields, answer: Json) -> Json:
-    listed = answer.get("devices")
-    found = listed if isinstance(listed, tuple) else ()
+    found = answer["devices"] if isinstance(answer["devices"], tuple) else ()
     shown = with_room([Device(device=device, text=words) for device, words in found])
     return {"result": {"devices": shown, "left_out": len(found) - len(shown)}}
 
