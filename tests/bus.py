@@ -21,7 +21,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests import contract_checker
+
 Test = TypeVar("Test", bound=Callable[..., object])
+PROBLEMS_AT_MOST = 20
 FENCES = "observer"
 """Where an observer publishes what it wants to hear itself."""
 WORKERS = 8
@@ -144,8 +147,12 @@ class Observer:
         credentials: tuple[str, str] | None = None,
         qos: int = 1,
         silence_s: int = 60,
+        judges: bool = True,
     ) -> None:
-        """`silence_s`: how long a connection may leave us without a word, or without our subscriptions."""
+        """`silence_s`: how long a connection may leave us without a word, or without our subscriptions.
+
+        `judges`: all that others have published in the name of a bridge must be what the contract says.
+        """
         self.base = base
         self._qos = qos
         self._silence_s = silence_s
@@ -154,6 +161,8 @@ class Observer:
         self._lock = threading.Lock()
         self._tree: dict[str, bytes] = {}
         self._port = port
+        self._judges = judges
+        self._own: set[tuple[str, bytes]] = set()
         version = paho.MQTTv5 if protocol == "5" else paho.MQTTv311
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
         if credentials is not None:
@@ -172,10 +181,31 @@ class Observer:
         await eventually(self._subscribed.is_set, "the observer is subscribed")
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self._watch.cancel()
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
+        problems = self.problems() if self._judges and not any(error) else []
+        if problems:
+            pytest.fail("\n".join(problems))
+
+    def problems(self) -> list[str]:
+        """What is not as the contract says it, in the messages of others."""
+        heard = dict.fromkeys((each.topic, each.payload) for each in self.messages)
+        return [
+            problem
+            for topic, payload in heard
+            if (topic, payload) not in self._own
+            for problem in contract_checker.problems(topic, payload)
+        ][:PROBLEMS_AT_MOST]
+
+    def _send(
+        self, topic: str, body: str | bytes, properties: Properties, *, retain: bool = False
+    ) -> paho.MQTTMessageInfo:
+        """Publish, and remember that it is ours."""
+        if contract_checker.TOPIC.fullmatch(topic):
+            self._own.add((topic, body if isinstance(body, bytes) else body.encode()))
+        return self._client.publish(topic, body, self._qos, retain, properties=properties)
 
     @property
     def subscribed(self) -> bool:
@@ -251,7 +281,7 @@ class Observer:
         properties = _reply_to(response, correlation)
         if named:
             properties.UserProperty = list(named)
-        self._client.publish(topic, body, self._qos, retain, properties=properties).wait_for_publish(5)
+        self._send(topic, body, properties, retain=retain).wait_for_publish(5)
 
     async def heard_all(self) -> None:
         """Wait until we have what the broker has taken so far: it dies with what it still owes us."""
@@ -261,11 +291,11 @@ class Observer:
 
     def send(self, topic: str, payload: object, *, response: str | None = None) -> None:
         """Send something, at least once, when there is a broker; nobody waits for it."""
-        self._client.publish(topic, json.dumps(payload), self._qos, properties=_reply_to(response))
+        self._send(topic, json.dumps(payload), _reply_to(response))
 
     def send_bytes(self, topic: str, payload: bytes, *, response: str | None = None) -> Callable[[], bool]:
         """The same for something that is no JSON; what it returns tells whether the broker has it."""
-        return self._client.publish(topic, payload, self._qos, properties=_reply_to(response)).is_published
+        return self._send(topic, payload, _reply_to(response)).is_published
 
     def _on_connect(self, filters: list[tuple[str, int]]) -> None:
         self._client.subscribe(filters)
