@@ -166,6 +166,7 @@ class Builder:
                 user_id=self._config.user_id,
                 encode_dots=self._config.mqtt.encode_dots,
                 limits=SizeLimits(**pbx.limits.model_dump()),
+                forwards=pbx.forwards,
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(

@@ -123,6 +123,7 @@ class Pbx(WithPassword):
     session_user: str = Field(min_length=1)
     users: tuple[RuleSection, ...] = Field((), strict=False)
     calls: tuple[RuleSection, ...] = Field((), strict=False)
+    forwards: bool = False
     transfers: bool = True
     wait_on_hook: bool = False
     device: str = ""

@@ -41,6 +41,10 @@ class PbxEvents(Protocol):
         """The PBX refused to report the calls of this user. The session asks again later."""
         ...
 
+    def forwards_unread(self, name: str, reason: str) -> None:
+        """The PBX does not tell the forwards of this user."""
+        ...
+
     def settled(self, guid: str) -> None:
         """All running calls of this user have been reported: a call that is missing has ended unseen."""
         ...
@@ -77,6 +81,9 @@ class IgnoreEvents:
     def not_monitored(self, guid: str, name: str, reason: str) -> None:
         """Ignored."""
 
+    def forwards_unread(self, name: str, reason: str) -> None:
+        """Ignored."""
+
     def settled(self, guid: str) -> None:
         """Ignored."""
 
@@ -108,6 +115,10 @@ class PbxSession(Protocol):
 
     def unmonitor(self, guid: str) -> None:
         """Stop the reports of a user's calls."""
+        ...
+
+    def read_forwards(self, guid: str, name: str) -> None:
+        """Have the forwards of a user reported, soon. A backend that cannot read them does nothing."""
         ...
 
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:

@@ -31,6 +31,9 @@ def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[Pbx
     tx.torn = tx.torn or bool(batch.unreadable)
     for record in batch.users:
         _see_user(tx, record)
+    for guid, forwards in batch.forwards:
+        if guid in tx.users and tx.users[guid].forwards != forwards:
+            tx.put_user(replace(tx.users[guid], forwards=forwards))
     for leg, ends_next in _with_ends(batch.legs):
         if leg.user in tx.users and scope.monitors(tx.users[leg.user].record):
             _see_leg(tx, leg.user, leg, ends_next=ends_next)
@@ -96,6 +99,7 @@ def mark_hung_up(state: PbxState, call: Call, *, hung_up: bool) -> PbxState:
 
 def _see_user(tx: Transaction, record: UserRecord) -> None:
     known = tx.users.get(record.guid)
+    unread = known is None or record.reconfigured or record.guid in (tx.unseen or ())
     if tx.unseen is not None:
         tx.unseen.discard(record.guid)
     if not record.active or not tx.scope.publishes(record):
@@ -110,6 +114,8 @@ def _see_user(tx: Transaction, record: UserRecord) -> None:
         tx.put_user(replace(known, record=record))
     if known is not None and known.record.channels > 0 and record.channels == 0:
         tx.quiet[record.guid] = frozenset()
+    if unread and tx.scope.forwards and record.guid in tx.users and not record.is_switch:
+        tx.reconfigured[record.guid] = record.name
     if record.guid in tx.users and tx.scope.monitors(record):
         tx.monitor(record.guid)
     else:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from bridge.core.records import CallState, ReleasedBy, UserRecord
+from bridge.core.records import CallState, Forwards, ReleasedBy, UserRecord
 
 
 class Direction(enum.StrEnum):
@@ -120,7 +120,10 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user: the last record from the PBX and the values that the bridge keeps itself."""
+    """A user: the last record from the PBX and the values that the bridge keeps itself.
+
+    `forwards`: None until they have been read.
+    """
 
     record: UserRecord
     since_ms: int
@@ -128,6 +131,7 @@ class User:
     missed: int = 0
     last_call: Call | None = None
     switch: Switch | None = None
+    forwards: Forwards | None = None
 
     @property
     def guid(self) -> str:
@@ -208,6 +212,7 @@ class Changes:
     users that need no monitoring any more; they must be released before those of `monitor` are requested.
     `quiet`: users whose count of calls went to zero, and the ids of the calls that the bridge still has of
     them: see `fold.reconcile`. `left_out`: the number of records beyond each limit.
+    `reconfigured`: the long names, by guid, of users whose forwards must be read.
     """
 
     users: tuple[str, ...] = ()
@@ -217,3 +222,4 @@ class Changes:
     unmonitor: tuple[str, ...] = ()
     quiet: Mapping[str, frozenset[str]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    reconfigured: Mapping[str, str] = field(default_factory=dict)

@@ -137,6 +137,23 @@ class Switch(TypedDict):
     on: Annotated[bool, About("the value")]
 
 
+SwitchKey = Annotated[
+    Switch,
+    About(
+        "Boolean objects only. The PBX reports the value as a call; it never appears in `calls`, and its "
+        "event is `switched`"
+    ),
+]
+
+
+class Forwards(TypedDict):
+    """Where the calls of a user are forwarded to: a number, or a short name; `null`: they are not."""
+
+    always: Annotated[str | None, About("all calls")]
+    busy: Annotated[str | None, About("calls while the user is busy")]
+    no_answer: Annotated[str | None, About("calls that the user does not answer")]
+
+
 class UserState(TypedDict):
     """A user now, with the running calls and the last one."""
 
@@ -159,8 +176,8 @@ class UserState(TypedDict):
     call_state: Annotated[
         CallWord,
         About(
-            "from all running calls, the first that fits: an inbound call is set up or rings; one is "
-            "connected; all connected calls are held; an outbound call is set up; none"
+            "from all running calls, the first that fits: `ringing` (an inbound call is set up or rings), "
+            "`connected`, `held` (all connected calls are held), `dialing`, `idle`"
         ),
     ]
     alerting: Annotated[int, About("ringing calls, as the PBX counts them")]
@@ -175,11 +192,9 @@ class UserState(TypedDict):
     missed: Annotated[int, About("missed calls since the bridge first saw the user; kept over restarts")]
     since: Annotated[Time, About("first seen")]
     time: Annotated[Time, About("last change")]
-    switch: NotRequired[
-        Annotated[
-            Switch,
-            About("Boolean objects only. The PBX reports the value as a call; it never appears in `calls`"),
-        ]
+    switch: NotRequired[SwitchKey]
+    forwards: NotRequired[
+        Annotated[Forwards, About("with `forwards: true` of the PBX only, once they have been read")]
     ]
 
 
@@ -205,7 +220,7 @@ class Event(TypedDict):
             About("the call was already running when the bridge first saw it; on its first events only"),
         ]
     ]
-    switch: NotRequired[Annotated[Switch, About("`switched` only: the value of a Boolean object")]]
+    switch: NotRequired[SwitchKey]
 
 
 class Reply(TypedDict):
@@ -225,13 +240,13 @@ class Reply(TypedDict):
 class Accepted(Reply):
     """The PBX has accepted the request. What a verb adds is the `reply` of the verb."""
 
-    status: Annotated[Literal["ok"], About("the PBX has accepted the request")]
+    status: Literal["ok"]
 
 
 class Refused(Reply):
     """The request was not carried out."""
 
-    status: Annotated[Literal["error"], About("it has not been carried out")]
+    status: Literal["error"]
     code: Annotated[ErrorCode, About("why, as a word of a closed list")]
     message: Annotated[str, About("why, as a sentence")]
     retryable: Annotated[

@@ -1,7 +1,7 @@
 """What a PBX reports, in the bridge's words: users, legs, and batches of both. Values only."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class CallState(enum.StrEnum):
@@ -55,8 +55,20 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwards:
+    """Where the calls of a user are forwarded to: a number, or a short name; None for nowhere."""
+
+    always: str | None = None
+    busy: str | None = None
+    no_answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UserRecord:
-    """One user as the PBX reports it now. `active` is false when it was deleted or is no longer visible."""
+    """One user as the PBX reports it now. `active` is false when it was deleted or is no longer visible.
+
+    `reconfigured`: its configuration has changed, which is no part of what it is now.
+    """
 
     guid: str
     name: str
@@ -74,6 +86,7 @@ class UserRecord:
     location: str = ""
     node: str = ""
     is_switch: bool = False
+    reconfigured: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,7 @@ class LegRecord:
 class Batch:
     """What the PBX has reported at once. `list_complete`: the list at the start of a session ends here.
 
+    `forwards`: those of users, by guid.
     `unreadable` describes, for the log, records that could not be read and were left out.
     """
 
@@ -116,6 +130,7 @@ class Batch:
     legs: tuple[LegRecord, ...] = ()
     list_complete: bool = False
     unreadable: tuple[str, ...] = ()
+    forwards: tuple[tuple[str, Forwards], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.users or self.legs or self.list_complete or self.unreadable)
+        return bool(self.users or self.legs or self.list_complete or self.unreadable or self.forwards)

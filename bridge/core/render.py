@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import overload
 
 from bridge.core import causes, payloads
-from bridge.core.model import Call, Direction, Event, PbxState, Switch, User
+from bridge.core.model import Call, Direction, Event, PbxState, RemoteParty, Switch, User
 from bridge.core.presentation import Presentation, TopicClass
-from bridge.core.records import CallState
+from bridge.core.records import CallState, Forwards
 
 _ALERTING = frozenset({CallState.SETUP, CallState.RINGING})
 
@@ -43,6 +43,8 @@ def user_state(state: PbxState, pbx: str, guid: str, shown: Presentation) -> pay
     }
     if user.switch:
         payload["switch"] = _switch(user.switch)
+    if user.forwards:
+        payload["forwards"] = _forwards(state, user.forwards, shown)
     return payload
 
 
@@ -129,6 +131,23 @@ def _presence(user: User) -> payloads.Presence:
         "activity": presence.activity or "available",
         "status": presence.status,
         "note": presence.note,
+    }
+
+
+def _forwards(state: PbxState, forwards: Forwards, shown: Presentation) -> payloads.Forwards:
+    """The numbers are shown as those of parties are: one may be a mobile phone at home."""
+
+    def end(number: str | None) -> str | None:
+        if number is None:
+            return None
+        known = {*state.names.get(("number", number), ()), *state.names.get(("short_name", number), ())}
+        topic = state.topics[known.pop()] if len(known) == 1 else None
+        return shown.published(RemoteParty(number, user=topic), TopicClass.STATE).number
+
+    return {
+        "always": end(forwards.always),
+        "busy": end(forwards.busy),
+        "no_answer": end(forwards.no_answer),
     }
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from bridge.core import topics
 from bridge.core.model import Call, Direction, Instant, Outcome, PbxState, RemoteParty, Switch, User
-from bridge.core.records import CallState, Group, Presence, UserRecord
+from bridge.core.records import CallState, Forwards, Group, Presence, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.transaction import Transaction
 
@@ -48,7 +48,7 @@ class Memory:
 def remembered(topic: str, payload: object, scope: Scope, now: Instant) -> Remembered | None:
     """The user in a state payload; None if this bridge cannot have written it."""
     fields = _Fields(payload)
-    user = _user(topic, fields, scope.user_id)
+    user = _user(topic, fields, scope)
     if user is None:
         return None
     return Remembered(user, _calls(fields.items("calls")[: scope.limits.calls_per_user], user.guid, now))
@@ -86,20 +86,26 @@ def _latest(found: Mapping[str, Remembered | None]) -> Iterator[tuple[User, tupl
     return ((each.user, each.calls) for each in latest.values())
 
 
-def _user(topic: str, fields: "_Fields", user_id: str) -> User | None:
+def _user(topic: str, fields: "_Fields", scope: Scope) -> User | None:
     guid = fields.text("guid")
     since = fields.moment("since")
     if not guid or since is None:
         return None
     switch = fields.sub("switch")
     return User(
-        _record(topic, guid, fields, user_id),
+        _record(topic, guid, fields, scope.user_id),
         since_ms=since,
         changed_ms=fields.moment("time") or since,
         missed=max(0, fields.number("missed")),
         last_call=_call(fields.sub("last_call"), guid, Instant(0, 0.0)),
         switch=Switch(switch.text("mode") == "manual", switch.flag("on")) if switch.fields else None,
+        forwards=_forwards(fields.sub("forwards")) if scope.forwards else None,
     )
+
+
+def _forwards(fields: "_Fields") -> Forwards | None:
+    ends = (fields.text(name) or None for name in ("always", "busy", "no_answer"))
+    return Forwards(*ends) if fields.fields else None
 
 
 def _record(topic: str, guid: str, fields: "_Fields", user_id: str) -> UserRecord:

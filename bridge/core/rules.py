@@ -65,7 +65,10 @@ class SizeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The configured view of a PBX: users to publish, users to monitor, topic ids, and parties of calls."""
+    """The configured view of a PBX: users to publish, users to monitor, topic ids, and parties of calls.
+
+    `forwards`: the forwards of users are read and may be changed.
+    """
 
     users: tuple[Rule, ...] = ()
     calls: tuple[Rule, ...] = ()
@@ -73,6 +76,7 @@ class Scope:
     encode_dots: bool = False
     limits: SizeLimits = SizeLimits()
     presentation: Presentation = PLAIN
+    forwards: bool = False
 
     def topic_id(self, record: UserRecord) -> str:
         """The topic level that a user wants."""

@@ -87,6 +87,7 @@ class Transaction:
         self._monitor: dict[str, None] = {}
         self._unmonitor: dict[str, None] = {}
         self.quiet: dict[str, frozenset[str]] = {}
+        self.reconfigured: dict[str, str] = {}
         self._left_out: Counter[str] = Counter()
 
     def put_user(self, user: User) -> None:
@@ -195,6 +196,7 @@ class Transaction:
             unmonitor=tuple(self._unmonitor),
             quiet=self.quiet,
             left_out=dict(self._left_out),
+            reconfigured=self.reconfigured,
         )
 
     def _request(self, guid: str) -> Monitor:

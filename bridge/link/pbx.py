@@ -116,6 +116,10 @@ class PbxSide:
         self._mirror.not_monitored(guid)
         self._observer.pbx.not_monitored(guid, name, reason)
 
+    def forwards_unread(self, name: str, reason: str) -> None:
+        """The PBX does not tell the forwards of this user (PbxEvents)."""
+        self._observer.pbx.forwards_unread(name, reason)
+
     async def kept(self) -> None:
         """Wait until the journal is on disk (PbxEvents), but a disk that hangs must not stop the events."""
         with contextlib.suppress(TimeoutError):
@@ -132,7 +136,7 @@ class PbxSide:
             self._mirror.reconcile(guid, ids)
 
     def _monitor(self, changes: Changes) -> None:
-        """Ask the PBX to report the calls of the users that the fold has named."""
+        """Ask the PBX to report the calls, and the forwards, of the users that the fold has named."""
         session = self._session
         if session is None:
             return
@@ -140,3 +144,5 @@ class PbxSide:
             session.unmonitor(guid)
         for user in changes.monitor:
             session.monitor(user.guid, user.name, urgent=user.urgent)
+        for guid, name in changes.reconfigured.items():
+            session.read_forwards(guid, name)

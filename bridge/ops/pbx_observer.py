@@ -80,6 +80,11 @@ class PbxObserver:
         elif self._named == SHOWN_AT_ONCE + 1:
             self._log.warning("more users not monitored", hint="the metric refused_users counts them")
 
+    def forwards_unread(self, name: str, reason: str) -> None:
+        """The PBX does not tell the forwards of this user. Once until they are read again."""
+        hint = "forwards: true needs the account of an administrator; the states have no or old forwards"
+        self._log.warning("forwards not read", name=name, reason=reason, hint=hint)
+
     def measure(self, *, users: int, monitored: int, refused: int, calls: int) -> None:
         """Set the gauges."""
         self._metrics.users.labels(self._pbx).set(users)

@@ -143,6 +143,11 @@ class Client:
         """Stop the reports of a user's calls."""
         await self._ask("UserEnd", user=handle)
 
+    async def admin(self, xml: str, in_time: InTime) -> str:
+        """Have a document carried out; the document that it answers, or "" for anything else."""
+        answer = await self._ask("Admin", in_time, xml=xml)
+        return answer if isinstance(answer, str) else ""
+
     async def perform(self, operation: Operation, arguments: Arguments, in_time: InTime) -> Any:
         """Ask for an operation of operations.py; the answer, decoded unless the operation wants it raw."""
         decode = wire.answer_element if operation.raw else None

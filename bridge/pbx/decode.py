@@ -64,6 +64,7 @@ def user_record(element: etree._Element) -> UserRecord | None:
         emails=_within(filter(str.strip, map(_email, _items(fields, "email"))), str),
         location=_text(fields, "loc"),
         node=_text(fields, "node"),
+        reconfigured=_word(fields, "cfg") in {"true", "1"},
         is_switch=bool({kind.lower(), _word(fields, "object").lower()} & _SWITCH_TYPES),
     )
 

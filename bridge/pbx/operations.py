@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bridge.core.commands.verb import Action
+from bridge.core.commands.verbs.admin import RunAdmin
 from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.commands.verbs.calls import ListCalls
 from bridge.core.commands.verbs.clear import HangUp
@@ -143,7 +144,8 @@ OPERATIONS: Mapping[type[Action], Operation] = dict(
             raw=True,
         ),
         _row(LocatePbx, "LocationUrl", queries.location_url, reply=queries.url),
+        _row(RunAdmin, "Admin", lambda do: {"xml": do.xml}, reply=queries.document),
         _row(AskVersion, "Version", lambda _: {}, reply=queries.version),
     )
 )
-"""Ping and Resync are missing: they are questions to the session itself."""
+"""Ping and Resync are missing: they are questions to the session itself. SetForwards is for forwards.py."""

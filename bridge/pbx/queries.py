@@ -61,6 +61,11 @@ def url(answer: object) -> Json:
     return {"url": _text(answer)}
 
 
+def document(answer: object) -> Json:
+    """What Admin answers."""
+    return {"xml": answer if isinstance(answer, str) else ""}
+
+
 def version(answer: Any) -> Json:
     """What the box says about itself; texts may have blanks at their end."""
     names = {

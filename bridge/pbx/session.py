@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from bridge.core.backend import IgnoreEvents, InTime, PbxEvents
 from bridge.core.commands.verb import Action
+from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.commands.verbs.ping import Ping
 from bridge.core.commands.verbs.resync import Resync
 from bridge.core.message import Json
 from bridge.core.model import User
 from bridge.errors import CommandError, LinkError, Rejected, SessionLost
 from bridge.pbx.client import Client, SoapSession, whole
+from bridge.pbx.forwards import ForwardsReader
 from bridge.pbx.monitoring import Monitoring, MonitorSettings
 from bridge.pbx.operations import OPERATIONS, Arguments, Operation
 from bridge.pbx.together import until_one_ends
@@ -58,6 +60,7 @@ class Session:
         self._client = client
         self._settings = settings
         self._monitoring = Monitoring(client, settings.monitoring, self.ping)
+        self._forwards = ForwardsReader(client, self.ping)
         self._soap_session = SoapSession(0, 0)
         self._placing = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -73,12 +76,14 @@ class Session:
             raise Rejected(f"the PBX opens no session for '{user}': no such user, or no right to its view")
         self._events = events
         self._monitoring.begin(self._soap_session, events)
+        self._forwards.begin(events)
         events.began(about)
         try:
             await until_one_ends(
                 poll=self._poll(events),
                 monitor=self._monitoring.run(),
                 settle=self._monitoring.settle(),
+                forwards=self._forwards.run(),
                 echo=self._echo(),
                 resync=self._await_resync(),
             )
@@ -106,13 +111,23 @@ class Session:
         """Stop the reports of a user's calls."""
         self._monitoring.unmonitor(guid)
 
+    def read_forwards(self, guid: str, name: str) -> None:
+        """Have the forwards of a user reported, soon."""
+        self._forwards.read(guid, name)
+
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
-        """Perform an action as operations.py describes it. Ping and Resync concern the session itself."""
+        """Perform an action as operations.py describes it. Ping and Resync concern the session itself.
+
+        SetForwards takes several requests.
+        """
         if isinstance(action, Ping):
             await self.ping()
             return {}
         if isinstance(action, Resync):
             self.resync()
+            return {}
+        if isinstance(action, SetForwards):
+            await self._forwards.change(action, in_time)
             return {}
         operation = OPERATIONS[type(action)]
         arguments = dict(operation.arguments(action))

@@ -9,7 +9,6 @@ from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.records import Batch, LegRecord
-from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
 from bridge.link.commander import Commander
@@ -17,6 +16,7 @@ from bridge.link.mirror import Mirror
 from bridge.link.performer import CommandSettings
 from tests.core.builders import PEOPLE, leg
 from tests.kit.pbx_session import FakePbxSession
+from tests.kit.request_forms import SCOPE
 
 TURNS = 5
 BASIC = CommandSettings()
@@ -39,7 +39,7 @@ class Desk:
         self._seconds = 0
         self._outbox = Outbox(Limits())
         self.mirror = Mirror(
-            Topics("innovaphone", "hq"), Scope(), self._outbox, epoch="e", clock=lambda: self.now
+            Topics("innovaphone", "hq"), SCOPE, self._outbox, epoch="e", clock=lambda: self.now
         )
         self.mirror.began(About())
         self.mirror.reported(Batch(users=PEOPLE, legs=tuple(legs), list_complete=True))

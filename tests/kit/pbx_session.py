@@ -60,6 +60,10 @@ class FakePbxSession:
         self.asked.append("unmonitor")
         self.monitored.discard(guid)
 
+    def read_forwards(self, guid: str, name: str) -> None:
+        """Nobody forwards anything."""
+        del guid, name
+
     async def perform(self, action: Action, *, command_id: str | None, in_time: InTime) -> Json:
         """Do it. A call that is placed gets a leg that is being set up."""
         in_time()

@@ -16,6 +16,7 @@ from bridge.core.commands.request import Request
 from bridge.core.commands.verb import Context
 from bridge.core.commands.verbs import VERBS
 from bridge.core.records import CallState
+from bridge.core.rules import Scope
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, BERT, PEOPLE, History, leg
 
@@ -28,6 +29,7 @@ LEGS = (
 STATE = History().start(*PEOPLE).see(*LEGS).state
 CALL = STATE.calls[ANNA][0].id
 BERTS = tuple(call.id for call in STATE.calls[BERT])
+SCOPE = Scope(forwards=True)
 OPEN = DialRules(types=frozenset({ANY}), facilities=frozenset(range(1000)), from_numbers=("*",))
 MOST_FIELDS = 4
 BY_PART: Mapping[Dials, tuple[object, ...]] = {
@@ -82,7 +84,7 @@ def is_good(verb: str, fields: Mapping[str, object]) -> bool:
     if VERBS[verb].check(fields) or any(kinds[name].problem(value) for name, value in fields.items()):
         return False
     try:
-        checks.plan(Request(Address("t", verb), fields), Context(STATE, "hq"), OPEN)
+        checks.plan(Request(Address("t", verb), fields), Context(STATE, "hq", scope=SCOPE), OPEN)
     except CommandError:
         return False
     return True

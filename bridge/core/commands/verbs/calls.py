@@ -62,7 +62,7 @@ class Running(TypedDict):
 
 def _render(context: Context, fields: Fields, answer: Json) -> Json:
     user = find_user(context.state, context.pbx, text(fields, "user"))
-    records = answer["legs"] if isinstance(answer["legs"], tuple) else ()
+    records = found if isinstance(found := answer.get("legs"), tuple) else ()
     seen = [_seen(context, user, record) for record in records]
     shown = with_room(seen)
     return {"result": {"calls": shown, "left_out": len(seen) - len(shown)}}

@@ -39,7 +39,8 @@ class Devices(TypedDict):
 
 
 def _render(_context: Context, _fields: Fields, answer: Json) -> Json:
-    found = answer["devices"] if isinstance(answer["devices"], tuple) else ()
+    listed = answer.get("devices")
+    found = listed if isinstance(listed, tuple) else ()
     shown = with_room([Device(device=device, text=words) for device, words in found])
     return {"result": {"devices": shown, "left_out": len(found) - len(shown)}}
 

@@ -63,7 +63,7 @@ def _plan(_context: Context, fields: Fields) -> FindUsers:
 def _render(context: Context, fields: Fields, answer: Json) -> Json:
     """Only users who are what was asked for: a PBX goes on with others, or starts from the first one."""
     action = _plan(context, fields)
-    page = answer["users"]
+    page = answer.get("users")
     records: Sequence[UserRecord | None] = page if isinstance(page, tuple) else ()
     found = [record for record in records if record is not None and _fits(record, action, fields)]
     shown = with_room([found_user(context.state, record) for record in found])

@@ -37,7 +37,7 @@ def _plan(_context: Context, fields: Fields) -> LocatePbx:
 
 
 def _render(_context: Context, _fields: Fields, answer: Json) -> Json:
-    return {"result": {"url": answer["url"] or None}}
+    return {"result": {"url": answer.get("url") or None}}
 
 
 VERB = Verb(

@@ -49,9 +49,9 @@ def _plan(context: Context, fields: Fields) -> FindDestination:
 
 
 def _render(context: Context, _fields: Fields, answer: Json) -> Json:
-    found = answer["found"]
+    found = answer.get("found")
     user = found_user(context.state, found) if isinstance(found, UserRecord) else None
-    return {"result": {"complete": answer["complete"], "found": user}}
+    return {"result": {"complete": answer.get("complete") is True, "found": user}}
 
 
 VERB = Verb(

@@ -1,0 +1,152 @@
+"""Reads and changes the forwards of users, by documents for Admin (docs/wire.md#admin). Polls nothing.
+
+The PBX does not notice duplicates, and says ok when it has removed nothing: so what is there is read first.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from copy import deepcopy
+
+from lxml import etree
+
+from bridge.core.backend import IgnoreEvents, InTime, PbxEvents, at_any_time
+from bridge.core.commands.verbs.forward import SetForwards
+from bridge.core.records import Batch, Forwards
+from bridge.errors import CommandError, LinkError, ProtocolError
+from bridge.pbx import wire
+from bridge.pbx.client import Client
+
+PER_S = 5.0
+"""How many users a second are read. All of a PBX are read in a row after the start."""
+KINDS = {"always": "cfu", "busy": "cfb", "no_answer": "cfnr"}
+ENDS = ("e164", "h323")
+GIVES_UP = 3
+"""Users in a row that could not be read, after which the session reads no more: it is no administrator's."""
+LONGEST = 128
+REFUSED = "the PBX did not change the forward; the bridge needs the account of an administrator for that"
+
+
+class ForwardsReader:
+    """The forwards of one session. `ping` raises a LinkError if the PBX has lost the session."""
+
+    def __init__(self, client: Client, ping: Callable[[], Awaitable[None]]) -> None:
+        self._client = client
+        self._ping = ping
+        self._events: PbxEvents = IgnoreEvents()
+        self._wanted: dict[str, str] = {}
+        self._work = asyncio.Event()
+
+    def begin(self, events: PbxEvents) -> None:
+        """The session is open."""
+        self._events = events
+
+    def read(self, guid: str, name: str) -> None:
+        """Have the forwards of a user reported, soon."""
+        self._wanted[guid] = name
+        self._work.set()
+
+    async def run(self) -> None:
+        """Read what is wanted, one user at a time."""
+        failures = 0
+        while True:
+            await self._work.wait()
+            guid = next(iter(self._wanted))
+            name = self._wanted.pop(guid)
+            if not self._wanted:
+                self._work.clear()
+            if failures < GIVES_UP:
+                failures = 0 if await self._report(guid, name, loud=not failures) else failures + 1
+                await asyncio.sleep(1 / PER_S)
+
+    async def change(self, action: SetForwards, in_time: InTime) -> None:
+        """Change forwards of a user. The new one is added before others go: none is lost on the way."""
+        name, unchecked = action.user.record.name, [in_time]
+
+        def begins() -> None:
+            """Check the deadline until something is changed: what has begun is completed."""
+            if unchecked:
+                unchecked.pop()()
+
+        user = await self._show(name, in_time, config="true")
+        if user is None:
+            raise CommandError("refused", REFUSED)
+        for member, kind in KINDS.items():
+            wanted: str | None = getattr(action, member)
+            for command, diversion in () if wanted is None else changes(own(user, kind), kind, wanted):
+                answer = await self._client.admin(document(command, name, diversion), begins)
+                if not is_ok(answer):
+                    raise CommandError("refused", REFUSED)
+        self.read(action.user.guid, name)
+
+    async def _report(self, guid: str, name: str, *, loud: bool) -> bool:
+        """Read one user. A failed request does not end the session, unless the PBX has lost it."""
+        try:
+            user = await self._show(name, at_any_time)
+            reason = "the PBX does not show its configuration"
+        except LinkError as error:
+            await self._ping()
+            user, reason = None, error.reason
+        if user is not None:
+            self._events.reported(Batch(forwards=((guid, forwards_of(user)),)))
+        elif loud:
+            self._events.forwards_unread(name, reason)
+        return user is not None
+
+    async def _show(self, name: str, in_time: InTime, **how: str) -> etree._Element | None:
+        """The configuration of a user; None where the PBX gives that of nobody, or of somebody else."""
+        answer = await self._client.admin(document("show", name, **how), in_time)
+        user = wire.parse_xml(answer.encode())[0].find("user") if answer.strip() else None
+        return None if user is None or user.get("cn", name) != name else user
+
+
+def document(command: str, name: str, *diversions: etree._Element, **how: str) -> str:
+    """A document about a user; lxml writes the quotes and ampersands of its name as XML wants them."""
+    root = etree.Element(command)
+    user = etree.SubElement(root, "user", {"cn": name, **how})
+    user.extend(deepcopy(each) for each in diversions)
+    return etree.tostring(root, encoding="unicode")
+
+
+def changes(known: list[etree._Element], kind: str, wanted: str) -> Iterator[tuple[str, etree._Element]]:
+    """What to write so that exactly one forward of a kind is left; none if nothing is wanted.
+
+    Of several that are equal, one removal may take all: then it is added last.
+    """
+    new = etree.Element("cd", {"type": kind})
+    etree.SubElement(new, "ep", {"e164": wanted})
+    kept = [each for each in known if wanted and _end(each) == wanted]
+    if wanted and not kept:
+        yield "add-attrib", new
+    for each in known:
+        if len(kept) != 1 or each is not kept[0]:
+            yield "del-attrib", each
+    if len(kept) > 1:
+        yield "add-attrib", new
+
+
+def own(user: etree._Element, kind: str) -> list[etree._Element]:
+    """The forwards of a kind."""
+    return [each for each in user.findall("cd") if each.get("type") == kind]
+
+
+def forwards_of(user: etree._Element) -> Forwards:
+    """The forwards of a user: the first of each kind counts."""
+    found: Mapping[str, str | None] = {
+        member: next((_end(each) for each in own(user, kind)), None) or None for member, kind in KINDS.items()
+    }
+    return Forwards(**found)
+
+
+def _end(element: etree._Element) -> str:
+    """Where a forward leads: a number, else a short name."""
+    end = element.find("ep")
+    named = (end.get(name) or "" for name in ENDS) if end is not None else ()
+    return next(filter(None, named), "")[:LONGEST]
+
+
+def is_ok(answer: str) -> bool:
+    """Whether a change was made."""
+    try:
+        return wire.parse_xml(answer.strip().encode())[0].tag == "ok"
+    except ProtocolError:
+        return False
