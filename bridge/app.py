@@ -21,7 +21,7 @@ from bridge.fleet import Fleet
 from bridge.link.link import Link
 from bridge.link.state_files import forget_damaged
 from bridge.net.executor import DaemonExecutor
-from bridge.ops import certificates, log
+from bridge.ops import certificates, log, phonebook
 from bridge.ops.bugs import REASON, Bugs
 from bridge.ops.health import Health
 from bridge.ops.metrics import Metrics
@@ -86,7 +86,9 @@ class Process:
                     self._side_job("reload", lambda: self._reload_at_signals(fleet)),
                     self._side_job("certificates", self._look_at_certificates),
                     self._side_job("damaged files", self._forget_damaged),
+                    self._side_job("phonebook", lambda: self._look_at_phonebook(fleet)),
                 ]
+                await self._read_phonebook()
                 await fleet.apply(config, pbxs, self._builder)
                 with self.bugs.contained("notify"):
                     self.notifier.ready()
@@ -153,10 +155,22 @@ class Process:
         if config.http != self._chosen[0].http:
             self._log.warning("changes in the section http take effect after a restart")
         self._chosen = chosen
+        await self._read_phonebook()
         await fleet.apply(config, pbxs, self._builder)
+        fleet.show(pbxs, self._builder.presentation)
         self._metrics.process.reloaded(good=True)
         self.health.config_good, self.health.config = True, partial(masked, config)
         self._log.info("configuration reloaded", pbxs=len(pbxs))
+
+    async def _read_phonebook(self) -> None:
+        with self.bugs.contained("phonebook"):
+            await asyncio.get_running_loop().run_in_executor(None, self._builder.phonebook.read)
+
+    async def _look_at_phonebook(self, fleet: Fleet) -> None:
+        await phonebook.watch(
+            lambda: self._builder.phonebook,
+            lambda: fleet.show(self._chosen[1], self._builder.presentation),
+        )
 
     async def _look_at_certificates(self) -> None:
         def targets() -> list[certificates.Target]:

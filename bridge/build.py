@@ -17,6 +17,7 @@ from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Deadlines
 from bridge.core.outbox import Limits
 from bridge.core.outputs import OUTPUTS
+from bridge.core.presentation import Presentation
 from bridge.core.rules import Scope, SizeLimits
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError
@@ -29,6 +30,7 @@ from bridge.net.executor import DaemonExecutor
 from bridge.net.tls import TlsSettings, context
 from bridge.ops.certificates import Target
 from bridge.ops.observer import Observer
+from bridge.ops.phonebook import PhonebookFile
 from bridge.pbx.backend import SoapBackend
 from bridge.pbx.client import MonitorOptions
 from bridge.pbx.endpoint import Endpoint
@@ -44,6 +46,7 @@ class Builder:
 
     `disk`: the one thread for the files of all links, made with the first file, so that the event loop never
     waits for a disk. `make_backend` registers another kind of backend in place of the built-in ones.
+    `phonebook` has to be read before links are built.
     Raises ConfigError for certificates and keys that cannot be used.
     """
 
@@ -54,6 +57,7 @@ class Builder:
         disk: Executor | None = None,
         make_backend: MakeBackend | None = None,
     ) -> None:
+        self.phonebook = PhonebookFile(config.phonebook.file, config.dial_plan.to_plan().written)
         self._config = config
         self._disk = disk
         self._soap = soap or Soap()
@@ -87,6 +91,11 @@ class Builder:
     def backend(self, pbx: Pbx) -> Backend:
         """The interface by which this PBX is reached."""
         return self._backends[pbx.name]
+
+    def presentation(self, pbx: Pbx) -> Presentation:
+        """How the parties of this PBX's calls are shown. The phonebook is the last one that was read."""
+        plan = (pbx.dial_plan or self._config.dial_plan).to_plan()
+        return Presentation((plan.show, self.phonebook.phonebook.show))
 
     def certificate_targets(self, pbxs: Sequence[Pbx]) -> list[Target]:
         """The TLS addresses of the broker and of each of these PBXs."""
@@ -167,6 +176,7 @@ class Builder:
                 encode_dots=self._config.mqtt.encode_dots,
                 limits=SizeLimits(**pbx.limits.model_dump()),
                 forwards=pbx.forwards,
+                presentation=self.presentation(pbx),
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(

@@ -16,6 +16,7 @@ from bridge.build import Builder
 from bridge.config.schema import Config, Pbx
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal, MemoryJournal
+from bridge.core.presentation import Presentation
 from bridge.core.status import Down
 from bridge.errors import Crashed
 from bridge.link.link import Link
@@ -142,6 +143,14 @@ class Fleet:
             if name not in self._running:
                 self._start(config, pbx, builder)
 
+    def show(self, pbxs: Sequence[Pbx], presentation: Callable[[Pbx], Presentation]) -> None:
+        """Show the parties of calls in another way, such as by the names of another phonebook."""
+        for pbx in pbxs:
+            link = self._running[pbx.name][0].link if pbx.name in self._running else None
+            if link is not None:
+                with self._bugs.contained("presentation", pbx.name):
+                    link.mirror.present(presentation(pbx))
+
     def stop(self) -> None:
         """Let all links end."""
         for keeper, _ in self._running.values():
@@ -182,9 +191,9 @@ def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:
     """Everything a link depends on. Files count by content, as they change in place."""
     tls = config.mqtt.tls
     files = (tls.ca_file, tls.cert_file, tls.key_file, pbx.tls.ca_file)
-    shared = (config.user_id, config.events, config.commands, config.homeassistant, config.state_dir)
+    told = (config.user_id, config.dial_plan, config.events, config.homeassistant)
     mqtt = config.mqtt.model_copy(update={"clear_removed": False})
-    return (pbx, mqtt, *shared, *(_digest(file) for file in files))
+    return (pbx, mqtt, *told, config.commands, config.state_dir, *(_digest(file) for file in files))
 
 
 def _digest(file: Path | None) -> str | None:

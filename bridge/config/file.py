@@ -23,6 +23,7 @@ NUMBERS = (
 )
 
 NOBODY = "only the PBXs appear in Home Assistant: add users: [{type: ep}] for all phones"
+NO_PHONEBOOK = "no such file, or no permission to see it: there are no names until it can be read"
 
 
 def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
@@ -87,6 +88,9 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     if config.homeassistant.discovery != "off" and not config.homeassistant.users:
         here: Place = ("homeassistant",)
         yield Problem(line_of(here, document), here, NOBODY)
+    if config.phonebook.file is not None and not os.path.isfile(config.phonebook.file):  # noqa: PTH113  (as in types.py)
+        place: Place = ("phonebook", "file")
+        yield Problem(line_of(place, document), place, NO_PHONEBOOK)
     for index, pbx in enumerate(config.pbxs):
         if pbx.settle_s is not None:
             renamed: Place = ("pbxs", index, "settle_s")

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from bridge.config.commands import Commands
+from bridge.config.dial_plan import DialPlanSection
 from bridge.config.home_assistant import HomeAssistant
 from bridge.config.rules import RuleSection
 from bridge.config.tls import MqttTls, Reach, Tls
@@ -134,6 +135,7 @@ class Pbx(WithPassword):
     end_grace_s: float = Field(2, gt=0, le=_GRACE_AT_MOST_S)
     settle_s: float | None = Field(None, gt=0, le=_GRACE_AT_MOST_S, exclude=True)
     limits: PbxLimits = PbxLimits()
+    dial_plan: DialPlanSection | None = None
 
     @field_validator("name")
     @classmethod
@@ -195,6 +197,12 @@ def _own_name(host: str) -> str:
     return ascii_host(host).removesuffix(".")
 
 
+class PhonebookSection(Section):
+    """Names of numbers outside. The file may come later, and is read again whenever it changes."""
+
+    file: PathInside | None = None
+
+
 class Http(Section):
     """Where metrics, health and pages are served, or off, and who may read the pages.
 
@@ -245,6 +253,8 @@ class Config(Section):
     user_id: Literal["h323", "e164", "cn", "guid"] = "h323"
     events: Events = Events()
     commands: Commands = Commands()
+    dial_plan: DialPlanSection = DialPlanSection()
+    phonebook: PhonebookSection = PhonebookSection()
     homeassistant: HomeAssistant = HomeAssistant()
     http: Http = Http()
     log: Log = Log()

@@ -109,6 +109,19 @@ class Call:
     hung_up: bool = False
     command_id: str | None = None
 
+    @property
+    def parties(self) -> tuple[RemoteParty | None, ...]:
+        """Everybody besides the user who takes part in the call, or did."""
+        return (
+            self.remote,
+            self.diverted_from,
+            self.first_diverted_from,
+            self.transferred_by,
+            self.transferred_to,
+            self.parked_at,
+            self.picked_up_from,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Switch:

@@ -72,7 +72,7 @@ class Party(TypedDict):
         ),
     ]
     anonymous: Annotated[bool, About("the PBX reports nothing at all about it")]
-    internal: Annotated[bool, About("known to be one of us, because it is a known user")]
+    internal: Annotated[bool, About("a known user, or a number that fits `dial_plan.internal`")]
 
 
 class Cause(TypedDict):

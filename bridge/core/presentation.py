@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bridge.core import payloads
-from bridge.core.model import RemoteParty
+from bridge.core.model import Call, RemoteParty
 from bridge.core.records import Party
 
 
@@ -49,6 +49,14 @@ class Presentation:
         heard = replace(remote_party(party), user=known.user)
         alike = self.published(heard, TopicClass.STATE) == self.published(known, TopicClass.STATE)
         return heard if alike else known
+
+    def shows_like(self, other: "Presentation", call: Call) -> bool:
+        """Whether the other one publishes the same parties of this call."""
+        parties = (party for party in call.parties if party is not None)
+        return all(
+            self.published(party, TopicClass.STATE) == other.published(party, TopicClass.STATE)
+            for party in parties
+        )
 
     def party(self, party: RemoteParty, topic_class: TopicClass) -> payloads.Party:
         """The payload of a party."""

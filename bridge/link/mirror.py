@@ -6,6 +6,7 @@ Must not wait, open connections or render payloads; the outputs of core/outputs 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import partial
 
 from bridge import __version__
 from bridge.core import fold, render
@@ -17,6 +18,7 @@ from bridge.core.monitoring import Monitoring
 from bridge.core.outbox import Outbox
 from bridge.core.outputs import OUTPUTS, link_state
 from bridge.core.outputs.output import Output, View
+from bridge.core.presentation import Presentation
 from bridge.core.records import Batch
 from bridge.core.restore import Remembered, restore
 from bridge.core.rules import Scope
@@ -182,6 +184,17 @@ class Mirror:
         """Another client, or a delayed Last Will, overwrote our state topic: republish the correct value."""
         self.takeovers += 1
         self._publish()
+
+    def present(self, presentation: Presentation) -> None:
+        """Show parties of calls like this from now on, and publish the users again who look different."""
+        alike = partial(presentation.shows_like, self.scope.presentation)
+        self.scope = replace(self.scope, presentation=presentation)
+        changed = (
+            guid
+            for guid, user in self.state.users.items()
+            if not all(map(alike, filter(None, (*self.state.calls.get(guid, ()), user.last_call))))
+        )
+        self._publish(Changes(users=tuple(changed)))
 
     def says(self, payload: bytes) -> bool:
         """Tell whether the state topic must have this payload now."""

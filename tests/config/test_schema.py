@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.config.file import CUT, NUMBERS, load, masked
+from bridge.config.file import CUT, NO_PHONEBOOK, NUMBERS, load, masked
 from bridge.config.schema import Config
 from bridge.config.tls import UNVERIFIED
 from bridge.core.commands.dialling import EMERGENCY, DialRules
 from bridge.core.commands.permissions import Form, Grant, Permissions
 from bridge.core.commands.verbs import SETS, VERBS
+from bridge.core.dial_plan import DialPlan
 from bridge.core.rules import Rule
 from bridge.errors import ConfigError
 
@@ -54,6 +55,22 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "twice in a list": ("pbxs:\n- name: a\n  name: b\n", ["b.yaml:3: pbxs[0].name: given twice"]),
     "no pbx": ("mqtt: {}\n", ["b.yaml:1: pbxs: required"]),
     "no pbxs": ("pbxs: []\n", ["b.yaml:1: pbxs: must not be empty"]),
+    "no such country": (
+        GOOD + "dial_plan: {country_code: 999}\n",
+        ["b.yaml:7: dial_plan.country_code: no country has this code: 49 for Germany, 1 for the USA"],
+    ),
+    "an area without its country": (
+        GOOD + 'dial_plan: {area_code: "711", trunk_prefix: "0"}\n',
+        ["b.yaml:7: dial_plan.area_code: needs country_code; set it too"],
+    ),
+    "an area without a trunk prefix": (
+        GOOD + '  dial_plan:\n    country_code: 49\n    area_code: "711"\n',
+        ["b.yaml:9: pbxs[0].dial_plan.area_code: needs trunk_prefix, to tell local numbers from extensions"],
+    ),
+    "a prefix that is no text": (
+        GOOD + "dial_plan: {trunk_prefix: 0, internal: [x]}\n",
+        [f"b.yaml:7: dial_plan.trunk_prefix: {NO_TEXT}", f"b.yaml:7: dial_plan.internal[0]: {NO_PATTERN}"],
+    ),
     "unknown": (GOOD + "moqtt: {}\n", ["b.yaml:7: unknown key 'moqtt' (did you mean 'mqtt'?)"]),
     "very unknown": (
         GOOD + "zzz: {}\n",
@@ -652,3 +669,27 @@ def test_the_old_name_of_two_times_still_works(tmp_path: Path) -> None:
     assert "settle_s" not in masked(config)
     found = problems(tmp_path, GOOD + "  settle_s: 99\n")
     assert found == ["b.yaml:7: pbxs[0].settle_s: must be at most 60.0"]
+
+
+def test_a_dial_plan_of_a_pbx_replaces_that_of_all(tmp_path: Path) -> None:
+    """Whole, so that no branch has the area code of another country."""
+    file = tmp_path / "b.yaml"
+    file.write_text(GOOD + "  dial_plan: {country_code: 43}\n" + 'dial_plan: {internal: ["2?"]}\n')
+    config = load(file)
+
+    assert config.dial_plan.to_plan() == DialPlan(internal=("2?",))
+    assert config.pbxs[0].dial_plan is not None
+    assert config.pbxs[0].dial_plan.to_plan() == DialPlan(43)
+
+
+def test_a_phonebook_may_come_later(tmp_path: Path) -> None:
+    """Its absence is said, with file and line; the bridge starts all the same."""
+    file, heard = tmp_path / "b.yaml", list[str]()
+    file.write_text(GOOD + "phonebook:\n  file: names.csv\n")
+    config = load(file, heard.append)
+
+    assert config.phonebook.file == tmp_path / "names.csv"
+    assert heard == [f"{file}:8: phonebook.file: {NO_PHONEBOOK}"]
+    (tmp_path / "names.csv").touch()
+    load(file, heard.append)
+    assert len(heard) == 1

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from bridge.config import schema as config
 from bridge.config import tls as config_tls
 from bridge.config.commands import Commands, GrantSection, Numbers
+from bridge.config.dial_plan import DialPlanSection
 from bridge.config.home_assistant import HomeAssistant
 from bridge.config.rules import RuleSection
 from bridge.core.commands.permissions import Form
@@ -208,6 +209,9 @@ def schema() -> dict[str, Any]:
         ("config", config.Config),
         ("config.events", config.Events),
         ("config.commands", Commands),
+        ("config.dial_plan", DialPlanSection),
+        ("config.phonebook", config.PhonebookSection),
+        ("pbxs.dial_plan", DialPlanSection),
         ("config.commands.numbers", Numbers),
         ("config.homeassistant", HomeAssistant),
         ("config.http", config.Http),

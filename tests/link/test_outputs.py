@@ -1,5 +1,6 @@
 """One more output is one file and its registration: it is refreshed, erased and read back like the others."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,13 +10,14 @@ from bridge.core.message import Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.outputs import OUTPUTS
+from bridge.core.presentation import Presentation
 from bridge.core.records import Batch
 from bridge.core.restore import remembered
 from bridge.core.rules import Scope
 from bridge.core.status import About, LinkState
 from bridge.core.topics import Topics
 from bridge.link.mirror import Mirror
-from tests.core.builders import ANNA, PEOPLE, leg
+from tests.core.builders import ANNA, BERT, PEOPLE, leg
 from tests.link import missed_calls
 
 TOPICS = Topics("innovaphone", "hq")
@@ -152,3 +154,15 @@ def test_counts_are_told_when_they_have_changed(bus: Bus) -> None:
     assert bus.said() == []
     bus.mirror.contested()
     assert [message.topic for message in bus.said()] == [TOPICS.state, TOPICS.info]
+
+
+def test_parties_who_look_different_are_told_again(bus: Bus) -> None:
+    """Of running calls and of last ones, and nothing of users whose calls look as before."""
+    bus.mirror.reported(Batch(legs=(leg(), leg(8, user=BERT), replace(leg(8, user=BERT), ended=True))))
+    bus.said()
+    bus.mirror.present(Presentation((lambda party, _: replace(party, name="Somebody"),)))
+    said = {message.topic: json.dumps(message.payload) for message in bus.said() if "/user/" in message.topic}
+    assert sorted(said) == [ANNA_STATE, TOPICS.user_state("bert")]
+    assert all('"Somebody"' in payload and "ACME" not in payload for payload in said.values())
+    bus.mirror.present(Presentation((lambda party, _: replace(party, name="Some" + "body"),)))
+    assert bus.said() == []
