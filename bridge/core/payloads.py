@@ -62,8 +62,14 @@ class Info(TypedDict):
 class Party(TypedDict):
     """Somebody who takes part in a call."""
 
-    number: Annotated[str, About("as the PBX has it; may be empty")]
-    name: Annotated[str, About("as the PBX has it; may be empty")]
+    number: Annotated[
+        str,
+        About(
+            "as the PBX has it; may be empty. With `dial_plan` that of a party outside is in E.164 "
+            "(`+49711123456`) wherever it can be"
+        ),
+    ]
+    name: Annotated[str, About("as the PBX has it; may be empty. With `phonebook` it comes from a file")]
     user: Annotated[
         str | None,
         About(
@@ -137,15 +143,6 @@ class Switch(TypedDict):
     on: Annotated[bool, About("the value")]
 
 
-SwitchKey = Annotated[
-    Switch,
-    About(
-        "Boolean objects only. The PBX reports the value as a call; it never appears in `calls`, and its "
-        "event is `switched`"
-    ),
-]
-
-
 class Forwards(TypedDict):
     """Where the calls of a user are forwarded to: a number, or a short name; `null`: they are not."""
 
@@ -176,8 +173,8 @@ class UserState(TypedDict):
     call_state: Annotated[
         CallWord,
         About(
-            "from all running calls, the first that fits: `ringing` (an inbound call is set up or rings), "
-            "`connected`, `held` (all connected calls are held), `dialing`, `idle`"
+            "from all running calls, the first that fits: an inbound call is set up or rings; one is "
+            "connected; all connected calls are held; an outbound call is set up; none"
         ),
     ]
     alerting: Annotated[int, About("ringing calls, as the PBX counts them")]
@@ -192,9 +189,20 @@ class UserState(TypedDict):
     missed: Annotated[int, About("missed calls since the bridge first saw the user; kept over restarts")]
     since: Annotated[Time, About("first seen")]
     time: Annotated[Time, About("last change")]
-    switch: NotRequired[SwitchKey]
+    switch: NotRequired[
+        Annotated[
+            Switch,
+            About("Boolean objects only. The PBX reports the value as a call; it never appears in `calls`"),
+        ]
+    ]
     forwards: NotRequired[
-        Annotated[Forwards, About("with `forwards: true` of the PBX only, once they have been read")]
+        Annotated[
+            Forwards,
+            About(
+                "with `forwards: true` of the PBX only, once they have been read; the verb `forward` "
+                "changes them"
+            ),
+        ]
     ]
 
 
@@ -220,7 +228,7 @@ class Event(TypedDict):
             About("the call was already running when the bridge first saw it; on its first events only"),
         ]
     ]
-    switch: NotRequired[SwitchKey]
+    switch: NotRequired[Annotated[Switch, About("`switched` only: the value of a Boolean object")]]
 
 
 class Reply(TypedDict):
@@ -240,13 +248,13 @@ class Reply(TypedDict):
 class Accepted(Reply):
     """The PBX has accepted the request. What a verb adds is the `reply` of the verb."""
 
-    status: Literal["ok"]
+    status: Annotated[Literal["ok"], About("the PBX has accepted the request")]
 
 
 class Refused(Reply):
     """The request was not carried out."""
 
-    status: Literal["error"]
+    status: Annotated[Literal["error"], About("it has not been carried out")]
     code: Annotated[ErrorCode, About("why, as a word of a closed list")]
     message: Annotated[str, About("why, as a sentence")]
     retryable: Annotated[
