@@ -17,6 +17,8 @@ from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Deadlines
 from bridge.core.outbox import Limits
 from bridge.core.outputs import OUTPUTS
+from bridge.core.outputs.consumer import Consumer
+from bridge.core.outputs.output import Output
 from bridge.core.presentation import Presentation
 from bridge.core.rules import Scope, SizeLimits
 from bridge.core.topics import Topics
@@ -163,9 +165,19 @@ class Builder:
             request_s=pbx.request_timeout_s,
         )
 
+    def consumers(self, pbx: Pbx) -> tuple[Consumer, ...]:
+        """The programs that a link writes for outside of its topics."""
+        topics = Topics(self._config.mqtt.base_topic, pbx.name)
+        found = (output.consumer(topics) for output in self._outputs(pbx))
+        return tuple(consumer for consumer in found if consumer is not None)
+
+    def _outputs(self, pbx: Pbx) -> tuple[Output, ...]:
+        """The outputs that the configuration asks for."""
+        permissions = self._config.commands.to_permissions()
+        return self._config.homeassistant.to_outputs(permissions, forwards=pbx.forwards)
+
     def _link_settings(self, pbx: Pbx) -> LinkSettings:
         commands, events = self._config.commands, self._config.events
-        permissions = commands.to_permissions()
         return LinkSettings(
             epoch=clock.new_epoch(secrets.randbits(32)),
             topics=Topics(self._config.mqtt.base_topic, pbx.name),
@@ -180,7 +192,7 @@ class Builder:
             ),
             outbox=Limits(events.max_queued, events.max_age_s),
             commands=CommandSettings(
-                permissions=permissions,
+                permissions=commands.to_permissions(),
                 per_minute=commands.rate_per_minute,
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,
@@ -194,7 +206,7 @@ class Builder:
                 ),
                 outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
-            outputs=(*OUTPUTS, *self._config.homeassistant.to_outputs(permissions, forwards=False)),
+            outputs=(*OUTPUTS, *self._outputs(pbx)),
         )
 
 

@@ -88,7 +88,8 @@ async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: b
     if one_id and len(config.pbxs) > 1:
         return [Line(FAIL, start + ONE_ID)]
     elsewhere = config.commands.response_topics
-    trial_topics = needed(topics, dots=not config.mqtt.encode_dots, elsewhere=elsewhere)
+    consumers = builder.consumers(pbx)
+    trial_topics = needed(topics, dots=not config.mqtt.encode_dots, elsewhere=elsewhere, consumers=consumers)
     try:
         outcome = await try_out(settings, topics, trial_topics, one_id=one_id)
     except LinkError as error:
@@ -96,7 +97,7 @@ async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: b
     who = "the bridge" if settings.username is None else f"user '{settings.username}'"
     lines = [Line(WARN, ONE_ID)] if one_id else []
     lines += _missing(lacks(trial_topics, outcome.seen), who)
-    more = excess(topics, outcome.seen, [each.name for each in config.pbxs], elsewhere)
+    more = excess(topics, outcome.seen, [each.name for each in config.pbxs], elsewhere, consumers)
     if more:
         reason = f"{who} has rights that the bridge does not need: {', '.join(more)}; {NARROWER}"
         lines.append(Line(WARN, reason))

@@ -21,9 +21,12 @@ class HomeAssistant(Section):
     users: tuple[RuleSection, ...] = Field((), strict=False)
 
     def to_outputs(self, permissions: Permissions, *, forwards: bool) -> tuple[Output, ...]:
-        """The output for one PBX, if discovery is on. `forwards`: the PBX is asked for diversions."""
-        if self.discovery == "off":
-            return ()
-        users = tuple(rule.to_rule() for rule in self.users)
+        """The output for one PBX. `forwards`: the PBX is asked for diversions.
+
+        If discovery is off because somebody wrote so, it may have been on before.
+        """
         topics = DiscoveryTopics(self.prefix)
+        if self.discovery == "off":
+            return (home_assistant.withdrawal(topics),) if "discovery" in self.model_fields_set else ()
+        users = tuple(rule.to_rule() for rule in self.users)
         return (home_assistant.output(Discovery(Mode(self.discovery), topics, users, permissions, forwards)),)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.core.commands.reply_topics import may_reply_to
+from bridge.core.outputs.consumer import Consumer
 from bridge.core.topics import Topics
 
 CHECK = "innovaphone-mqtt-check"
@@ -80,12 +81,17 @@ class Lack:
     evidence: str
 
 
-def needed(topics: Topics, *, dots: bool = True, elsewhere: Sequence[str] = ()) -> tuple[TrialTopic, ...]:
+def needed(
+    topics: Topics, *, dots: bool = True, elsewhere: Sequence[str] = (), consumers: Sequence[Consumer] = ()
+) -> tuple[TrialTopic, ...]:
     """Every right that the bridge uses.
 
     `dots`: it checks whether the broker keeps dots. `elsewhere`: patterns of response topics outside ours.
+    `consumers`: programs that it writes for outside of its tree.
     """
-    trial_topics = (*_of_states(topics), *_of_commands(topics), *map(_of_replies, elsewhere))
+    of_consumers = (tried for consumer in consumers for tried in _of_consumer(consumer))
+    of_ours = (*_of_states(topics), *_of_commands(topics))
+    trial_topics = (*of_ours, *map(_of_replies, elsewhere), *of_consumers)
     return (*trial_topics, _of_dots(topics)) if dots else trial_topics
 
 
@@ -140,6 +146,17 @@ def _of_replies(pattern: str) -> TrialTopic:
     return TrialTopic(topic, topic, right, private=topic == pattern)
 
 
+def _of_consumer(consumer: Consumer) -> Iterator[TrialTopic]:
+    """Nothing is published there: a program reads it."""
+    for pattern in consumer.written:
+        write = Right(WRITE, pattern, f"what {consumer.name} reads")
+        read = Right(READ, pattern, "to erase what an earlier run left", needed=False)
+        yield TrialTopic(pattern.replace("+", CHECK), pattern, write, read, private=True)
+    if consumer.birth is not None:
+        read = Right(READ, consumer.birth, f"to tell {consumer.name} all again when it starts", needed=False)
+        yield TrialTopic(consumer.birth, consumer.birth, read=read, private=True)
+
+
 def _of_dots(topics: Topics) -> TrialTopic:
     topic, purpose = topics.dotted, "to recognise a broker that changes dots"
     write, read = (Right(access, topic, purpose, needed=False) for access in (WRITE, READ))
@@ -171,17 +188,36 @@ def unknown(trial_topics: tuple[TrialTopic, ...], seen: Seen) -> tuple[Right, ..
     return tuple(right for right in rights if right not in missing)
 
 
-def excess(topics: Topics, seen: Seen, pbxs: Iterable[str], elsewhere: Sequence[str] = ()) -> tuple[str, ...]:
-    """Rights that the bridge has but does not need. `pbxs`: all that it serves; `elsewhere`: see `needed`."""
+def excess(
+    topics: Topics,
+    seen: Seen,
+    pbxs: Iterable[str],
+    elsewhere: Sequence[str] = (),
+    consumers: Sequence[Consumer] = (),
+) -> tuple[str, ...]:
+    """Rights that the bridge has but does not need. `pbxs`: all that it serves; for others see `needed`."""
     written = seen.heard | (seen.taken if seen.honest else frozenset())
     beyond = {
         topic: what for topic, what in outside(topics).items() if not may_reply_to(topic, topics, elsewhere)
     }
     own = tuple(f"{topics.base}/{pbx}/" for pbx in pbxs)
-    foreign = sorted(topic for topic in seen.others if not topic.startswith(own))
+    listened = {tried.listen for consumer in consumers for tried in _of_consumer(consumer)}
+    foreign = sorted(
+        topic
+        for topic in seen.others
+        if not topic.startswith(own) and not any(_is_in(topic, each) for each in listened)
+    )
     return (
         *(meaning for topic, meaning in beyond.items() if topic in written),
         *(f"read {topic}" for topic in foreign),
+    )
+
+
+def _is_in(topic: str, pattern: str) -> bool:
+    """Whether a filter without # has this topic."""
+    levels, wanted = topic.split("/"), pattern.split("/")
+    return len(levels) == len(wanted) and all(
+        each in {"+", level} for level, each in zip(levels, wanted, strict=True)
     )
 
 

@@ -16,7 +16,6 @@ from bridge.core.liveness import Liveness
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.packet_limit import PacketLimit
-from bridge.core.restore import Memory
 from bridge.core.takeover import Takeover
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, StandsBack, TakenOver
@@ -65,14 +64,14 @@ class BrokerSide:
         self,
         dialer: Dialer,
         mirror: Mirror,
-        memory: Memory,
+        earlier: EarlierRun,
         *,
         observer: Observer,
         clock: Callable[[], Instant],
         arrived: Callable[[Incoming], None],
         liveness: Liveness,
     ) -> None:
-        self.earlier = EarlierRun(mirror, memory, observer=observer, clock=clock)
+        self.earlier = earlier
         self.inbound_dropped: Counter[str] = Counter()
         self._dialer = dialer
         self._mirror = mirror

@@ -13,6 +13,7 @@ from bridge.core.records import UserRecord
 from bridge.core.restore import Memory
 from bridge.core.retained import Retained
 from bridge.errors import LinkError
+from bridge.link.consumers import Consumers
 from bridge.link.mirror import Mirror
 from bridge.link.recall import Recall
 from bridge.mqtt.client import Connection
@@ -30,10 +31,17 @@ class EarlierRun:
     """
 
     def __init__(
-        self, mirror: Mirror, memory: Memory, *, observer: Observer, clock: Callable[[], Instant]
+        self,
+        mirror: Mirror,
+        memory: Memory,
+        consumers: Consumers,
+        *,
+        observer: Observer,
+        clock: Callable[[], Instant],
     ) -> None:
         self.has_read = asyncio.Event()
         self.remembers = asyncio.Event()
+        self._consumers = consumers
         self._mirror = mirror
         self._memory = memory
         self._observer = observer
@@ -44,6 +52,7 @@ class EarlierRun:
 
     async def read(self, connection: Connection) -> None:
         """Subscribe with a wildcard. If nothing comes although something is there, leave it to `recall`."""
+        await self._consumers.read(connection)
         if self.remembers.is_set():
             return
         retained = self._new_retained()
@@ -88,8 +97,8 @@ class EarlierRun:
             self._report(recall)
 
     def take(self, incoming: Incoming) -> None:
-        """A retained state of a user has come; only `recall` still needs one."""
-        if self._recall is not None:
+        """A message that is no command has come: a consumer has started, or `recall` needs it."""
+        if not self._consumers.hear(incoming) and self._recall is not None:
             self._recall.take(incoming)
 
     def _report(self, recall: Recall) -> None:

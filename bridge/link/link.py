@@ -26,6 +26,8 @@ from bridge.core.topics import Topics
 from bridge.errors import Crashed
 from bridge.link.broker import BrokerSide, Dialer
 from bridge.link.commander import Commander
+from bridge.link.consumers import Consumers
+from bridge.link.earlier import EarlierRun
 from bridge.link.mirror import Mirror
 from bridge.link.pbx import Later, PbxSide
 from bridge.link.performer import CommandSettings
@@ -90,7 +92,7 @@ class Link:
         )
         self._pbx = self._new_pbx_side(open_pbx, later)
         self._commander = self._new_commander(settings.commands)
-        self._broker = self._new_broker_side(dialer)
+        self._broker = self._new_broker_side(dialer, self._new_earlier_run(later))
         journal.on_kept(self.outbox.recheck)
 
     def _new_pbx_side(self, open_pbx: OpenPbx, later: Later) -> PbxSide:
@@ -114,11 +116,16 @@ class Link:
             events=self._observer.commands,
         )
 
-    def _new_broker_side(self, dialer: Dialer) -> BrokerSide:
+    def _new_earlier_run(self, later: Later) -> EarlierRun:
+        limited = self._observer.broker.limited
+        consumers = Consumers(self.mirror, later=later, random=random, limited=limited)
+        return EarlierRun(self.mirror, self._restore(), consumers, observer=self._observer, clock=self._clock)
+
+    def _new_broker_side(self, dialer: Dialer, earlier: EarlierRun) -> BrokerSide:
         return BrokerSide(
             dialer,
             self.mirror,
-            self._restore(),
+            earlier,
             observer=self._observer,
             clock=self._clock,
             arrived=self._arrived,

@@ -17,6 +17,7 @@ from bridge.core.model import Call, Changes, Instant, PbxState
 from bridge.core.monitoring import Monitoring
 from bridge.core.outbox import Outbox
 from bridge.core.outputs import OUTPUTS, link_state
+from bridge.core.outputs.consumer import Consumer
 from bridge.core.outputs.output import Output, View
 from bridge.core.presentation import Presentation
 from bridge.core.records import Batch
@@ -55,6 +56,7 @@ class Mirror:
         self._journal = journal or MemoryJournal()
         self._journal.on_lost(self._keep_all)
         self._erased: set[str] = set()
+        self._elsewhere: frozenset[str] = frozenset()
         self._own_replies = frozenset(map(topics.response, VERBS))
         self.status = Status(LinkState.CONNECTING, "", clock().unix_ms, "")
         self._outputs = tuple(outputs)
@@ -109,6 +111,35 @@ class Mirror:
         for message in self.tree():
             self.outbox.put_state(message, now_s)
 
+    @property
+    def consumers(self) -> tuple[Consumer, ...]:
+        """The programs that outputs write for outside of our tree."""
+        found = (output.consumer(self.topics) for output in self._outputs)
+        return tuple(consumer for consumer in found if consumer is not None)
+
+    def tell_consumers(self) -> None:
+        """Publish all that the consumers read: one of them has just started."""
+        view = self._view()
+        for output in self._outputs:
+            if output.consumer(self.topics) is not None:
+                for message in output.tree(view):
+                    self.outbox.put_state(message, view.now.monotonic_s)
+
+    def found_elsewhere(self, topics: AbstractSet[str]) -> None:
+        """Topics of consumers that an earlier run wrote. Once the users are known, the others are erased."""
+        self._elsewhere = frozenset(topics)
+        if self.online:
+            self._erase_elsewhere()
+
+    def _erase_elsewhere(self) -> None:
+        """If a record of the list was unreadable, its user may exist: wait for the next list."""
+        if not self._elsewhere or self.state.torn:
+            return
+        wanted = {message.topic for message in self.tree()}
+        for topic in self._elsewhere - wanted:
+            self.outbox.put_state(_erasure(topic), self._clock().monotonic_s)
+        self._elsewhere = frozenset()
+
     def erase_tree(self) -> None:
         """Erase all that is retained: the bridge no longer serves this PBX."""
         view = self._view()
@@ -149,6 +180,7 @@ class Mirror:
         changes = self._apply(fold.fold(self.state, batch, self.scope, self._clock()))
         if batch.list_complete:
             self.set_status(LinkState.ONLINE, "")
+            self._erase_elsewhere()
         return changes
 
     def reconcile(self, guid: str, ids: frozenset[str]) -> None:

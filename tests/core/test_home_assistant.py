@@ -14,7 +14,8 @@ from bridge.core.commands.request import Request, parse
 from bridge.core.commands.verbs import SETS, VERBS
 from bridge.core.message import Incoming, Json
 from bridge.core.model import Changes, Instant, PbxState
-from bridge.core.outputs.home_assistant import entities, names, output
+from bridge.core.outputs.consumer import Finding
+from bridge.core.outputs.home_assistant import entities, names, output, withdrawal
 from bridge.core.outputs.home_assistant.devices import Discovery, Mode
 from bridge.core.outputs.home_assistant.names import DiscoveryTopics
 from bridge.core.outputs.output import View
@@ -388,3 +389,75 @@ def test_users_of_other_ids_have_the_same_device() -> None:
     history = History(Scope(user_id="e164")).start(user("g-anna", "Anna", number="21"))
 
     assert PREFIX.device("innovaphone__hq__g-anna") in tree(DEVICE, history.state)
+
+
+def judged(discovery: Discovery, messages: Mapping[str, Any]) -> set[Finding]:
+    """What is found of the messages of a run."""
+    home = output(discovery).consumer(TOPICS)
+    assert home is not None
+    return {home.judge(topic, payload) for topic, payload in messages.items()}
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_what_an_earlier_run_left_is_recognised(mode: Mode) -> None:
+    """Of the same mode, it is compared with what is wanted; of another one, it goes."""
+    other = Mode.COMPONENT if mode is Mode.DEVICE else Mode.DEVICE
+    mine, before = (tree(replace(DEVICE, mode=each), people(NIGHT)) for each in (mode, other))
+    off = withdrawal(PREFIX).consumer(TOPICS)
+    assert off is not None
+
+    assert judged(replace(DEVICE, mode=mode), mine) == {Finding.OURS}
+    assert judged(replace(DEVICE, mode=mode), before) == {Finding.OUTDATED}
+    assert {off.judge(topic, payload) for topic, payload in {**mine, **before}.items()} == {Finding.OUTDATED}
+    assert list(withdrawal(PREFIX).tree(view(people()))) == []
+    assert list(withdrawal(PREFIX).news(view(people()), view(people()), Changes())) == []
+
+
+def test_all_of_it_is_on_topics_that_are_read() -> None:
+    """And has the mark by which it is found among what others write."""
+    for mode in Mode:
+        home = output(replace(DEVICE, mode=mode)).consumer(TOPICS)
+        assert home is not None
+        patterns = [re.compile(re.escape(each).replace(r"\+", "[^/]+")) for each in home.written]
+        for topic, payload in tree(replace(DEVICE, mode=mode), people(NIGHT)).items():
+            assert any(pattern.fullmatch(topic) for pattern in patterns)
+            assert home.mark.decode() in json.dumps(payload)
+        assert set(home.written) < set(home.filters)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"origin": None, "device": None},
+        {"origin": {"name": "zigbee2mqtt"}, "device": {"identifiers": ["innovaphone__hq"]}},
+        {"origin": {"name": names.ORIGIN}, "device": {"identifiers": "innovaphone__hq"}},
+        {"origin": {"name": names.ORIGIN}, "device": {"identifiers": ["innovaphone__hq", "x"]}},
+        {"origin": {"name": names.ORIGIN}, "device": {"identifiers": [7]}},
+        {"origin": {"name": names.ORIGIN}, "device": {"identifiers": ["innovaphone__hq2"]}},
+        {"origin": {"name": names.ORIGIN}, "device": {"identifiers": ["innovaphone__branch__g-anna"]}},
+        {"origin": {"name": names.ORIGIN}, "device": ["innovaphone__hq"]},
+        {"origin": names.ORIGIN, "device": {"identifiers": ["innovaphone__hq"]}},
+    ],
+)
+def test_what_is_not_ours_is_left_alone(payload: dict[str, object]) -> None:
+    """Other programs write there, and so do bridges for other PBXs."""
+    assert judged(DEVICE, {PREFIX.device("innovaphone__hq"): payload}) == {Finding.FOREIGN}
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "homeassistant/device/lamp/config",
+        "homeassistant/device/innovaphone__hq__g-anna/config",
+        "homeassistant/sensor/lamp/innovaphone__hq/config",
+        "elsewhere/device/innovaphone__hq/config",
+        "homeassistant/sensor/innovaphone__hq/config/x",
+        "",
+    ],
+)
+def test_ours_lies_on_the_topic_of_its_device(topic: str) -> None:
+    """Whoever copies our words to another topic does not make us erase it."""
+    payload = {"origin": {"name": names.ORIGIN}, "device": {"identifiers": ["innovaphone__hq"]}}
+
+    assert judged(DEVICE, {topic: payload}) == {Finding.FOREIGN}

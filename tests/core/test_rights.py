@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.core.outputs.home_assistant import found
+from bridge.core.outputs.home_assistant.devices import Discovery, Mode
+from bridge.core.outputs.home_assistant.names import DiscoveryTopics
 from bridge.core.rights import (
     CHECK,
     READ,
@@ -52,6 +55,32 @@ def test_the_example_has_these_rights_and_no_others() -> None:
         if right is not None
     }
     assert given == wanted
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_the_example_has_the_rights_for_home_assistant(mode: Mode) -> None:
+    """As lines to uncomment."""
+    text = (EXAMPLES / "bridge.acl").read_text(encoding="utf-8").partition("# With homeassistant")[2]
+    lines = [line.split()[2:] for line in text.splitlines() if line.startswith("# topic ")]
+    unused = "/+/+/config" if mode is Mode.DEVICE else "/device/+/config"
+    granted = [line for line in lines if not line[1].endswith(unused)]
+    home = found.consumer(Discovery(mode, DiscoveryTopics("homeassistant")), TOPICS)
+    rights = {
+        (right.access, right.pattern)
+        for tried in set(needed(TOPICS, consumers=[home])) - set(TRIAL_TOPICS)
+        for right in (tried.write, tried.read)
+        if right is not None
+    }
+
+    assert {(kind, topic) for access, topic in granted for kind in (READ, WRITE) if kind in access} == rights
+
+
+def test_what_others_say_to_a_consumer_is_no_excess() -> None:
+    """The bridge may read it, to find what it left there itself."""
+    home = found.consumer(Discovery(Mode.DEVICE, DiscoveryTopics("homeassistant")), TOPICS)
+    heard = replace(HONEST, others=frozenset({"homeassistant/device/lamp/config", "homeassistant/x"}))
+
+    assert excess(TOPICS, heard, ["hq"], (), [home]) == ("read homeassistant/x",)
 
 
 def test_a_broker_that_keeps_no_dots_is_not_asked() -> None:

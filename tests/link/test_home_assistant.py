@@ -56,6 +56,72 @@ async def test_a_user_who_is_removed_disappears(broker: Mosquitto, bus: Observer
         await eventually(lambda: not any("bert" in topic for topic in bus.tree), "nothing is left of bert")
 
 
+def on(**changes: Any) -> dict[str, Any]:
+    """The section with changes."""
+    return {**ON, **changes}
+
+
+def topics(bus: Observer) -> set[str]:
+    """The retained topics for Home Assistant."""
+    return {topic for topic in bus.tree if topic.startswith(f"{PREFIX}/")}
+
+
+def message(device: str, origin: str) -> bytes:
+    """Somebody's discovery message."""
+    return json.dumps(
+        {"device": {"identifiers": [device], "name": device}, "origin": {"name": origin}}
+    ).encode()
+
+
+@pytest.mark.parametrize("discovery", ["device", "component"])
+async def test_who_is_no_longer_wanted_disappears_at_the_next_start(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, discovery: str
+) -> None:
+    """By another rule, or because it was removed while the bridge was down and nobody else knows of it."""
+    async with bridge(configuration(broker.port, pbx_section(pbx), homeassistant=on(discovery=discovery))):
+        await eventually(lambda: found(bus).keys() == {"PBX hq", "Anna", "Bert"}, "both are there")
+    pbx.remove_user("Bert O'Neil")
+    bus.publish("innovaphone/hq/user/bert/state", b"", retain=True)
+    carla = on(discovery=discovery, users=[{"number": "23"}])
+    async with bridge(configuration(broker.port, pbx_section(pbx), homeassistant=carla)):
+        await eventually(lambda: found(bus).keys() == {"PBX hq", "Carla"}, "only carla is there")
+
+
+async def test_another_mode_replaces_the_messages_of_the_first(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """There and back again, and nothing of the other mode is left."""
+    for discovery, levels in (("component", 5), ("device", 4), ("component", 5)):
+        section = on(discovery=discovery)
+        async with bridge(configuration(broker.port, pbx_section(pbx), homeassistant=section)):
+            await eventually(
+                lambda levels=levels: (  # type: ignore[misc]  # mypy infers no type of a default
+                    {len(topic.split("/")) for topic in topics(bus)} == {levels} and len(found(bus)) == 3
+                ),
+                f"the messages of {discovery} are there, and no others",
+            )
+
+
+async def test_nothing_is_left_once_it_is_off(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Said so, at the next start. What others wrote stays, whatever it pretends to be."""
+    async with bridge(configuration(broker.port, pbx_section(pbx), homeassistant=ON)):
+        await appeared(bus, "PBX hq", "Anna", "Bert")
+    foreign = {
+        f"{PREFIX}/device/lamp/config": message("lamp", "zigbee2mqtt"),
+        f"{PREFIX}/device/innovaphone__hq2/config": message("innovaphone__hq2", "innovaphone-mqtt"),
+        f"{PREFIX}/device/other/config": message("innovaphone__hq", "innovaphone-mqtt"),
+    }
+    for topic, payload in foreign.items():
+        bus.publish(topic, payload, retain=True)
+    bus.publish(f"{PREFIX}/device/broken/config", b"innovaphone-mqtt", retain=True)
+    off = {"discovery": "off"}
+    async with bridge(configuration(broker.port, pbx_section(pbx), homeassistant=off)):
+        await eventually(
+            lambda: topics(bus) == {*foreign, f"{PREFIX}/device/broken/config"},
+            "only what others wrote is left",
+        )
+
+
 async def test_nothing_is_published_unasked(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """Without the section there is no discovery."""
     async with bridge(configuration(broker.port, pbx_section(pbx))):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bridge.core.message import Message
 from bridge.core.model import Changes, Instant, PbxState
+from bridge.core.outputs.consumer import Consumer
 from bridge.core.presentation import Presentation
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
@@ -58,8 +59,10 @@ class Output:
     `tree`: all that must be retained now, for a new broker session.
     `topics_of_user`: the retained topics of a user, by its topic id, in a view in which it may still be. They
     are erased when the user is gone, also when that happened while the bridge was down.
+    `consumer`: the program that these topics are for, if they are outside of our tree.
     """
 
     news: Callable[[View, View, Changes], Iterable[Message]]
     tree: Callable[[View], Iterable[Message]] = _nothing
     topics_of_user: Callable[[View, str], Iterable[str]] = _no_topics
+    consumer: Callable[[Topics], Consumer | None] = lambda _: None

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from bridge.core.message import Json, Message
 from bridge.core.model import Changes
-from bridge.core.outputs.home_assistant import devices
+from bridge.core.outputs.home_assistant import devices, found
 from bridge.core.outputs.home_assistant.devices import Discovery
+from bridge.core.outputs.home_assistant.names import DiscoveryTopics
 from bridge.core.outputs.output import Output, View
 
 
@@ -33,7 +34,12 @@ def output(discovery: Discovery) -> Output:
             return ()
         return devices.topics_of_user(discovery, view.topics, user.guid)
 
-    return Output(news, tree, topics_of_user)
+    return Output(news, tree, topics_of_user, lambda topics: found.consumer(discovery, topics))
+
+
+def withdrawal(prefix: DiscoveryTopics) -> Output:
+    """The output for one PBX once discovery is off: it says nothing, and erases what an earlier run said."""
+    return Output(lambda *_: (), consumer=lambda topics: found.former(prefix, topics))
 
 
 def _of_user(discovery: Discovery, view: View, guid: str) -> dict[str, Json | None]:

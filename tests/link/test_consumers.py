@@ -1,0 +1,118 @@
+"""Programs outside of our tree: they are told all again a moment after they have started."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bridge.core.message import Incoming
+from bridge.core.model import Instant
+from bridge.core.outbox import Limits, Outbox
+from bridge.core.outputs import OUTPUTS, home_assistant
+from bridge.core.outputs.home_assistant.devices import Discovery, Mode
+from bridge.core.outputs.home_assistant.names import DiscoveryTopics
+from bridge.core.records import Batch
+from bridge.core.rules import Rule, Scope
+from bridge.core.status import About
+from bridge.core.topics import Topics
+from bridge.link.consumers import SOON_S, SPREAD_S, Consumers
+from bridge.link.mirror import Mirror
+from tests.core.builders import PEOPLE
+
+TOPICS = Topics("innovaphone", "hq")
+STATUS = "homeassistant/status"
+DISCOVERY = Discovery(Mode.DEVICE, DiscoveryTopics("homeassistant"), (Rule(),))
+
+
+class Stage:
+    """A mirror whose broker takes everything, and a timer that the test runs."""
+
+    def __init__(self) -> None:
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.outbox = Outbox(Limits())
+        self.mirror = Mirror(
+            TOPICS,
+            Scope(),
+            self.outbox,
+            epoch="e",
+            clock=lambda: Instant(1_795_000_000_000, 1.0),
+            outputs=(*OUTPUTS, home_assistant.output(DISCOVERY)),
+        )
+        self.mirror.refresh()
+        self.mirror.began(About())
+        self.mirror.reported(Batch(users=PEOPLE, list_complete=True))
+        self.sent()
+        self.consumers = Consumers(
+            self.mirror,
+            later=lambda seconds, callback: self.timers.append((seconds, callback)),
+            random=lambda: 0.5,
+            limited=lambda *_, **__: None,
+        )
+
+    def sent(self) -> dict[str, object]:
+        """What was sent since the last look, all of it acknowledged."""
+        found: dict[str, object] = {}
+        while (item := self.outbox.take(1.0)) is not None:
+            self.outbox.done(item[0])
+            found[item[1].topic] = item[1].payload
+        return found
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """All is told."""
+    return Stage()
+
+
+def test_a_start_of_home_assistant_is_answered_after_a_moment(stage: Stage) -> None:
+    """Once for each start, with its own topics alone, at a time that differs between bridges."""
+    assert stage.consumers.hear(Incoming(STATUS, b"online"))
+    assert stage.consumers.hear(Incoming(STATUS, b"online"))
+    ((seconds, tell),) = stage.timers
+    assert seconds == SOON_S + SPREAD_S / 2
+    assert stage.sent() == {}
+    tell()
+    told = stage.sent()
+    assert len(told) == len(PEOPLE) + 1
+    assert all(topic.startswith("homeassistant/device/") for topic in told)
+    assert None not in told.values()
+    assert stage.consumers.hear(Incoming(STATUS, b"online"))
+    assert len(stage.timers) == 2
+
+
+@pytest.mark.parametrize(
+    "incoming",
+    [Incoming(STATUS, b"offline"), Incoming(STATUS, b"online", retain=True), Incoming(STATUS, b"")],
+)
+def test_nothing_else_is_a_start(stage: Stage, incoming: Incoming) -> None:
+    """A retained word is older than our session, which began with all of it."""
+    assert stage.consumers.hear(incoming)
+    assert stage.timers == []
+
+
+def test_other_topics_are_for_others(stage: Stage) -> None:
+    """What was left of users, for instance."""
+    assert not stage.consumers.hear(Incoming("innovaphone/hq/user/anna/state", b"online"))
+
+
+def test_what_was_left_goes_once_the_users_are_known(stage: Stage) -> None:
+    """Not before: a user of the list may be the one that it is about."""
+    left, wanted = (
+        "homeassistant/device/innovaphone__hq__zoe/config",
+        "homeassistant/device/innovaphone__hq/config",
+    )
+    stage.mirror.began(About())
+    stage.sent()
+    stage.mirror.found_elsewhere({left, wanted})
+    assert stage.sent() == {}
+    stage.mirror.reported(Batch(users=PEOPLE, list_complete=True, unreadable=("a record",)))
+    assert left not in stage.sent()
+    stage.mirror.began(About())
+    stage.mirror.reported(Batch(users=PEOPLE, list_complete=True))
+    sent = stage.sent()
+    assert (sent[left], wanted in sent) == (None, False)
+
+
+def test_what_was_left_goes_at_once_while_the_users_are_known(stage: Stage) -> None:
+    """The broker was away when the link started."""
+    stage.mirror.found_elsewhere({"homeassistant/device/innovaphone__hq__zoe/config"})
+    assert stage.sent() == {"homeassistant/device/innovaphone__hq__zoe/config": None}
