@@ -13,7 +13,7 @@ from bridge.core.commands.answer import DUPLICATE, OK, Address, Answer, reply
 from bridge.core.commands.deadline import Deadline
 from bridge.core.commands.dedup import REMEMBERED_AT_MOST, REMEMBERED_S, Entry, fingerprint
 from bridge.core.commands.naming import known_user
-from bridge.core.commands.rates import ENDING, QUERIES, RateLimit, Rates
+from bridge.core.commands.rates import QUERIES, URGENT, RateLimit, Rates
 from bridge.core.commands.request import LONGEST_PAYLOAD, Request, parse
 from bridge.core.journal import Journal, Snapshot
 from bridge.core.message import Incoming, Json
@@ -24,8 +24,8 @@ from bridge.link.mirror import Mirror
 from bridge.link.performer import CommandSettings, Performer
 from bridge.link.turns import Turns
 
-WAITING_AT_MOST, RESERVED = 64, 64
-"""How many commands wait for their turn; as many again if they end calls."""
+WAITING_AT_MOST = 64
+"""How many commands wait for their turn, besides those that are urgent."""
 ANSWERED_PER_S = 20
 """How many refusals, and how many duplicates, are answered a second."""
 OTHER_REQUEST = "this id belongs to another request; use a new one"
@@ -146,7 +146,7 @@ class Commander:
     def _too_many(self, request: Request, now: Instant) -> CommandError | None:
         """Why it is too early for this request, if so; else it has used up what it needs of the rates."""
         line = self._line_of(request.verb)
-        if len(line) >= WAITING_AT_MOST + RESERVED * (request.verb in ENDING):
+        if len(line) >= WAITING_AT_MOST + URGENT.get(request.verb, 0):
             sentence: str | None = "too many commands are waiting for the PBX"
         elif not self._ids.has_room(request):
             sentence = f"too many commands with an id: {REMEMBERED_AT_MOST} in {REMEMBERED_S:g} s"

@@ -9,7 +9,7 @@ from bridge.core.backend import InTime, PbxSession
 from bridge.core.commands import checks
 from bridge.core.commands.answer import Answer
 from bridge.core.commands.permissions import Permissions
-from bridge.core.commands.verb import Action, CallAction, Context
+from bridge.core.commands.verb import Action, Context
 from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.clear import HangUp
 from bridge.core.commands.verbs.resync import Resync
@@ -119,5 +119,5 @@ class Performer:
 
 def _require_confirmed(action: Action) -> None:
     """A call whose leg the PBX has not named in this session cannot be acted on."""
-    if isinstance(action, CallAction) and action.call.leg_handle is None:
+    if any(call.leg_handle is None for call in action.calls):
         raise CommandError("unknown_call", "the PBX has not confirmed this call yet", retryable=True)

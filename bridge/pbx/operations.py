@@ -8,19 +8,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bridge.core.commands.callee import Callee
 from bridge.core.commands.verb import Action
 from bridge.core.commands.verbs.admin import RunAdmin
+from bridge.core.commands.verbs.answer import AnswerCall
 from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.commands.verbs.calls import ListCalls
 from bridge.core.commands.verbs.clear import HangUp
 from bridge.core.commands.verbs.devices import ListDevices
+from bridge.core.commands.verbs.display import ShowParty
+from bridge.core.commands.verbs.dtmf import SendDigits
+from bridge.core.commands.verbs.facility import SendFacility
 from bridge.core.commands.verbs.find import FindUsers
 from bridge.core.commands.verbs.hold import Hold
+from bridge.core.commands.verbs.keypad import SendInformation
 from bridge.core.commands.verbs.localize import LocalizeNumber
 from bridge.core.commands.verbs.locate import LocatePbx
+from bridge.core.commands.verbs.media import JoinMedia
+from bridge.core.commands.verbs.message import SendMessage
+from bridge.core.commands.verbs.park import Park
+from bridge.core.commands.verbs.pickup import PickUp
 from bridge.core.commands.verbs.presence import SetPresence
 from bridge.core.commands.verbs.reachable import FindDestination
+from bridge.core.commands.verbs.redirect import Redirect
+from bridge.core.commands.verbs.reroute import Reroute
 from bridge.core.commands.verbs.retrieve import Retrieve
+from bridge.core.commands.verbs.transfer import Transfer
+from bridge.core.commands.verbs.uui import SendUserText
 from bridge.core.commands.verbs.version import AskVersion
 from bridge.core.message import Json
 from bridge.core.model import User
@@ -36,7 +50,7 @@ class Operation:
 
     `refusal`: what an answer of 0 means; empty for an operation that answers nothing.
     `user`: the user whose handle is the argument `user`; the session monitors this user if need be.
-    `starts_call`: the answer is the leg of a call that this user has now.
+    `starts_call`: the user who has a new call now; its leg is the answer.
     `in_session`: the handle of the session is the argument `session`.
     `reply`: the fields of the reply, from an answer that was no refusal.
     `raw`: `reply` reads the XML of the answer, for what decode.py reads.
@@ -46,7 +60,7 @@ class Operation:
     arguments: Callable[[Any], Arguments]
     refusal: str = ""
     user: Callable[[Any], User] | None = None
-    starts_call: bool = False
+    starts_call: Callable[[Any], User] | None = None
     in_session: bool = False
     reply: Callable[[Any], Json] = lambda _: {}
     raw: bool = False
@@ -59,7 +73,7 @@ def _row(
     *,
     refusal: str = "",
     user: Callable[[Kind], User] | None = None,
-    starts_call: bool = False,
+    starts_call: Callable[[Kind], User] | None = None,
     in_session: bool = False,
     reply: Callable[[Any], Json] = lambda _: {},
     raw: bool = False,
@@ -68,17 +82,54 @@ def _row(
     return kind, Operation(name, arguments, refusal, user, starts_call, in_session, reply, raw)
 
 
+def _to(callee: Callee) -> Arguments:
+    return {"cn": callee.name, "e164": callee.number, "h323": callee.short_name}
+
+
 def _user_call(action: PlaceCall) -> Arguments:
     """A leading r withholds the caller's number (docs/wire.md#call-control)."""
     return {
-        "cn": action.name,
-        "e164": action.number,
-        "h323": action.short_name,
+        **_to(action.callee),
         "reg": 0,
         "info": [],
         "rc": action.facility,
         "srce164": ("r" if action.anonymous else "") + action.from_number,
     }
+
+
+def _user_info(action: SendInformation) -> Arguments:
+    return {
+        "call": action.call.leg_handle,
+        "recv": action.to_user,
+        "cdpn": action.number,
+        "key": action.key,
+        "dsp": action.display,
+    }
+
+
+def _user_pickup(action: PickUp) -> Arguments:
+    return {
+        "cn": action.from_user.record.name if action.from_user else "",
+        "call": action.call.leg_handle if action.call else 0,
+        "group": action.group,
+        "reg": 0,
+        "info": [],
+    }
+
+
+def _user_message(action: SendMessage) -> Arguments:
+    return {
+        "e164": action.callee.number,
+        "h323": action.callee.short_name,
+        "msg": action.text,
+        "src_e164": action.from_number,
+        "src_h323": "",
+    }
+
+
+def _media_transfer(action: JoinMedia) -> Arguments:
+    a, b = (call.leg_handle for call in action.calls)
+    return {"a": a, "b": b, "user": action.user_side, "peer": action.remote_side}
 
 
 def _set_presence(action: SetPresence) -> Arguments:
@@ -104,12 +155,71 @@ OPERATIONS: Mapping[type[Action], Operation] = dict(
             _user_call,
             refusal="the PBX placed no call",
             user=lambda do: do.user,
-            starts_call=True,
+            starts_call=lambda do: do.user,
         ),
+        _row(AnswerCall, "UserConnect", lambda do: {"call": do.call.leg_handle}),
         # Cause 26 frees the phone at once, others leave it with a tone (docs/wire.md#call-control).
         _row(HangUp, "UserClear", lambda do: {"call": do.call.leg_handle, "cause": do.cause, "info": []}),
         _row(Hold, "UserHold", lambda do: {"call": do.call.leg_handle, "remote": do.remote_music}),
         _row(Retrieve, "UserRetrieve", lambda do: {"call": do.call.leg_handle}),
+        _row(
+            Transfer,
+            "UserTransfer",
+            lambda do: {"a": do.call.leg_handle, "b": do.to_call.leg_handle},
+        ),
+        _row(JoinMedia, "UserMediaTransfer", _media_transfer),
+        _row(
+            Redirect,
+            "UserRedirect",
+            lambda do: {"call": do.call.leg_handle, **_to(do.callee), "info": [], "rc": do.facility},
+            refusal="the PBX did not redirect the call",
+        ),
+        _row(
+            Reroute,
+            "UserReroute",
+            lambda do: {"call": do.call.leg_handle, **_to(do.callee), "info": []},
+            refusal="the PBX did not reroute the call",
+        ),
+        _row(
+            PickUp,
+            "UserPickup",
+            _user_pickup,
+            refusal="there is no call that this user could pick up",
+            user=lambda do: do.user,
+            starts_call=lambda do: do.user,
+        ),
+        _row(
+            Park,
+            "UserPark",
+            lambda do: {"call": do.call.leg_handle, "cn": do.at.record.name, "position": do.position},
+            refusal="the PBX did not park the call",
+            starts_call=lambda do: do.at,
+        ),
+        _row(
+            SendDigits,
+            "UserDTMF",
+            lambda do: {"call": do.call.leg_handle, "recv": do.to_user, "dtmf": do.digits},
+        ),
+        _row(
+            SendUserText,
+            "UserUUI",
+            lambda do: {"call": do.call.leg_handle, "recv": do.to_user, "uui": do.text},
+        ),
+        _row(SendInformation, "UserInfo", _user_info),
+        _row(SendFacility, "UserRc", lambda do: {"call": do.call.leg_handle, "rc": do.code}),
+        _row(
+            ShowParty,
+            "UserCtComplete",
+            lambda do: {"call": do.call.leg_handle, "e164": do.number, "h323": do.name},
+        ),
+        _row(
+            SendMessage,
+            "UserMessage",
+            _user_message,
+            refusal="the PBX did not take the message",
+            user=lambda do: do.user,
+            starts_call=lambda do: do.user,
+        ),
         _row(SetPresence, "SetPresence", _set_presence, refusal="the PBX did not accept the presence"),
         _row(FindUsers, "FindUser", queries.find_user, reply=queries.users, raw=True),
         _row(

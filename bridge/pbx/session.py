@@ -136,8 +136,9 @@ class Session:
         user = operation.user(action) if operation.user else None
         if user is not None:
             arguments["user"] = await self._handle_of(user)
-        if user is not None and operation.starts_call:
-            return {"call": await self._start_call(user, operation, arguments, command_id, in_time)}
+        if operation.starts_call:
+            owner = operation.starts_call(action)
+            return {"call": await self._start_call(owner, operation, arguments, command_id, in_time)}
         answer = await self._client.perform(operation, arguments, in_time)
         if operation.refusal and not whole(answer):
             raise CommandError("refused", operation.refusal)
@@ -153,13 +154,13 @@ class Session:
 
     async def _start_call(
         self,
-        caller: User,
+        owner: User,
         operation: Operation,
         arguments: Arguments,
         command_id: str | None,
         in_time: InTime,
     ) -> str:
-        """Start a call of a user. Returns the id of the call."""
+        """Start a call that this user has then. Returns the id of the call."""
         # The answer names the leg; the leg's events come over the other connection and may overtake it.
         # `_poll` waits for this lock for up to a second, so the call has its id before its first event.
         async with self._placing:
@@ -168,7 +169,7 @@ class Session:
             if leg <= 0:
                 raise CommandError("refused", operation.refusal)
             self._last_call_s = _now()
-            return self._events.placed(caller.guid, leg, command_id)
+            return self._events.placed(owner.guid, leg, command_id)
 
     def _require_up(self) -> None:
         """Place no call in a session that is about to end: it would end the call (see CALL_GUARD_S)."""

@@ -1,9 +1,8 @@
 """The table from actions to SOAP operations: complete, and each request fits the PBX's description."""
 
 import re
-import sys
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -12,9 +11,8 @@ from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.commands.verbs.ping import Ping
 from bridge.core.commands.verbs.resync import Resync
-from bridge.pbx import operations
 from bridge.pbx.operations import OPERATIONS
-from tests.core.builders import History, leg
+from tests.core.builders import PEOPLE, History, leg, user
 from tests.pbx.attempt import SOAP
 
 FOR_THE_SESSION = {Ping, Resync, SetForwards}
@@ -24,6 +22,30 @@ REQUESTS: list[tuple[str, Fields, str]] = [
     ("call", {"user": "anna", "number": "0123", "anonymous": True, "from_number": "5"}, ">r5<"),
     ("clear", {"user": "anna", "cause": 17}, ">17<"),
     ("clear", {"user": "anna"}, ">26<"),
+    ("answer", {"user": "anna"}, ">7<"),
+    ("transfer", {"call": "e-1", "to_call": "e-2"}, "<a>7</a><b>8</b>"),
+    ("transfer", {"to_call": "e-1"}, "<a>8</a><b>7</b>"),
+    ("media", {"call": "e-1", "remote_side": True}, "<b>8</b><user>false</user><peer>true</peer>"),
+    ("redirect", {"call": "e-1", "number": "0123", "facility": 999}, "<rc>999</rc>"),
+    ("redirect", {"call": "e-1", "name": "O'Neil & Söhne"}, "<cn>O'Neil &amp; Söhne</cn>"),
+    ("reroute", {"call": "e-1", "to_user": "bert"}, "<h323>bert</h323>"),
+    ("pickup", {"user": "bert"}, "<cn></cn><call>0</call><group></group>"),
+    ("pickup", {"user": "bert", "call": "e-1"}, "<call>7</call>"),
+    ("pickup", {"user": "bert", "from_user": "anna"}, "<cn>Anna Ex</cn>"),
+    ("pickup", {"user": "bert", "group": "sales"}, "<group>sales</group>"),
+    ("park", {"call": "e-1"}, "<cn>Anna Ex</cn><position>-1</position>"),
+    ("park", {"call": "e-1", "at": "bert", "position": 0}, "<cn>Bert Ypsilon</cn><position>0</position>"),
+    ("dtmf", {"call": "e-1", "digits": "1#A"}, "<recv>false</recv><dtmf>1#A</dtmf>"),
+    ("dtmf", {"call": "e-1", "digits": "1", "towards": "local"}, "<recv>true</recv>"),
+    ("uui", {"call": "e-1", "text": "50 % <ü>"}, "<uui>50 % &lt;ü&gt;</uui>"),
+    ("keypad", {"call": "e-1", "number": "0-1", "key": "*21#"}, "<cdpn>01</cdpn><key>*21#</key><dsp></dsp>"),
+    ("keypad", {"call": "e-1", "display": "Hi"}, "<cdpn></cdpn><key></key><dsp>Hi</dsp>"),
+    ("facility", {"call": "e-1", "code": 36}, "<rc>36</rc>"),
+    ("display", {"call": "e-1", "number": "0-1", "name": "A"}, "<e164>01</e164><h323>A</h323>"),
+    ("message", {"user": "anna", "number": "1", "text": "a"}, "<e164>1</e164><h323></h323><msg>a</msg>"),
+    ("message", {"user": "anna", "name": "Bert Ypsilon", "text": "a"}, "<e164></e164><h323>bert</h323>"),
+    ("message", {"user": "anna", "name": "Line", "text": "a", "from": "5"}, "<e164>9</e164><h323></h323>"),
+    ("message", {"user": "anna", "to_user": "bert", "text": "a", "from": "5"}, "<src_e164>5</src_e164>"),
     ("hold", {"user": "anna"}, ">false<"),
     ("hold", {"user": "anna", "remote_music": True}, ">true<"),
     ("retrieve", {"user": "anna"}, ">7<"),
@@ -49,8 +71,12 @@ REQUESTS: list[tuple[str, Fields, str]] = [
 
 
 def planned(verb: str, fields: Fields) -> Action:
-    """What a verb wants done for Anna, who has one call."""
-    return VERBS[verb].plan(Context(History().start().see(leg()).state, "hq"), fields)
+    """What a verb wants done for Anna, who has one call, or two where one is named."""
+    line = replace(user("g-line", "Line", number="9"), short_name="")
+    history = History().start(*PEOPLE, line).see(leg())
+    if fields.get("user") != "anna":
+        history.see(leg(8, conference="c2"))
+    return VERBS[verb].plan(Context(history.state, "hq"), fields)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -68,22 +94,16 @@ def test_a_request_fits_the_description_of_the_pbx(verb: str, fields: Fields, pa
     operation = OPERATIONS[type(action)]
     handle = {"user": 3} if operation.user else {"session": 5} if operation.in_session else {}
 
-    assert part in SOAP.request(operation.name, **handle, **operation.arguments(action))[0].decode()
+    body = SOAP.request(operation.name, **handle, **operation.arguments(action))[0].decode()
+    assert part in re.sub(r"<(\w+)/>", r"<\1></\1>", body)
 
 
-def test_the_example_of_the_page_works() -> None:
-    """docs/adding-a-verb.md: its file and its row are what the program takes."""
-    page = (Path(__file__).parents[2] / "docs" / "adding-a-verb.md").read_text(encoding="utf-8")
+def test_the_page_shows_the_program() -> None:
+    """docs/adding-a-verb.md explains a file and a row that exist."""
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "adding-a-verb.md").read_text(encoding="utf-8")
     file, row = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    module = ModuleType("dtmf")
-    sys.modules["dtmf"] = module  # a dataclass looks its module up
-    try:
-        exec(file, module.__dict__)  # noqa: S102  (our own page)
-    finally:
-        del sys.modules["dtmf"]
-    context = Context(History().start().see(leg()).state, "hq")
-    action = module.VERB.plan(context, {"user": "anna", "digits": "42#"})
-    kind, operation = eval(row, {**vars(operations), **vars(module)})  # noqa: S307  (our own page)
 
-    assert type(action) is kind
-    assert b">42#<" in SOAP.request(operation.name, **operation.arguments(action))[0]
+    assert file == (root / "bridge/core/commands/verbs/dtmf.py").read_text(encoding="utf-8")
+    table = (root / "bridge/pbx/operations.py").read_text(encoding="utf-8")
+    assert "".join(row.split()) in "".join(table.split())

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bridge.core.backend import at_any_time
+from bridge.core.commands.callee import Callee
 from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.model import User
 from bridge.core.records import Batch, UserRecord
@@ -30,7 +31,7 @@ async def test_a_session_that_broke_places_no_call(pbx: SimPbx) -> None:
     """It is about to be ended, and would take the call with it; the requester may try again."""
     pbx.faults.add(Fault("fault", "Poll"))
     record = UserRecord("g", "Anna M\u00fcller")
-    wanted = PlaceCall(User(record, since_ms=0, changed_ms=0), number="08001234")
+    wanted = PlaceCall(User(record, since_ms=0, changed_ms=0), Callee("08001234"))
     client = Client(SOAP, Endpoint(pbx.soap_url, "admin", "secret"), poll_s=5, request_s=5)
     async with client, session(client, SessionSettings("API")) as opened:
         with pytest.raises(SessionLost):

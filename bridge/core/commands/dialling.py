@@ -1,7 +1,8 @@
-"""Decides whether a request may be dialled, the same way for every verb that makes a telephone ring. Pure.
+"""Decides whether a request may be dialled, the same way for every verb that decides who talks to whom. Pure.
 
 The fields of a verb say which part they have in a call (`Dials`). `target_of` collects them, with the users
-that they lead to. `may_dial` judges the result: numbers, users and names by the same rules.
+that they lead to, and with what a running call adds. `may_dial` judges the result: numbers, users and names
+by the same rules.
 """
 
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from bridge.core import numbers
 from bridge.core.commands.fields import Dials, FieldKind
 from bridge.core.commands.naming import known_user
-from bridge.core.model import PbxState
+from bridge.core.model import Call, Direction, PbxState
 from bridge.core.records import UserRecord
 from bridge.errors import CommandError, ErrorCode
 
@@ -22,7 +23,7 @@ MOST_OUTSIDE_LINES = 2
 LONGEST = 20
 """Two digits for outside lines, 00, and the 15 digits that a number can have in the world; one to spare."""
 PHONES = frozenset({"ep"})
-REACHED = frozenset({Dials.NUMBER, Dials.USER, Dials.NAME})
+REACHED = frozenset({Dials.NUMBER, Dials.MORE_DIGITS, Dials.USER, Dials.NAME})
 ANY = "*"
 
 
@@ -48,6 +49,7 @@ class DialRules:
 class Target:
     """What a request would dial. callees: the users that its numbers, names and users lead to.
 
+    callers: users who only need a type that is listed: those who call, and those who get tones.
     strangers: long names that no published user has. unknown: users that do not exist.
     """
 
@@ -61,7 +63,7 @@ class Target:
 
 
 def target_of(kinds: Mapping[str, FieldKind], fields: Mapping[str, object], state: PbxState) -> Target | None:
-    """What a request wants dialled; None where no field of its verb makes a telephone ring."""
+    """What a request wants dialled; None where no field of its verb has a part in a call."""
     parts = [(kind.dials, fields.get(name)) for name, kind in kinds.items() if kind.dials]
     if all(part is Dials.CALLER for part, _ in parts):
         return None
@@ -72,17 +74,30 @@ def target_of(kinds: Mapping[str, FieldKind], fields: Mapping[str, object], stat
     callers = [(name, known_user(state, name)) for name in given(Dials.CALLER)]
     users = [(name, known_user(state, name)) for name in given(Dials.USER)]
     named = [(name, tuple(_called(state, "name", name))) for name in given(Dials.NAME)]
-    dialled = [numbers.dialable(number) or "" for number in given(Dials.NUMBER)]
+    call = _call_meant(fields, state)
+    more, shown = given(Dials.MORE_DIGITS), given(Dials.SHOWN_NUMBER)
+    reached = _joined(fields, state) if Dials.JOINED in {part for part, _ in parts} else ()
+    whole = (_dialled_so_far(call) + rest for rest in more)
+    far = (each.remote.number for each in reached if each.remote.number)
+    wanted = (*given(Dials.NUMBER), *whole, *far)
+    digits = [numbers.dialable(number) or "" for number in wanted]
     return Target(
-        callers=tuple(user.record for _, user in callers if user),
-        numbers=given(Dials.NUMBER),
+        callers=(
+            *(user.record for _, user in callers if user),
+            *(_far_users(state, call) if more or given(Dials.TONES) else ()),
+        ),
+        numbers=wanted,
         callees=(
             *(user.record for _, user in users if user),
             *(record for _, records in named for record in records),
-            *(record for number in dialled for record in _called(state, "number", number)),
+            *(record for number in digits for record in _called(state, "number", number)),
+            *(record for each in reached for record in _far_users(state, each)),
         ),
-        strangers=tuple(name for name, records in named if not records),
-        from_numbers=given(Dials.FROM_NUMBER),
+        strangers=(
+            *(name for name, records in named if not records),
+            *(each.remote.name or "?" for each in reached if not (each.remote.number or each.remote.user)),
+        ),
+        from_numbers=(*given(Dials.FROM_NUMBER), *(each for each in shown if not _is_far_end(call, each))),
         facilities=tuple(value for part, value in parts if part is Dials.FACILITY and isinstance(value, int)),
         unknown=tuple(name for name, user in (*callers, *users) if user is None),
     )
@@ -92,6 +107,48 @@ def dialled(kinds: Mapping[str, FieldKind], fields: Mapping[str, object]) -> tup
     """What a request wants to reach, as it was written: numbers, users and names."""
     wanted = (fields.get(name) for name, kind in kinds.items() if kind.dials in REACHED)
     return tuple(value for value in wanted if isinstance(value, str) and value)
+
+
+def _call_meant(fields: Mapping[str, object], state: PbxState) -> Call | None:
+    """The call that is named, or the only one of the user who is; None: the plan will refuse the request."""
+    calls = _calls_of(fields.get("user"), state)
+    named = fields.get("call")
+    return state.call(named) if isinstance(named, str) else calls[0] if len(calls) == 1 else None
+
+
+def _joined(fields: Mapping[str, object], state: PbxState) -> tuple[Call, ...]:
+    """The calls that a request joins, as far as somebody dialled them: the others get to talk to these ends.
+
+    Calls that came in are not judged: nobody dialled the number of their caller, and any could be claimed.
+    """
+    named = [state.call(str(fields[name])) for name in ("call", "to_call") if name in fields]
+    found = [call for call in named if call is not None]
+    if len(named) == len(("call", "to_call")):
+        calls = tuple(found)
+    else:
+        calls = state.calls.get(found[0].user, ()) if found else _calls_of(fields.get("user"), state)
+    return tuple(call for call in calls if call.direction is Direction.OUTBOUND)
+
+
+def _calls_of(name: object, state: PbxState) -> tuple[Call, ...]:
+    user = known_user(state, name) if isinstance(name, str) else None
+    return state.calls.get(user.guid, ()) if user else ()
+
+
+def _dialled_so_far(call: Call | None) -> str:
+    """The digits to which more are added, so that a number is judged as a whole."""
+    return call.remote.number if call is not None and call.direction is Direction.OUTBOUND else ""
+
+
+def _far_users(state: PbxState, call: Call | None) -> Iterator[UserRecord]:
+    user = state.user_of(call.remote.user) if call is not None and call.remote.user else None
+    return iter(() if user is None else (user.record,))
+
+
+def _is_far_end(call: Call | None, number: str) -> bool:
+    """Whether a number that is to be shown is that of the remote party: then it claims nothing false."""
+    wanted = numbers.normal(number)
+    return call is not None and bool(wanted) and wanted == numbers.normal(call.remote.number)
 
 
 def _called(state: PbxState, kind: str, name: str) -> Iterator[UserRecord]:

@@ -8,7 +8,12 @@ _NOT_IN_XML = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class Dials(enum.Enum):
-    """The part of a field in a call. Each field that can make a telephone ring has one; see dialling.py."""
+    """The part of a field in a call. Each field that decides who talks to whom has one; see dialling.py.
+
+    MORE_DIGITS: digits that are added to the number of a call. TONES: digits for whoever is at the other end.
+    SHOWN_NUMBER: shown to the user as the remote party's. JOINED: a call that is joined with another.
+    TAKEN: where the call is that the caller takes.
+    """
 
     CALLER = enum.auto()
     NUMBER = enum.auto()
@@ -16,6 +21,18 @@ class Dials(enum.Enum):
     NAME = enum.auto()
     FROM_NUMBER = enum.auto()
     FACILITY = enum.auto()
+    MORE_DIGITS = enum.auto()
+    TONES = enum.auto()
+    SHOWN_NUMBER = enum.auto()
+    JOINED = enum.auto()
+    TAKEN = enum.auto()
+
+
+class Subject(enum.Enum):
+    """What a field names that a request acts upon: rules of `commands.allow` for some users judge it."""
+
+    USER = enum.auto()
+    CALL = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +45,7 @@ class Text:
     longest: int = 128
     words: tuple[str, ...] = ()
     dials: Dials | None = None
+    subject: Subject | None = None
     about: str = ""
 
     def problem(self, value: object) -> str | None:
@@ -88,5 +106,17 @@ class Number:
 
 FieldKind = Text | Flag | Number
 
-USER = Text(about="the user, as in the topic; implied on the topic of a user")
-CALL = Text(about="the id of a running call; needless while the user has only one")
+USER = Text(subject=Subject.USER, about="the user, as in the topic; implied on the topic of a user")
+CALL = Text(subject=Subject.CALL, about="the id of a running call; needless while the user has only one")
+ONE_CALL, OTHER_CALL = (
+    Text(
+        dials=Dials.JOINED,
+        subject=Subject.CALL,
+        about=f"the id of {which} running call; needless while the user has only two",
+    )
+    for which in ("a", "another")
+)
+CALLER = Text(
+    dials=Dials.CALLER, subject=Subject.USER, about="the user who calls; implied on the topic of a user"
+)
+TOWARDS = Text(words=("remote", "local"), about="who gets it: the other end (remote), or the user (local)")

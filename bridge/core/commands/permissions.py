@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.core.commands.dialling import DialRules
+from bridge.core.commands.fields import Subject, Text
 from bridge.core.commands.naming import known_user
-from bridge.core.commands.verbs import SETS
+from bridge.core.commands.verbs import SETS, VERBS
 from bridge.core.model import PbxState, User
 from bridge.core.rules import Rule, selects
 from bridge.core.topics import TopicId
@@ -49,15 +50,19 @@ def permits(permissions: Permissions, verb: str, fields: Mapping[str, object], s
     granted = (
         grant for grant in permissions.grants if verb in grant.verbs and grant.form in {form, Form.ANY}
     )
-    return any(not grant.users or _is_about(grant.users, fields, state) for grant in granted)
+    return any(not grant.users or _is_about(grant.users, verb, fields, state) for grant in granted)
 
 
-def _is_about(rules: tuple[Rule, ...], fields: Mapping[str, object], state: PbxState) -> bool:
-    """Whether the rules select every user that a request names, directly or by a call."""
+def _is_about(rules: tuple[Rule, ...], verb: str, fields: Mapping[str, object], state: PbxState) -> bool:
+    """Whether the rules select every user that a request acts upon, named directly or by a call."""
     named: list[User | None] = []
-    if isinstance(user := fields.get("user"), str):
-        named.append(known_user(state, user))
-    if isinstance(call_id := fields.get("call"), str):
-        call = state.call(call_id)
-        named.append(state.users[call.user] if call else None)
+    for name, kind in VERBS[verb].fields.items():
+        value = fields.get(name)
+        if not isinstance(kind, Text) or not isinstance(value, str):
+            continue
+        if kind.subject is Subject.USER:
+            named.append(known_user(state, value))
+        elif kind.subject is Subject.CALL:
+            call = state.call(value)
+            named.append(state.users[call.user] if call else None)
     return bool(named) and all(user is not None and selects(rules, user.record) for user in named)

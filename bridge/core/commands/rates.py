@@ -1,6 +1,7 @@
 """Rate limits of commands, per PBX and per user, and which verb uses which. Plain data, no clock."""
 
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 
 from bridge.core.commands.verbs import SETS
 
@@ -8,14 +9,17 @@ WINDOW_S = 60.0
 RESYNC_S = 30.0
 PINGS_PER_MINUTE = 60
 USERS_REMEMBERED = 1000
-CLEARS_PER_CALL = 20, 6
+URGENT_PER_CALL = 20, 6
 """`clear` must get through when calls do not: 20 times the limit of a PBX, 6 times that of a user."""
 OTHERS_PER_CALL = 3
 """What else is asked for one user uses up less than the limit of the PBX, so that others can still call."""
-ENDING = frozenset({"clear"})
 QUERIES = frozenset(SETS.get("query", ()))
 QUERIES_PER_MINUTE = 60
 """Each may make a small PBX search its whole list."""
+MORE_CLEARS, MORE_ANSWERS = 64, 32
+URGENT: Mapping[str, int] = {"answer": MORE_ANSWERS, "clear": MORE_CLEARS}
+"""Verbs that somebody at a telephone waits for. Each has limits of its own, and this number of places in the
+queue besides those of all verbs; answers never take the last ones, which are for ending calls."""
 
 
 class RateLimit:
@@ -41,22 +45,22 @@ class RateLimit:
 
 
 class Rates:
-    """The rate limits of one PBX. `ping`, `resync`, queries and what ends a call have their own.
+    """The rate limits of one PBX. `ping`, `resync`, queries and the urgent verbs have their own.
 
     The bus does not say who sent a command. So the limit of the user that a command is about comes first, and
     a command that exceeds it does not count against the limit of the PBX.
     """
 
     def __init__(self, per_minute: int, calls_per_user: int) -> None:
-        of_all, of_user = CLEARS_PER_CALL
+        of_all, of_user = URGENT_PER_CALL
         self._shared = RateLimit(per_minute)
-        self._ending = RateLimit(per_minute * of_all)
+        self._urgent = {verb: RateLimit(per_minute * of_all) for verb in URGENT}
         self._pings = RateLimit(PINGS_PER_MINUTE)
         self._queries = RateLimit(QUERIES_PER_MINUTE)
         self._resyncs = RateLimit(1, RESYNC_S)
         self._per_user = {
             "call": calls_per_user,
-            **dict.fromkeys(ENDING, calls_per_user * of_user),
+            **dict.fromkeys(URGENT, calls_per_user * of_user),
         }
         self._others_per_user = calls_per_user * OTHERS_PER_CALL
         self._of_users: OrderedDict[tuple[str, str], RateLimit] = OrderedDict()
@@ -74,7 +78,7 @@ class Rates:
                     None if self._queries.take(now_s) else f"too many queries: {QUERIES_PER_MINUTE} a minute"
                 )
             case _:
-                shared = self._ending if verb in ENDING else self._shared
+                shared = self._urgent.get(verb, self._shared)
                 user = self._of_user(verb, guid)
                 free = shared.left(now_s) and user.take(now_s) and shared.take(now_s)
                 return None if free else f"too many commands: {self._limits}"

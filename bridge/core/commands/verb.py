@@ -16,6 +16,7 @@ from bridge.errors import CommandError
 
 Fields = Mapping[str, object]
 EVERYBODY = Scope()
+PAIR = 2
 
 
 class Action:
@@ -23,12 +24,34 @@ class Action:
 
     __slots__ = ()
 
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The running calls that it acts on. It needs the PBX to have confirmed them."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class CallAction(Action):
-    """An action on a running call. It needs the PBX to have confirmed the call."""
+    """An action on a running call."""
 
     call: Call
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The call."""
+        return (self.call,)
+
+
+@dataclass(frozen=True, slots=True)
+class PairAction(CallAction):
+    """An action on two running calls of one user."""
+
+    to_call: Call
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Both calls."""
+        return self.call, self.to_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +98,50 @@ class Verb:
     render: Callable[[Context, Fields, Json], Json] = lambda _context, _fields, answer: answer
 
 
-def find_call(context: Context, fields: Fields) -> Call:
-    """The call that is named or, without a name, the user's only one. Raises CommandError(unknown_call)."""
+def find_call(context: Context, fields: Fields, likely: Callable[[Call], bool] = lambda _: True) -> Call:
+    """The call that is named or, without a name, the user's only one. Raises CommandError(unknown_call).
+
+    `likely` chooses among several calls of the user.
+    """
     state, pbx = context.state, context.pbx
     user = find_user(state, pbx, text(fields, "user")) if "user" in fields else None
     if "call" in fields:
-        call = state.call(str(fields["call"]))
-        if call is None or (user is not None and call.user != user.guid):
-            raise CommandError("unknown_call", f"no running call '{fields['call']}' on {pbx}")
-        return call
+        return named_call(context, text(fields, "call"), user.guid if user else None)
     calls = state.calls.get(user.guid, ()) if user else ()
-    if len(calls) != 1:
+    chosen = tuple(filter(likely, calls)) if len(calls) > 1 else calls
+    if len(chosen) != 1:
         many = f"has {len(calls)} calls; choose one with 'call'" if calls else "has no call"
         raise CommandError("unknown_call", f"'{fields.get('user')}' on {pbx} {many}")
-    return calls[0]
+    return chosen[0]
+
+
+def find_pair(context: Context, fields: Fields) -> tuple[Call, Call]:
+    """Two calls of one user: `call` and `to_call`. One that is not named is the user's only other call.
+
+    Raises CommandError(unknown_call).
+    """
+    state, pbx = context.state, context.pbx
+    guid = find_user(state, pbx, text(fields, "user")).guid if "user" in fields else None
+    named: dict[str, Call] = {}
+    for name in ("call", "to_call"):
+        if name in fields:
+            named[name] = named_call(context, text(fields, name), guid)
+            guid = named[name].user
+    others = [call for call in state.calls.get(guid or "", ()) if call not in named.values()]
+    if len(named) + len(others) != PAIR and len(named) != PAIR:
+        sentence = f"the user has {len(others)} calls to choose from; name both with 'call' and 'to_call'"
+        raise CommandError("unknown_call", sentence)
+    rest = iter(others)
+    call = named.get("call") or next(rest)
+    return call, named.get("to_call") or next(rest)
+
+
+def named_call(context: Context, call_id: str, guid: str | None) -> Call:
+    """The running call with this id, of this user if one is given. Raises CommandError(unknown_call)."""
+    call = context.state.call(call_id)
+    if call is None or guid not in {None, call.user}:
+        raise CommandError("unknown_call", f"no running call '{call_id}' on {context.pbx}")
+    return call
 
 
 def names_call(fields: Fields) -> str | None:
@@ -99,6 +152,14 @@ def names_call(fields: Fields) -> str | None:
 def names_user(fields: Fields) -> str | None:
     """The check of a verb that is about a user."""
     return None if "user" in fields else "'user' is required"
+
+
+def names_pair(fields: Fields) -> str | None:
+    """The check of a verb whose plan uses `find_pair`."""
+    if not {"call", "to_call", "user"} & fields.keys():
+        return "'call', 'to_call' or 'user' is required"
+    same = "call" in fields and fields["call"] == fields.get("to_call")
+    return "'call' and 'to_call' must be two calls" if same else None
 
 
 def text(fields: Fields, name: str) -> str:

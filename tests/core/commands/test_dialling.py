@@ -19,10 +19,11 @@ from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.call import PlaceCall
 from bridge.core.model import PbxState
 from bridge.core.numbers import normal, pattern
+from bridge.core.records import CallState, Party
 from bridge.core.rules import Rule, Scope
 from bridge.core.topics import TopicId
 from bridge.errors import CommandError
-from tests.core.builders import PEOPLE, SCOPE, History, leg, user
+from tests.core.builders import BERT, PEOPLE, SCOPE, History, leg, user
 
 FOLK = (
     *PEOPLE,
@@ -35,9 +36,15 @@ FOLK = (
 """Anna 21 and Bert 22; two trunks, one with a number; Carl behind a costly number; Dora without any."""
 SEEN = replace(SCOPE, users=(Rule(exclude=True, short_name="hidden"),))
 HIDDEN = user("g-hidden", "Hidden Phone", short_name="hidden", number="24")
-STATE = History(SEEN).start(*FOLK, HIDDEN).see(leg()).state
-"""Anna has a call, for the verbs that act on one."""
-HARMLESS = {"user", "call", "cause", "activity", "note", "status", "contact", "after", "limit", "location"}
+OUT = leg(8, user=BERT, to_user=False, remote=Party("0900123", short_name="trunk"), conference="c2")
+STATE = History(SEEN).start(*FOLK, HIDDEN).see(leg(), OUT).state
+"""Anna has a call from outside, Bert one that he makes, for the verbs that act on one."""
+HARMLESS = {
+    *("user", "call", "cause", "activity", "note", "status", "contact", "after", "limit", "location"),
+    "park.position",
+    *("towards", "text"),
+    *("display.name", "keypad.display"),  # shown, not dialled
+}
 """Fields that make nothing ring. So do flags: they name nobody. Others have a part in the decision."""
 ASKING = {
     "admin.xml",
@@ -53,7 +60,14 @@ SAMPLES: Mapping[Dials, object] = {
     Dials.NAME: "Carl",
     Dials.FROM_NUMBER: "110",
     Dials.FACILITY: 21,
+    Dials.MORE_DIGITS: "0900123",
+    Dials.TONES: "1",
+    Dials.SHOWN_NUMBER: "110",
+    Dials.JOINED: "e-2",
+    Dials.TAKEN: "g",
 }
+OF_BERT = frozenset({Dials.MORE_DIGITS, Dials.TONES, Dials.JOINED})
+"""What is judged by a call that is running: Bert has one with the trunk."""
 
 
 def denial(rules: DialRules, verb: str = "call", state: PbxState = STATE, **fields: Any) -> str:
@@ -70,7 +84,7 @@ def denial(rules: DialRules, verb: str = "call", state: PbxState = STATE, **fiel
     if refusal is None:
         assert late in {"ok", "unknown_user"}
         return late
-    assert late in {refusal.code, "unknown_user"}
+    assert late in {refusal.code, "unknown_user", "unknown_call"}
     return refusal.code
 
 
@@ -102,11 +116,104 @@ def test_the_decision_stands_in_front_of_every_verb(verb: str, field: str) -> No
     kinds = VERBS[verb].fields
     part = kinds[field].dials
     assert part is not None
-    given: dict[str, Any] = {"user": "anna", "number": "22"} if part is Dials.CALLER else {"user": "anna"}
-    given |= {field: SAMPLES[part]}
-    rules = CLOSED if part is Dials.CALLER else replace(CLOSED, types=frozenset({"ep"}))
+    given: dict[str, Any] = {"user": "bert" if part in OF_BERT else "anna", field: SAMPLES[part]}
+    about_caller = part in {Dials.CALLER, Dials.TAKEN}
+    rules = CLOSED if about_caller else replace(CLOSED, types=frozenset({"ep"}))
 
     assert denial(rules, verb, **given) in {"number_not_allowed", "not_permitted"}
+
+
+CALLS = (
+    leg(1, CallState.CONNECTED),
+    leg(2, CallState.CONNECTED, to_user=False, remote=Party("22", short_name="bert"), conference="c2"),
+    leg(3, CallState.CONNECTED, to_user=False, remote=Party("0900123"), conference="c3"),
+    leg(4, to_user=False, remote=Party("0"), conference="c4"),
+)
+"""Anna talks to somebody outside, to Bert, to a costly number, and dials one more."""
+
+
+@pytest.mark.parametrize("verb", ["transfer", "media"])
+@pytest.mark.parametrize(
+    ("talks", "fields", "code"),
+    [
+        ((0, 1), {}, "ok"),
+        ((0, 1), {"call": "e-1", "to_call": "e-2"}, "ok"),
+        ((0, 2), {}, "number_not_allowed"),
+        ((0, 2), {"call": "e-1"}, "number_not_allowed"),
+        ((0, 2), {"to_call": "e-1"}, "number_not_allowed"),
+        ((0, 2, 1), {"user": "anna", "call": "e-1", "to_call": "e-3"}, "ok"),
+        ((0, 2, 1), {"call": "e-1", "to_call": "e-2"}, "number_not_allowed"),
+    ],
+)
+def test_a_caller_is_joined_only_with_whom_may_be_dialled(
+    verb: str, talks: tuple[int, ...], fields: Any, code: str
+) -> None:
+    """A call to outside was dialled by somebody; a call from outside has a number that nobody dialled."""
+    state = History().start(*FOLK).see(*(CALLS[at] for at in talks)).state
+
+    assert denial(ONLY_INSIDE, verb, state, **fields) == code
+    assert denial(DialRules(), verb, state, **fields) == "ok"
+
+
+def test_a_call_to_nobody_known_is_joined_with_nobody() -> None:
+    """The far end that the PBX does not name may be anybody."""
+    hidden = leg(5, CallState.CONNECTED, to_user=False, remote=Party(name="X"), conference="c5")
+    state = History().start(*FOLK).see(CALLS[0], hidden).state
+
+    assert denial(ONLY_INSIDE, "transfer", state) == "number_not_allowed"
+    assert denial(DialRules(), "transfer", state) == "not_permitted"
+    assert denial(DialRules(types=frozenset({"*"})), "transfer", state) == "ok"
+    assert denial(ONLY_INSIDE, "transfer", state, user="zoe") == "unknown_user"
+
+
+@pytest.mark.parametrize(
+    ("talk", "number", "code"),
+    [
+        (3, "171", "ok"),
+        (3, "900", "number_not_allowed"),
+        (3, "112", "number_not_allowed"),
+        (0, "0171", "ok"),
+        (0, "171", "number_not_allowed"),
+    ],
+)
+def test_digits_are_judged_with_those_before(talk: int, number: str, code: str) -> None:
+    """Overlap dialling: what is added makes a number that must be allowed as a whole."""
+    state = History().start(*FOLK[:2]).see(CALLS[talk]).state
+
+    assert denial(DialRules(allow=("0171",)), "keypad", state, number=number) == code
+
+
+def test_codes_for_the_network_are_feature_codes() -> None:
+    """They divert calls and more, so each is listed."""
+    assert denial(DialRules(), "keypad", key="*21*0900#") == "number_not_allowed"
+    assert denial(DialRules(allow=("[*]21#",)), "keypad", key="*21#") == "ok"
+    assert denial(DialRules(), "keypad", display="Hello") == "ok"
+
+
+def test_a_trunk_gets_no_digits() -> None:
+    """Behind it they dial, past every list."""
+    requests: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("dtmf", {"digits": "0900"}),
+        ("keypad", {"number": "1"}),
+    )
+    for verb, fields in requests:
+        assert denial(DialRules(), verb, user="bert", **fields) == "not_permitted"
+        assert denial(DialRules(types=frozenset({"*"})), verb, user="bert", **fields) == "ok"
+        assert denial(DialRules(), verb, user="anna", **fields) == "ok"
+
+
+def test_a_shown_number_is_true_or_listed() -> None:
+    """The person at the phone believes it, and calls it back."""
+    assert denial(CLOSED, "display", number="01-23", name="ACME") == "ok", "it is that of the caller"
+    assert denial(DialRules(), "display", number="110") == "number_not_allowed"
+    assert denial(DialRules(from_numbers=("110",)), "display", number="110") == "ok"
+    assert denial(CLOSED, "display", name="ACME") == "ok"
+
+
+def test_a_trunk_picks_nothing_up() -> None:
+    """It would take the call outside."""
+    assert denial(DialRules(), "pickup", user="trunk") == "not_permitted"
+    assert denial(ONLY_INSIDE, "pickup", from_user="hotline") == "ok", "nobody is dialled"
 
 
 def test_a_new_verb_is_judged_by_its_kinds_alone() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.core.commands import checks
 from bridge.core.commands import request as commands
-from bridge.core.commands.dialling import dialled
+from bridge.core.commands.dialling import REACHED, dialled
 from bridge.core.commands.fields import Dials
 from bridge.core.commands.permissions import Form, Grant, Permissions, permits
 from bridge.core.commands.request import Request
@@ -109,8 +109,7 @@ def test_the_log_names_what_every_verb_wants_to_reach(verb: str, fields: Fields)
     """Numbers, users, names, and the call; a request that reaches nobody has no target."""
     parsed = commands.parse(Incoming(f"b/hq/command/{verb}", json.dumps(fields).encode()), TOPICS, 0)
     kinds = VERBS[verb].fields
-    reached = {Dials.NUMBER, Dials.USER, Dials.NAME}
 
     assert parsed.address.dialled == dialled(kinds, fields)
-    assert set(parsed.address.dialled) == {fields[name] for name in fields if kinds[name].dials in reached}
+    assert set(parsed.address.dialled) == {fields[name] for name in fields if kinds[name].dials in REACHED}
     assert (parsed.address.call, parsed.address.user) == (fields.get("call"), fields.get("user"))

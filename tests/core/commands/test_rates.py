@@ -5,10 +5,11 @@ from itertools import count
 import pytest
 
 from bridge.core.commands.rates import (
-    CLEARS_PER_CALL,
     OTHERS_PER_CALL,
     PINGS_PER_MINUTE,
     RESYNC_S,
+    URGENT,
+    URGENT_PER_CALL,
     USERS_REMEMBERED,
     RateLimit,
     Rates,
@@ -28,11 +29,11 @@ def let_through(rates: Rates, verb: str, guid: str, most: int = 100_000) -> int:
 
 
 def test_pings_and_others_calls_leave_room_for_a_clear() -> None:
-    """Everything else is used up: a call can be ended all the same."""
+    """Everything else is used up: a call can be answered and ended all the same."""
     rates = Rates(per_minute=60, calls_per_user=10)
     assert let_through(rates, "ping", "") == PINGS_PER_MINUTE
     assert let_through(rates, "call", "mallory") == 10
-    assert let_through(rates, "clear", "mallory") == 10 * CLEARS_PER_CALL[1]
+    assert let_through(rates, "clear", "mallory") == 10 * URGENT_PER_CALL[1]
     assert let_through(rates, "presence", "mallory") == 10 * OTHERS_PER_CALL
     assert let_through(rates, "call", "anna") == 10, "what was refused to mallory took nothing"
     assert let_through(rates, "presence", "anna") == 10, "sixty of all users together"
@@ -43,10 +44,14 @@ def test_pings_and_others_calls_leave_room_for_a_clear() -> None:
     assert rates.refusal("ping", "", 60.0) is None
 
 
-def test_clears_have_a_limit_of_their_own() -> None:
-    """Of all users together too."""
+@pytest.mark.parametrize("verb", URGENT)
+def test_what_somebody_waits_for_has_a_limit_of_its_own(verb: str) -> None:
+    """Of all users together too; the other one is not affected."""
     rates = Rates(per_minute=3, calls_per_user=10)
-    assert sum(let_through(rates, "clear", f"user {number}") for number in range(100)) == 60
+    assert sum(let_through(rates, verb, f"user {number}") for number in range(100)) == 60
+    (other,) = URGENT.keys() - {verb}
+    assert let_through(rates, other, "user 0") == 60
+    assert let_through(rates, "call", "user 0") == 3
 
 
 @pytest.mark.parametrize(("second", "late"), [(0.0, True), (RESYNC_S - 0.1, True), (RESYNC_S, False)])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bridge.core.commands import checks, reply_topics
 from bridge.core.commands import request as commands
 from bridge.core.commands.answer import Answer, reply
+from bridge.core.commands.callee import Callee
 from bridge.core.commands.deadline import COMMAND_S, Deadline
 from bridge.core.commands.dialling import DialRules
 from bridge.core.commands.naming import find_user
@@ -30,6 +31,7 @@ from bridge.core.rules import Scope
 from bridge.core.topics import TopicId, Topics
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, PEOPLE, History, leg, user
+from tests.kit.request_forms import forms
 
 TOPICS = Topics("innovaphone", "hq")
 ROOT = "innovaphone/hq"
@@ -272,11 +274,11 @@ def test_plans() -> None:
 
     place = plan("call", user="anna", number="+49 (0)1", anonymous=True, from_number="5", facility=3)
     assert isinstance(place, PlaceCall)
-    assert (place.number, place.anonymous, place.from_number, place.facility) == ("+491", True, "5", 3)
+    assert (place.callee.number, place.anonymous, place.from_number, place.facility) == ("+491", True, "5", 3)
     assert isinstance(plan("call", user="anna", to_user="bert"), PlaceCall)
     by_name = plan("call", user="anna", to_user="g-x")
     assert isinstance(by_name, PlaceCall)
-    assert (by_name.short_name, by_name.name) == ("", "Nobody")
+    assert by_name.callee == Callee(name="Nobody")
     assert plan("clear", call=call.id) == HangUp(call, 26)
     assert plan("clear", user="anna", cause=17) == HangUp(call, 17)
     assert plan("clear", user="anna", call=call.id) == HangUp(call, 26)
@@ -313,7 +315,8 @@ def test_on_the_topic_of_a_user_the_topic_decides(verb: str, dots: bool) -> None
     """A right on the topic of one user reaches no other, however names are written, in topic and body."""
     names = ("a/b", "a%2Fb", "a%252Fb", "c.d", "c%2Ed", "%", "%25", "e f")
     people = [user(f"g-{at}", f"N{at}", short_name=name, number="") for at, name in enumerate(names)]
-    bare = json.dumps({name: "1" for name in ("number", "busy") if name in VERBS[verb].fields})
+    least = next(form for form in forms(verb) if "user" in form)
+    bare = json.dumps({name: value for name, value in least.items() if name != "user"})
     everybody = History(Scope(encode_dots=dots)).start(*people).state
     for guid, topic in everybody.topics.items():
         others = History(Scope(encode_dots=dots)).start(*(each for each in people if each.guid != guid)).state

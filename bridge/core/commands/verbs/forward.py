@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.core.commands.fields import Dials, Text
+from bridge.core.commands.fields import USER, Dials, Subject, Text
 from bridge.core.commands.naming import find_user
 from bridge.core.commands.verb import Action, Context, Fields, Verb, names_user, text
 from bridge.core.model import User
@@ -44,7 +44,7 @@ VERB = Verb(
     about="set or remove where the calls of a user are forwarded to",
     plan=_plan,
     fields={
-        "user": Text(dials=Dials.CALLER, about="the user, as in the topic; implied on the topic of a user"),
+        "user": Text(dials=Dials.CALLER, subject=Subject.USER, about=USER.about),
         "always": Text(64, dials=Dials.NUMBER, about="the number for all calls; empty: remove it"),
         "busy": Text(64, dials=Dials.NUMBER, about="the number while the user is busy; empty: remove it"),
         "no_answer": Text(64, dials=Dials.NUMBER, about="the number without an answer; empty: remove it"),
