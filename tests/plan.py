@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ("brokers", "container", "drills", "fuzz", "helm", "homeassistant", "install", "systemd")
+SLOW = ("brokers", "container", "drills", "examples", "fuzz", "helm", "homeassistant", "install", "systemd")
 """Folders that `make test` leaves to `make test-all`: packaging, other programs, drills, fuzzing."""
 SLOW_FILES = {
     "config/test_secrets_hidden.py": "starts the program for each mistake",
