@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,30 @@ async def test_a_removed_pbx_can_be_cleared(
     assert len(pbx.requests("Initialize")) == 1
     await program.end(signal.SIGTERM)
     assert not left()
+
+
+async def test_discovery_follows_a_reload(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, branch: SimPbx, tmp_path: Path
+) -> None:
+    """A PBX that is cleared leaves nothing in Home Assistant, and nothing at all is left once it is off."""
+    both = [pbx_section(pbx), pbx_section(branch, name="branch")]
+    on = {"discovery": "device", "users": [{"number": "2*"}]}
+    program = Reloaded(tmp_path, configuration(broker.port, *both, homeassistant=on))
+
+    def left() -> dict[str, int]:
+        """How many devices of each PBX are there."""
+        topics = [topic.split("/")[2] for topic in bus.tree if topic.startswith("homeassistant/device/")]
+        return dict(Counter(topic.split("__")[1] for topic in topics))
+
+    await program.start()
+    await eventually(lambda: left() == {"hq": 4, "branch": 4}, "both PBXs and their phones appear")
+    settings = configuration(broker.port, both[0], homeassistant=on)
+    settings["mqtt"]["clear_removed"] = True
+    await program.reload(settings)
+    await eventually(lambda: left() == {"hq": 4}, "the second one disappears")
+    await program.reload({**settings, "homeassistant": {"discovery": "off"}})
+    await eventually(lambda: left() == {}, "all disappear")
+    await program.end(signal.SIGTERM)
 
 
 BROKEN = {

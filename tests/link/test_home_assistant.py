@@ -127,3 +127,22 @@ async def test_nothing_is_published_unasked(broker: Mosquitto, bus: Observer, pb
     async with bridge(configuration(broker.port, pbx_section(pbx))):
         await eventually(lambda: len(bus.tree) == len(STAFF) + 2, "all is told")
         assert found(bus) == {}
+
+
+async def test_diversions_appear_where_they_may_be_changed(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx
+) -> None:
+    """What Home Assistant would send changes what it shows."""
+    settings = configuration(
+        broker.port,
+        pbx_section(pbx, forwards=True),
+        homeassistant=ON,
+        commands={"allow": ["forward"]},
+    )
+    async with bridge(settings):
+        await appeared(bus, "PBX hq", "Anna", "Bert")
+        text = found(bus)["Anna"]["components"]["forward_always"]
+        state = text["state_topic"]
+        await eventually(lambda: "forwards" in (bus.now(state) or {}), "the diversions are read")
+        bus.publish(text["command_topic"], b'{"always": "22"}')
+        await eventually(lambda: bus.now(state)["forwards"]["always"] == "22", "calls go to 22")

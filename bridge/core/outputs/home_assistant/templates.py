@@ -45,7 +45,8 @@ _INBOUND = (
 )
 LAST_CALLER = (
     _INBOUND + "{% if calls %}{% set remote = (calls | last).remote %}"
-    f"{{{{ (remote.name or remote.number or 'anonymous')[:{STATE_SIZE}] }}}}"
+    "{% set nobody = 'anonymous' if remote.anonymous else 'unknown' %}"
+    f"{{{{ (remote.name or remote.number or nobody)[:{STATE_SIZE}] }}}}"
     "{% else %}{{ this.state if this.state not in ['unavailable', 'unknown'] else None }}{% endif %}"
 )
 ACTIVITY = (
