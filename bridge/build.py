@@ -5,12 +5,13 @@ import secrets
 import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 from bridge import clock
-from bridge.config.schema import Config, Pbx
+from bridge.config.schema import Config, Mqtt, Pbx
 from bridge.config.tls import Tls
 from bridge.core.backend import Backend
 from bridge.core.journal import Journal, Snapshot, hand_over
@@ -63,7 +64,7 @@ class Builder:
         self._config = config
         self._disk = disk
         self._soap = soap or Soap()
-        self._broker_tls = _broker_tls(config)
+        self._broker_tls = broker_tls(config.mqtt)
         self._contexts = {_tls_settings(pbx.tls): _pbx_tls(pbx) for pbx in config.pbxs}
         self._make_backend = make_backend
         make = make_backend or self._backend
@@ -108,21 +109,8 @@ class Builder:
     def broker(self, pbx: Pbx) -> BrokerSettings:
         """The broker, with the client id of this PBX's link."""
         mqtt = self._config.mqtt
-        host, port = mqtt.address
-        return BrokerSettings(
-            host=host,
-            port=port,
-            client_id=f"{mqtt.client_id_prefix}-{pbx.name}",
-            transport="tcp" if mqtt.websocket_path is None else "websockets",
-            path=mqtt.websocket_path or "",
-            tls=self._broker_tls,
-            username=mqtt.username,
-            password=mqtt.secret,
-            keepalive_s=mqtt.keepalive_s,
-            protocol=mqtt.protocol,
-            connect_timeout_s=mqtt.connect_timeout_s,
-            sender_property=self._config.commands.sender_property,
-        )
+        settings = broker_settings(mqtt, f"{mqtt.client_id_prefix}-{pbx.name}", self._broker_tls)
+        return replace(settings, sender_property=self._config.commands.sender_property)
 
     async def store(self, pbx: Pbx, observer: Observer, memory: Snapshot) -> Store | None:
         """The durable journal of a PBX, or None without a state directory. It takes over `memory`."""
@@ -210,6 +198,24 @@ class Builder:
         )
 
 
+def broker_settings(mqtt: Mqtt, client_id: str, tls: ssl.SSLContext | None) -> BrokerSettings:
+    """The broker for a client with this id."""
+    host, port = mqtt.address
+    return BrokerSettings(
+        host=host,
+        port=port,
+        client_id=client_id,
+        transport="tcp" if mqtt.websocket_path is None else "websockets",
+        path=mqtt.websocket_path or "",
+        tls=tls,
+        username=mqtt.username,
+        password=mqtt.secret,
+        keepalive_s=mqtt.keepalive_s,
+        protocol=mqtt.protocol,
+        connect_timeout_s=mqtt.connect_timeout_s,
+    )
+
+
 def _open_store(path: Path, report: Callable[[str | None], None], memory: Snapshot, disk: Executor) -> Store:
     """Open the file of a PBX, move what waited in memory there, and read it. Blocks, so it gets a thread."""
     store = Store(path, report)
@@ -229,9 +235,10 @@ def _pbx_tls(pbx: Pbx) -> ssl.SSLContext:
         raise ConfigError((f"pbxs: {pbx.name}: tls.ca_file cannot be used: {_why(error)}",)) from None
 
 
-def _broker_tls(config: Config) -> ssl.SSLContext | None:
-    tls = config.mqtt.tls
-    if not config.mqtt.encrypted:
+def broker_tls(mqtt: Mqtt) -> ssl.SSLContext | None:
+    """The TLS context for the broker, if it is reached by TLS. Raises ConfigError."""
+    tls = mqtt.tls
+    if not mqtt.encrypted:
         return None
     try:
         made = context(_tls_settings(tls))

@@ -1,4 +1,4 @@
-"""The command line: run, check, status, simulate, demo. Exceptions become exit codes here, nowhere else."""
+"""The command line. Exceptions become exit codes here, nowhere else."""
 
 import asyncio
 import gc
@@ -25,6 +25,7 @@ from bridge.link.state_files import check_folder
 from bridge.net.addresses import listening
 from bridge.net.executor import run as run_loop
 from bridge.ops import log
+from bridge.shell.commands import command_app
 
 EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
 DEFAULT_FILE = Path("/etc/innovaphone-mqtt/config.yaml")
@@ -270,3 +271,6 @@ def _check_connections(config: Config) -> None:
         say(f"{word:4}  {text}")
     if any(word == FAIL for word, _ in results):
         raise typer.Exit(EXIT_FAILED)
+
+
+cli.add_typer(command_app(DEFAULT_FILE, say, complain), name="command")

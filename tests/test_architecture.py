@@ -60,6 +60,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.net",
         "bridge.ops",
     },
+    "bridge.shell": {"bridge.build", "bridge.config", "bridge.core", "bridge.errors", "bridge.mqtt"},
     "bridge.demo": {"bridge.app", "bridge.config", "bridge.core", "bridge.mqtt", "bridge.ops", "bridge.sim"},
     "bridge.contract": {"bridge", "bridge.core"},
     "bridge.cli": {
@@ -74,6 +75,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.link",
         "bridge.net",
         "bridge.ops",
+        "bridge.shell",
         "bridge.sim",
     },
     "bridge.__main__": {"bridge.cli"},

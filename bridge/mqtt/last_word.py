@@ -16,16 +16,17 @@ class LastWord:
     def __init__(self, will: Message) -> None:
         self._will = will
         self._said = not will.retain
+        self._needed = True
         self._latest: asyncio.Future[None] | None = None
 
     @property
     def is_said(self) -> bool:
         """DISCONNECT loses nothing."""
-        return self._said
+        return self._said or not self._needed
 
     def not_needed(self) -> None:
         """This connection only looks: its will may be discarded, whatever its topic says."""
-        self._said = True
+        self._needed = False
 
     def published(self, message: Message, acknowledged: asyncio.Future[None]) -> None:
         """A message is on its way."""

@@ -1,0 +1,188 @@
+"""`innovaphone-mqtt command VERB`: one subcommand for each verb, made from the table of verbs.
+
+It checks no value beyond its type: the bridge judges the request, and its reply says what is wrong.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from bridge.build import broker_settings, broker_tls
+from bridge.config.file import load
+from bridge.config.problems import problems, shown
+from bridge.config.schema import Mqtt
+from bridge.config.yaml import Document
+from bridge.core.commands.fields import FieldKind, Flag, Number
+from bridge.core.commands.verb import Verb
+from bridge.core.commands.verbs import VERBS
+from bridge.core.topics import Topics
+from bridge.errors import ConfigError, LinkError
+from bridge.shell.request import Asked, ask
+
+EXIT_REFUSED, EXIT_NO_REPLY = 1, 2
+HELP = (
+    "Send a command to a running bridge and print its reply. "
+    "Exit code 0: done, 1: refused (the reply says why), 2: no reply."
+)
+FIELD, USER, BARE = "field_", "user_argument", "bare_argument"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The bridge that is asked, and by which broker."""
+
+    mqtt: Mqtt
+    pbx: str
+    on_user_topic: bool
+    within_s: float
+
+
+def command_app(default_file: Path, say: Say, complain: Say) -> typer.Typer:
+    """The command with its subcommands. `say` prints to stdout, `complain` to stderr."""
+    shell = typer.Typer(help=HELP, no_args_is_help=True)
+    shell.callback()(_options(default_file))
+    for name, verb in VERBS.items():
+        shell.command(name, help=f"{verb.about[0].upper()}{verb.about[1:]}.")(
+            _subcommand(name, verb, say, complain)
+        )
+    return shell
+
+
+def _options(default_file: Path) -> Callable[..., None]:
+    """The options before the verb: which broker, which PBX."""
+
+    def options(
+        context: typer.Context,
+        config_file: Annotated[
+            Path, typer.Option("-c", "--config", readable=False, metavar="FILE", help="Configuration file.")
+        ] = default_file,
+        url: Annotated[str, typer.Option(help="The broker; no configuration file is read then.")] = "",
+        username: Annotated[str, typer.Option(help="With --url: the user at the broker.")] = "",
+        password_file: Annotated[str, typer.Option(help="With --url: a file with the password.")] = "",
+        ca_file: Annotated[str, typer.Option(help="With --url: the private CA of the broker.")] = "",
+        base_topic: Annotated[str, typer.Option(help="With --url: the base topic.")] = "innovaphone",
+        pbx: Annotated[str, typer.Option(help="The PBX; needed if there are several.")] = "",
+        within_s: Annotated[
+            float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds to wait for the reply.")
+        ] = 15.0,
+        *,
+        on_user_topic: Annotated[
+            bool, typer.Option("--user-topic", help="Publish on the topic of the user, named by topic id.")
+        ] = False,
+    ) -> None:
+        if url:
+            given = {
+                "url": url,
+                "base_topic": base_topic,
+                "username": username,
+                "password_file": password_file,
+                "tls": {"ca_file": ca_file} if ca_file else {},
+            }
+            mqtt, name = _from_options({key: value for key, value in given.items() if value}), pbx
+        else:
+            mqtt, name = _from_file(config_file, pbx)
+        if not name:
+            raise ConfigError(("--pbx is required",))
+        context.obj = Target(mqtt, name, on_user_topic, within_s)
+
+    return options
+
+
+def _from_options(given: dict[str, object]) -> Mqtt:
+    """The broker of the command line, under the rules of a configuration file."""
+    try:
+        return Mqtt.model_validate(given, context={"folder": Path.cwd()})
+    except ValidationError as error:
+        found = problems(error, Document(), Mqtt)
+        raise ConfigError(
+            tuple(f"--{shown(one.place, Mqtt).replace('_', '-')}: {one.sentence}" for one in found)
+        ) from None
+
+
+def _from_file(path: Path, pbx: str) -> tuple[Mqtt, str]:
+    """The broker of a configuration file, and its PBX if it has only one."""
+    config = load(path)
+    names = [one.name for one in config.pbxs]
+    if pbx and pbx not in names:
+        raise ConfigError((f"{path}: no PBX is named '{pbx}'; configured: {', '.join(names)}",))
+    if not pbx and len(names) > 1:
+        raise ConfigError((f"--pbx is required: {path} has {', '.join(names)}",))
+    return config.mqtt, pbx or names[0]
+
+
+def _subcommand(name: str, verb: Verb, say: Say, complain: Say) -> Callable[..., None]:
+    """A function whose parameters are the fields of the verb, as typer reads them."""
+
+    def run(context: typer.Context, **given: Any) -> None:
+        target: Target = context.obj
+        fields = _fields(verb, given)
+        if target.on_user_topic and "user" not in fields:
+            raise ConfigError(("--user-topic needs a user",))
+        topics = Topics(target.mqtt.base_topic, target.pbx)
+        asked = Asked(topics, name, fields, target.on_user_topic, target.mqtt.encode_dots)
+        settings = broker_settings(target.mqtt, "innovaphone-mqtt-command", broker_tls(target.mqtt))
+        try:
+            reply = asyncio.run(ask(settings, asked, within_s=target.within_s))
+        except LinkError as error:
+            complain(error.reason)
+            raise typer.Exit(EXIT_NO_REPLY) from None
+        say(json.dumps(reply, indent=2, ensure_ascii=False))
+        raise typer.Exit(0 if reply["status"] == "ok" else EXIT_REFUSED)
+
+    parameters = [
+        Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
+        *_parameters(verb),
+    ]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _parameters(verb: Verb) -> Iterator[Parameter]:
+    """The user and the value of a bare payload by their place, and all fields but the user by name."""
+    places = {USER: "user", BARE: verb.bare}
+    for name, field in places.items():
+        if field and field in verb.fields:
+            about = verb.fields[field].about
+            yield _optional(name, str, typer.Argument(metavar=field.upper(), help=about))
+    for field, kind in verb.fields.items():
+        if field != "user":
+            yield _optional(f"{FIELD}{field}", *_option(field, kind))
+
+
+def _option(field: str, kind: FieldKind) -> tuple[type, Any]:
+    flag = f"--{field.replace('_', '-')}"
+    if isinstance(kind, Flag):
+        return bool, typer.Option(f"{flag}/--no-{flag[2:]}", help=kind.about)
+    if isinstance(kind, Number):
+        return int, typer.Option(flag, min=kind.least, max=kind.most, help=kind.about)
+    return str, typer.Option(flag, help=kind.about)
+
+
+def _optional(name: str, kind: type, how: Any) -> Parameter:
+    return Parameter(
+        name, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[kind | None, how]
+    )
+
+
+def _fields(verb: Verb, given: dict[str, Any]) -> dict[str, object]:
+    """The fields of the request; a place and a name for the same field exclude each other."""
+    fields: dict[str, object] = {
+        name.removeprefix(FIELD): value
+        for name, value in given.items()
+        if name.startswith(FIELD) and value is not None
+    }
+    for name, field in ((USER, "user"), (BARE, verb.bare)):
+        if given.get(name) is not None and field:
+            if field in fields:
+                raise ConfigError((f"{field} is given twice",))
+            fields[field] = given[name]
+    return fields

@@ -1,0 +1,76 @@
+"""One request to a bridge over MQTT, and the reply to it. Prints nothing, and knows no verb."""
+
+import asyncio
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.core.message import Incoming, Json, Message, Subscription
+from bridge.core.topics import Topics, encode
+from bridge.errors import Unreachable
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
+from bridge.mqtt.settings import BrokerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of which bridge. `on_user_topic`: on the topic of the user that the fields name."""
+
+    topics: Topics
+    verb: str
+    fields: Json
+    on_user_topic: bool = False
+    dots: bool = False
+
+
+async def ask(settings: BrokerSettings, asked: Asked, *, within_s: float) -> Json:
+    """Send a request and wait for its reply. Raises a LinkError, also when no reply comes."""
+    identity = secrets.token_hex(12)
+    request = _message(asked, identity)
+    mine = settings.with_client_id(f"{settings.client_id}-{identity}")
+    # The will is never needed, and goes where this client is about to publish anyway.
+    async with connect(mine, Message(request.topic, None)) as connection:
+        connection.needs_no_will()
+        await connection.subscribe([Subscription(asked.topics.response(asked.verb))])
+        try:
+            async with asyncio.timeout(within_s):
+                await connection.publish(request)
+                return await _reply(connection, identity)
+        except TimeoutError:
+            place = asked.topics.response(asked.verb)
+            raise Unreachable(
+                f"no reply on {place} within {within_s:g} s: does the bridge run, and may this client "
+                f"publish on {request.topic} and read the reply?"
+            ) from None
+
+
+def _message(asked: Asked, identity: str) -> Message:
+    fields, place = dict(asked.fields), ""
+    if asked.on_user_topic:
+        place = f"user/{encode(str(fields.pop('user')), dots=asked.dots)}/"
+    return Message(f"{asked.topics.root}/{place}command/{asked.verb}", {**fields, "id": identity})
+
+
+async def _reply(connection: Connection, identity: str) -> Json:
+    """The reply with our id; raises what ended the connection instead."""
+    while True:
+        waiting = asyncio.ensure_future(connection.incoming.get())
+        ends: list[asyncio.Future[Any]] = [waiting, connection.lost]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if not waiting.done():
+            raise connection.lost.result()
+        body = _read(waiting.result())
+        if isinstance(body, dict) and body.get("id") == identity and "status" in body:
+            return body
+
+
+def _read(incoming: Incoming) -> object:
+    try:
+        return json.loads(incoming.payload)
+    except (ValueError, RecursionError):
+        return None

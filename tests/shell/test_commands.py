@@ -1,0 +1,163 @@
+"""Verbs from the shell: against a running bridge, with each verb's fields, and what is told of mistakes."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bridge.core.commands.fields import Flag, Number
+from bridge.core.commands.verbs import VERBS
+from bridge.errors import ConfigError
+from bridge.shell.commands import command_app
+from bridge.sim.pbx import SimPbx
+from tests.bus import Mosquitto, Observer, eventually, free_port
+from tests.running import bridge, configuration, pbx_section, program
+
+HQ = "innovaphone/hq"
+PING = f"{HQ}/command/ping"
+
+
+def command(*words: str, file: Path = Path("/nowhere")) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command, run in this process."""
+    said: list[str] = []
+    complained: list[str] = []
+    app = command_app(file, said.append, complained.append)
+    code = app(list(words), standalone_mode=False)
+    return int(code or 0), "\n".join(said), "\n".join(complained)
+
+
+async def ask(port: int, *words: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and reply of a command to the bridge at a broker."""
+    code, output, _ = await asyncio.to_thread(
+        command, "--url", f"mqtt://127.0.0.1:{port}", "--pbx", "hq", *words
+    )
+    reply: dict[str, Any] = json.loads(output)
+    return code, reply
+
+
+def requests(bus: Observer) -> list[bytes]:
+    """The pings so far."""
+    return [seen.payload for seen in bus.messages if seen.topic == PING]
+
+
+@pytest.mark.broker
+async def test_commands_reach_the_bridge(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """By place and by name; a refusal is exit code 1 and says why; on the topic of the user too."""
+    async with bridge(configuration(broker.port, pbx_section(pbx))):
+        await eventually(lambda: (bus.now(f"{HQ}/info") or {}).get("settled"), "it is settled")
+        code, placed = await ask(broker.port, "call", "anna", "08001234", "--anonymous")
+        assert (code, placed["status"], placed["verb"]) == (0, "ok", "call")
+        assert pbx.requests("UserCall")[0].args["srce164"] == "r"
+        code, refused = await ask(broker.port, "call", "anja", "--number", "08001234")
+        assert (code, refused["code"]) == (1, "unknown_user")
+        code, ended = await ask(broker.port, "clear", "--call", placed["call"], "--cause", "17")
+        assert (code, ended["status"]) == (0, "ok")
+        assert pbx.requests("UserClear")[0].args["cause"] == "17"
+        code, away = await ask(broker.port, "--user-topic", "presence", "carla/x", "away", "--note", "lunch")
+        assert (code, away["status"]) == (0, "ok")
+
+    assert [entry.activity for entry in pbx.exchange.users["Carla & Co"].presence] == ["away"]
+
+
+@pytest.mark.broker
+async def test_the_program_reads_its_configuration_file(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
+) -> None:
+    """Its broker, and its only PBX; stdout has nothing but the reply."""
+    file = tmp_path / "b.yaml"
+    settings = configuration(broker.port, pbx_section(pbx))
+    file.write_text(yaml.safe_dump(settings))
+    async with bridge(settings):
+        await eventually(lambda: (bus.now(f"{HQ}/info") or {}).get("settled"), "it is settled")
+        code, output, errors = await program("command", "-c", str(file), "ping")
+
+    assert (code, json.loads(output)["status"], errors) == (0, "ok", "")
+
+
+@pytest.mark.broker
+async def test_nobody_answers(broker: Mosquitto) -> None:
+    """Exit code 2, and one sentence; the request is sent once, and what is no reply to it is not taken."""
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    async with Observer(broker.port, topics=PING) as bus:
+        asked = asyncio.create_task(
+            asyncio.to_thread(command, "--url", url, "--pbx", "hq", "--timeout", "0.5", "ping")
+        )
+        await eventually(lambda: requests(bus), "the request is sent")
+        for payload in ({"id": "other", "status": "ok"}, "no JSON", "[]"):
+            bus.publish(f"{HQ}/response/ping", payload)
+        code, output, errors = await asked
+        await bus.heard_all()
+
+        assert (code, output, len(requests(bus))) == (2, "", 1)
+        assert errors.startswith(f"no reply on {HQ}/response/ping within 0.5 s: does the bridge run")
+
+
+def test_no_broker() -> None:
+    """Exit code 2, and where it was looked for."""
+    port = free_port()
+    code, output, errors = command("--url", f"mqtt://127.0.0.1:{port}", "--pbx", "hq", "ping")
+
+    assert (code, output) == (2, "")
+    assert f"127.0.0.1:{port} cannot be reached" in errors
+
+
+@pytest.mark.broker
+async def test_the_broker_goes_away(broker: Mosquitto) -> None:
+    """The end of the connection ends the wait."""
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    async with Observer(broker.port, topics=PING) as bus:
+        asked = asyncio.create_task(asyncio.to_thread(command, "--url", url, "--pbx", "hq", "ping"))
+        await eventually(lambda: requests(bus), "the request is sent")
+        await broker.kill()
+        code, output, errors = await asked
+
+    assert (code, output, "connection" in errors) == (2, "", True)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_its_command(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its help has its sentence, the user by place, and each other field by name and meaning."""
+    command("--url", "mqtt://127.0.0.1", "--pbx", "hq", verb, "--help")
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+    about = VERBS[verb].about
+    assert f"{about[0].upper()}{about[1:]}"[:60] in shown
+    assert ("USER" in shown) == ("user" in VERBS[verb].fields)
+    for field, kind in VERBS[verb].fields.items():
+        assert field == "user" or f"--{field.replace('_', '-')} " in f"{shown} "
+        assert all(word in shown for word in kind.about.split())
+        assert not isinstance(kind, Flag) or f"--no-{field.replace('_', '-')}"[:15] in shown
+        assert not isinstance(kind, Number) or f"{kind.least}<=x<={kind.most}" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--url", "http://x", "--pbx", "hq", "ping"], "--url: expected mqtt://"),
+        (
+            ["--url", "mqtt://127.0.0.1", "--username", "", "--password-file", "x", "--pbx", "hq", "ping"],
+            "--",
+        ),
+        (["--url", "mqtt://127.0.0.1", "ping"], "--pbx is required"),
+        (
+            ["--url", "mqtt://127.0.0.1", "--pbx", "hq", "call", "anna", "1", "--number", "2"],
+            "number is given",
+        ),
+        (["--url", "mqtt://127.0.0.1", "--pbx", "hq", "--user-topic", "ping"], "--user-topic needs a user"),
+        (["-c", "{file}", "ping"], "--pbx is required: {file} has hq, branch"),
+        (["-c", "{file}", "--pbx", "moon", "ping"], "{file}: no PBX is named 'moon'; configured: hq, branch"),
+    ],
+)
+def test_mistakes(words: list[str], said: str, tmp_path: Path) -> None:
+    """Each has its sentence, and nothing is sent."""
+    file = tmp_path / "b.yaml"
+    pbx = {"url": "http://127.0.0.1", "username": "u", "password": "p", "session_user": "API"}
+    pbxs = [{"name": name, **pbx} for name in ("hq", "branch")]
+    file.write_text(yaml.safe_dump(configuration(1883, *pbxs)))
+    with pytest.raises(ConfigError) as found:
+        command(*(word.replace("{file}", str(file)) for word in words))
+
+    assert found.value.problems[0].startswith(said.replace("{file}", str(file)))
