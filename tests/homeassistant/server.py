@@ -16,6 +16,7 @@ from tests.bus import eventually, free_port
 from tests.homeassistant.place import CONFIG, PYTHON, inside
 
 START_S = 120.0
+STARTED = "homeassistant_started"
 OWNER = {"name": "Owner", "username": "owner", "password": "secret", "language": "en"}
 CONFIGURATION = """
 homeassistant:
@@ -42,6 +43,7 @@ class HomeAssistant:
     tokens: Object
     log_file: Path
     connection: ClientConnection
+    started: bool = False
     states: dict[str, Object] = field(default_factory=dict)
     entities: set[str] = field(default_factory=set)
     history: list[tuple[str, str]] = field(default_factory=list)
@@ -108,6 +110,9 @@ class HomeAssistant:
             return
 
     def _on_event(self, event: Object) -> None:
+        if event["event_type"] == STARTED:
+            self.started = True
+            return
         data = event["data"]
         entity = data["entity_id"]
         if event["event_type"] == "state_changed":
@@ -126,10 +131,13 @@ class HomeAssistant:
 
     async def follow(self) -> None:
         """Learn what there is, and hear of every change from now on."""
-        for kind in ("state_changed", "entity_registry_updated"):
+        for kind in (STARTED, "state_changed", "entity_registry_updated"):
             await self.ask("subscribe_events", event_type=kind)
+        self.started |= (await self.ask("get_config"))["state"] == "RUNNING"
+        await eventually(lambda: self.started, "Home Assistant has started", START_S)
         self.states |= {one["entity_id"]: one for one in await self.ask("get_states")}
         self.entities |= {one["entity_id"] for one in await self.ask("config/entity_registry/list")}
+        self.history.clear()
 
 
 @asynccontextmanager
