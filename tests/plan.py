@@ -11,6 +11,7 @@ SLOW = ("brokers", "container", "drills", "examples", "fuzz", "helm", "homeassis
 """Folders that `make test` leaves to `make test-all`: packaging, other programs, drills, fuzzing."""
 SLOW_FILES = {
     "config/test_secrets_hidden.py": "starts the program for each mistake",
+    "contract/test_client.py": "tools for Node.js",
     "link/test_durable.py": "kills the program",
     "link/test_forged_states.py": "kills the program",
     "link/test_liveness.py": "waits until a part of a link is stuck",
