@@ -279,10 +279,12 @@ def _another_call(tx: Transaction, known: Call, record: LegRecord) -> bool:
 
 
 def _see_switch(tx: Transaction, guid: str, record: LegRecord) -> None:
-    """A Boolean object's "call" carries two digits: manual or not, on or off (docs/wire.md#switches)."""
-    digits = next(
-        (end.number for end in (record.remote, record.local) if _SWITCH.fullmatch(end.number)), None
-    )
+    """A Boolean object's "call" carries two digits: manual or not, on or off (docs/wire.md#switches).
+
+    People call it to change it, and one of them may have such a number.
+    """
+    ends = (end for end in (record.remote, record.local) if not tx.is_other(guid, end))
+    digits = next((end.number for end in ends if _SWITCH.fullmatch(end.number)), None)
     if digits is None or record.ended:
         return
     switch = Switch(manual=digits[0] == "1", on=digits[1] == "1")

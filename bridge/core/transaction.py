@@ -165,6 +165,10 @@ class Transaction:
         """The same by the short name only. Short names come from the PBX; a caller may send any number."""
         return _party(party, self._user_named("short_name", party.short_name))
 
+    def is_other(self, guid: str, party: Party) -> bool:
+        """Whether the party is a known user, and another one than this."""
+        return bool(self._names.get(("short_name", party.short_name)) - {guid})
+
     def far_end(self, party: Party, leg: Call) -> RemoteParty:
         """The same by the number too, if nobody outside can have chosen it."""
         if party.short_name:

@@ -327,6 +327,17 @@ def test_a_switch_is_told_when_it_changes() -> None:
     assert history.state.calls == {}
 
 
+def test_a_person_who_calls_a_switch_is_no_value() -> None:
+    """A number may look like one: the PBX names the caller, and the value only by the object itself."""
+    night = UserRecord("g-night", "Night", short_name="night", is_switch=True)
+    ten = UserRecord("g-ten", "Ten", short_name="ten", number="10")
+    history = History().start(night, ten).see(leg(user="g-night", remote=Party("01")))
+    history.see(leg(8, user="g-night", remote=Party("10", "Ten", "Ten", "ten")))
+    assert history.types("g-night") == ["switched"]
+    history.see(leg(8, user="g-night", remote=Party("10", "Night", "Night", "night")))
+    assert history.types("g-night") == ["switched"] * 2
+
+
 def test_names_of_the_far_end() -> None:
     """The topic id where exactly one user fits by the short name, which only the PBX gives."""
     history = History().start().see(leg(1, remote=Party("", "", "", "bert")), leg(2, remote=Party("22", "B")))

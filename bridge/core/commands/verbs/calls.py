@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from bridge.core import calls as legs
 from bridge.core import render
+from bridge.core.calls import Parties
 from bridge.core.commands.fields import USER
 from bridge.core.commands.found import with_room
 from bridge.core.commands.naming import find_user
@@ -62,15 +63,17 @@ class Running(TypedDict):
 
 def _render(context: Context, fields: Fields, answer: Json) -> Json:
     user = find_user(context.state, context.pbx, text(fields, "user"))
-    records = found if isinstance(found := answer.get("legs"), tuple) else ()
-    seen = [_seen(context, user, record) for record in records]
+    found = answer.get("legs")
+    # The leg of a Boolean object is the value of a switch (docs/wire.md#switches).
+    records = found if isinstance(found, tuple) and not user.record.is_switch else ()
+    parties = Transaction(context.state, context.scope, BEGINNING)
+    seen = [_seen(context, user, record, parties) for record in records]
     shown = with_room(seen)
     return {"result": {"calls": shown, "left_out": len(seen) - len(shown)}}
 
 
-def _seen(context: Context, user: User, record: LegRecord) -> SeenCall:
+def _seen(context: Context, user: User, record: LegRecord, parties: Parties) -> SeenCall:
     """A leg in the words of the topics, with its users where they are known."""
-    parties = Transaction(context.state, context.scope, BEGINNING)
     fresh = legs.opened("", user.guid, user.record.type, record, BEGINNING)
     call = legs.advanced(fresh, user.record.type, record, parties, BEGINNING)
     known = next((each.id for each in context.state.calls.get(user.guid, ()) if _same(each, call)), None)
