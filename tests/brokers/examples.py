@@ -92,6 +92,16 @@ class AccessList(Example):
         return self.rights("bridge.acl")
 
 
+class ForHomeAssistant(AccessList):
+    """The same with the lines for discovery by device."""
+
+    def bridge_rights(self) -> str:
+        """What the bridge may do."""
+        lines = super().bridge_rights().splitlines()
+        wanted = ("homeassistant/device/+/config", "homeassistant/status")
+        return "\n".join(each.removeprefix("# ") if each.endswith(wanted) else each for each in lines)
+
+
 class CommandsUnread(AccessList):
     """The same, but commands are not read: Mosquitto accepts the subscription and delivers nothing."""
 

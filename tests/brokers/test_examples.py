@@ -13,7 +13,14 @@ import pytest
 from bridge.check import check
 from bridge.config.schema import Config
 from bridge.sim.pbx import SimPbx
-from tests.brokers.examples import AccessList, DynamicSecurity, Example, Lacking, TiedToOneId
+from tests.brokers.examples import (
+    AccessList,
+    DynamicSecurity,
+    Example,
+    ForHomeAssistant,
+    Lacking,
+    TiedToOneId,
+)
 from tests.brokers.people import Person
 from tests.brokers.scene import Scene
 from tests.brokers.servers import V3, V5
@@ -223,3 +230,36 @@ async def test_a_check_names_what_the_plugin_denies(
     assert all(lines[1].text.endswith(each) for each in unknown)
     assert f"may not {access} {ROOT}/{topic} (" in lines[0].text
     assert kind in lines[0].text.rpartition("dynamic security: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("example", "protocol", "devices"),
+    [(ForHomeAssistant, V5, 2), (ForHomeAssistant, V3, 2), (DynamicSecurity, V5, 0), (AccessList, V3, 0)],
+)
+async def test_discovery_needs_its_rights_and_nothing_else_does(
+    tmp_path: Path, example: type[Example], protocol: str, devices: int
+) -> None:
+    """With the lines of the example phones appear, and leftovers go; without them, the rest works."""
+    server = example(tmp_path, "innovaphone")
+    await asyncio.to_thread(server.start)
+    prefix, settings = "homeassistant/device", {"discovery": "device", "users": [{"number": "21"}]}
+    message = {"origin": {"name": "innovaphone-mqtt"}, "device": {"identifiers": ["innovaphone__hq__zoe"]}}
+    try:
+        async with (
+            SimPbx(STAFF, FAST) as pbx,
+            Observer(server.port, topics="#", credentials=("observer", "secret")) as bus,
+        ):
+            if devices:
+                bus.publish(f"{prefix}/innovaphone__hq__zoe/config", message, retain=True)
+                await bus.heard_all()
+            scene = Scene(server, protocol, pbx, bus, tmp_path, {"homeassistant": settings})
+            async with scene.bridge():
+                await scene.online()
+                pbx.ring("Anna M\u00fcller", "0123").hang_up()
+                await eventually(lambda: "missed" in bus.types("anna"), "anna missed a call")
+                await eventually(
+                    lambda: sum(topic.startswith(prefix) for topic in bus.tree) == devices, "they appear"
+                )
+                assert f"{prefix}/innovaphone__hq__zoe/config" not in bus.tree
+    finally:
+        server.kill()

@@ -75,6 +75,13 @@ def test_the_example_has_the_rights_for_home_assistant(mode: Mode) -> None:
     assert {(kind, topic) for access, topic in granted for kind in (READ, WRITE) if kind in access} == rights
 
 
+def test_what_was_once_written_needs_no_right() -> None:
+    """Discovery is off: what is left is erased if that is possible."""
+    former = found.former(DiscoveryTopics("homeassistant"), TOPICS)
+
+    assert needed(TOPICS, consumers=[former]) == TRIAL_TOPICS
+
+
 def test_what_others_say_to_a_consumer_is_no_excess() -> None:
     """The bridge may read it, to find what it left there itself."""
     home = found.consumer(Discovery(Mode.DEVICE, DiscoveryTopics("homeassistant")), TOPICS)
