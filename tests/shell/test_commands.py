@@ -62,6 +62,7 @@ async def test_commands_reach_the_bridge(broker: Mosquitto, bus: Observer, pbx: 
     assert [entry.activity for entry in pbx.exchange.users["Carla & Co"].presence] == ["away"]
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_the_program_reads_its_configuration_file(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path

@@ -15,6 +15,7 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from lxml import etree
 
+from bridge.core.commands.verbs import VERBS
 from bridge.pbx.operations import OPERATIONS
 from bridge.sim.desk import Profile
 from bridge.sim.model import Forward, Leg, No, SimUser
@@ -173,6 +174,7 @@ def test_the_table_names_the_verb_of_each_operation() -> None:
     }
 
     assert missing == set()
+    assert set().union(*reached.values()) == set(VERBS)
     assert all(verbs or "no verb: " in table()[operation][0] for operation, verbs in reached.items())
 
 
