@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ EXPOSED = [
 ]
 OFF, ON = "off", "on"
 LAST_CALL = "sensor.hq_anna_last_call_end"
-LINK, PREFIX = "binary_sensor.hq_link", "homeassistant/"
+LINK = "binary_sensor.hq_link"
 RINGING, CALL, MUSIC = "binary_sensor.hq_anna_ringing", "event.hq_anna_call", "media_player.living_room"
-ENTITIES = (
+PHONE = (
     "binary_sensor.*_in_call",
     "binary_sensor.*_registered",
     "binary_sensor.*_ringing",
@@ -50,7 +51,8 @@ ENTITIES = (
     "text.*_dial",
     "text.*_note",
 )
-"""Of a phone, with the verbs that are allowed here: no button to answer."""
+OF_ANNA = ("button.*_answer", "text.*_forward_always", "text.*_forward_busy", "text.*_forward_no_answer")
+"""Entities of all phones; and those whose command is permitted for anna only."""
 
 
 @pytest.fixture
@@ -71,8 +73,13 @@ async def pbx() -> AsyncIterator[SimPbx]:
 def settings(broker: Mosquitto, pbx: SimPbx, **changes: Any) -> dict[str, Any]:
     """Two people, a door station and a switch appear."""
     discovery = {"discovery": "device", "users": EXPOSED, **changes}
-    commands = {"allow": ["basic"]}
-    return configuration(broker.port, pbx_section(pbx), homeassistant=discovery, commands=commands)
+    only_anna = {"verbs": ["answer", "forward"], "users": [{"short_name": "anna"}]}
+    return configuration(
+        broker.port,
+        pbx_section(pbx, forwards=True),
+        homeassistant=discovery,
+        commands={"allow": ["basic", only_anna]},
+    )
 
 
 async def test_phones_appear_and_call(
@@ -84,7 +91,9 @@ async def test_phones_appear_and_call(
         await a_ringing_call_is_shown_and_missed(pbx, ha)
         await the_door_station_flashes_the_light(pbx, ha)
         await a_number_is_dialled_and_the_music_pauses(pbx, ha)
+        await a_call_is_answered(pbx, ha)
         await presence_is_shown_and_set(pbx, ha)
+        await a_diversion_is_shown_and_set(ha)
         await a_switch_is_shown(pbx, ha)
         found = set(ha.entities)
     await eventually(lambda: ha.state(LINK) == OFF, "the bridge is gone")
@@ -100,7 +109,9 @@ async def test_phones_appear_and_call(
     async with bridge(settings(broker, pbx)):
         await eventually(lambda: not of("bert", ha), "nothing is left of bert, removed meanwhile")
         assert set(await ha.devices()) == {"PBX hq", "Door", "Night"}
-        assert len([topic for topic in bus.tree if topic.startswith(PREFIX)]) == 3
+        assert len(discovery_topics(bus)) == 3
+    await the_mode_is_changed(broker, bus, pbx, ha)
+    await discovery_ends(broker, bus, pbx, ha)
     assert warnings(ha) == []
 
 
@@ -114,7 +125,8 @@ async def devices_are_found(ha: HomeAssistant) -> None:
     below = {name for name, one in devices.items() if one["via_device_id"] == devices["PBX hq"]["id"]}
     assert below == {"Anna", "Bert", "Door", "Night"}
     assert ha.entities >= {LINK, "sensor.hq_calls", "button.hq_resync"}
-    assert of("anna", ha) == {each.replace("*", "hq_anna") for each in ENTITIES}
+    assert of("anna", ha) == {each.replace("*", "hq_anna") for each in PHONE + OF_ANNA}
+    assert of("bert", ha) == {each.replace("*", "hq_bert") for each in PHONE}
     assert of("night", ha) == {"binary_sensor.hq_night_switch", "event.hq_night_call"}
     assert not of("carla", ha)
 
@@ -160,6 +172,26 @@ async def a_number_is_dialled_and_the_music_pauses(pbx: SimPbx, ha: HomeAssistan
     assert pbx.requests("UserClear")
 
 
+async def a_call_is_answered(pbx: SimPbx, ha: HomeAssistant) -> None:
+    """By the button that only anna has."""
+    call = pbx.ring("Anna Müller", "0123")
+    await eventually(lambda: ha.state(RINGING) == ON, "anna rings")
+    await ha.act("button.hq_anna_answer", "button.press")
+    await eventually(lambda: ha.state("binary_sensor.hq_anna_in_call") == ON, "anna talks")
+    call.hang_up()
+    await eventually(lambda: ha.state("binary_sensor.hq_anna_in_call") == OFF, "the call is over")
+
+
+async def a_diversion_is_shown_and_set(ha: HomeAssistant) -> None:
+    """Set, and removed again."""
+    forward = "text.hq_anna_forward_no_answer"
+    await eventually(lambda: ha.state(forward) == "", "calls go nowhere else")
+    await ha.act(forward, "text.set_value", value="0171")
+    await eventually(lambda: ha.state(forward) == "0171", "calls go to a mobile telephone")
+    await ha.act(forward, "text.set_value", value="")
+    await eventually(lambda: ha.state(forward) == "", "calls go nowhere else again")
+
+
 async def presence_is_shown_and_set(pbx: SimPbx, ha: HomeAssistant) -> None:
     """Set at the phone, then here: activity and note keep one another."""
     pbx.set_presence("Anna Müller", "meeting", "until noon")
@@ -178,6 +210,39 @@ async def a_switch_is_shown(pbx: SimPbx, ha: HomeAssistant) -> None:
     await eventually(lambda: ha.state("binary_sensor.hq_night_switch") == ON, "it is night")
     assert ha.attribute("binary_sensor.hq_night_switch", "mode") == "manual"
     await eventually(lambda: ha.attribute("event.hq_night_call", "event_type") == "switched", "and said so")
+
+
+async def the_mode_is_changed(broker: Mosquitto, bus: Observer, pbx: SimPbx, ha: HomeAssistant) -> None:
+    """To messages for each entity and back: the same entities, and no message of the other mode is left."""
+    found = of("door", ha) | of("night", ha)
+    for mode in "component", "device":
+        async with bridge(settings(broker, pbx, discovery=mode)):
+            await eventually(partial(in_mode, mode, bus), f"messages for each {mode}, and no others")
+            await eventually(lambda: ha.state("sensor.hq_door_call_state") == "idle", "the door is there")
+            await eventually(lambda: of("door", ha) | of("night", ha) == found, "all else is there")
+
+
+def in_mode(mode: str, bus: Observer) -> bool:
+    """Whether the retained discovery messages are of this mode: one for each device, or for each entity."""
+    of_devices = {topic for topic in discovery_topics(bus) if topic.startswith("homeassistant/device/")}
+    others = discovery_topics(bus) - of_devices
+    return bool(of_devices) == (mode == "device") and bool(others) == (mode == "component")
+
+
+async def discovery_ends(broker: Mosquitto, bus: Observer, pbx: SimPbx, ha: HomeAssistant) -> None:
+    """For all users, then for the PBX."""
+    async with bridge(settings(broker, pbx, users=[])):
+        await eventually(lambda: not of("door", ha) | of("night", ha), "nobody is exposed any more")
+        assert set(await ha.devices()) == {"PBX hq"}
+    async with bridge(settings(broker, pbx, discovery="off")):
+        await eventually(lambda: not {each for each in ha.entities if "hq" in each}, "nothing is left")
+        assert await ha.devices() == {}
+        assert discovery_topics(bus) == set()
+
+
+def discovery_topics(bus: Observer) -> set[str]:
+    """The retained discovery messages, all of them ours."""
+    return {topic for topic in bus.tree if re.fullmatch("homeassistant/.+/config", topic)}
 
 
 def of(name: str, ha: HomeAssistant) -> set[str]:
