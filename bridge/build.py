@@ -14,6 +14,7 @@ from bridge import clock
 from bridge.config.schema import Config, Mqtt, Pbx
 from bridge.config.tls import Tls
 from bridge.core.backend import Backend
+from bridge.core.dial_plan import DialPlan
 from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Deadlines
 from bridge.core.outbox import Limits
@@ -97,8 +98,9 @@ class Builder:
 
     def presentation(self, pbx: Pbx) -> Presentation:
         """How the parties of this PBX's calls are shown. The phonebook is the last one that was read."""
-        plan = (pbx.dial_plan or self._config.dial_plan).to_plan()
-        return Presentation((plan.show, self.phonebook.phonebook.show))
+        plan, book = (pbx.dial_plan or self._config.dial_plan).to_plan(), self.phonebook.phonebook
+        steps = ((plan.show, plan != DialPlan()), (book.show, bool(book.names)))
+        return Presentation(tuple(step for step, needed in steps if needed))
 
     def certificate_targets(self, pbxs: Sequence[Pbx]) -> list[Target]:
         """The TLS addresses of the broker and of each of these PBXs."""

@@ -89,10 +89,7 @@ def _of_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[Entry]:
         if not problem and not text.strip():
             continue
         delimiter = delimiter or max(_DELIMITERS, key=text.count)
-        try:
-            row = [] if problem else [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter))]
-        except csv.Error:
-            row, problem = [], "not a row of a CSV file"
+        row = [] if problem else [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter))]
         head = [cell.lower() for cell in row]
         if line == 1 and _NUMBER in head and _NAME in head:
             numbers, name = [index for index, cell in enumerate(head) if cell == _NUMBER], head.index(_NAME)

@@ -30,7 +30,7 @@ GOOD = {
     "quotes": '"0711 123456","ACME"\n"0171/1234567","Bob"\n',
     "byte order mark": b"\xef\xbb\xbfnumber,name\n0711 123456,ACME\n0171/1234567,Bob",
     "vCard 3": "BEGIN:VCARD\nVERSION:3.0\nFN:ACME\nTEL;TYPE=WORK:0711 123456\nEND:VCARD\n"
-    "BEGIN:VCARD\nFN:Bob\nitem1.TEL:+49 171 1234567\nEND:VCARD",
+    "BEGIN:VCARD\nFN:Bob\nitem1.TEL:+49 171 1234567\nEND:VCARD\n\n",
     "vCard 4": 'BEGIN:VCARD\r\nFN:ACME\r\nTEL;VALUE=uri;TYPE="a:b":tel:+49-711-123456;ext=1\r\nEND:VCARD\r\n'
     "begin:vcard\r\nn:;Bob;;;\r\ntel:+49171\r\n 1234567\r\nend:vcard\r\n",
     "vCard 2.1": "BEGIN:VCARD\nFN;ENCODING=QUOTED-PRINTABLE:AC=\n=4DE\nTEL;HOME:0711123456\nEND:VCARD\n"

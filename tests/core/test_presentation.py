@@ -63,6 +63,17 @@ def test_every_party_of_a_call_is_presented(place: str) -> None:
     assert told["call"][place]["number"] == SECRET
 
 
+@pytest.mark.parametrize("place", PARTIES)
+def test_a_call_looks_different_by_any_of_its_parties(place: str) -> None:
+    """Else a user would keep an old name on the bus."""
+    secret: Any = {place: RemoteParty(SECRET)}
+    call = replace(History().start().see(leg()).state.calls[ANNA][0], **secret)
+
+    assert len(call.parties) == len(PARTIES)
+    assert Presentation((named,)).shows_like(Presentation((named, named)), call)
+    assert not Presentation((named,)).shows_like(PLAIN, call)
+
+
 HIDDEN = Scope(presentation=Presentation((named, starred)))
 ELSEWHERE = Party("0307654321", display_name="Other")
 GOES_ON = {
