@@ -1,16 +1,20 @@
 """Programs outside of our tree: they are told all again a moment after they have started."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bridge.core.commands.permissions import Form, Grant, Permissions
 from bridge.core.message import Incoming
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.outputs import OUTPUTS, home_assistant
 from bridge.core.outputs.home_assistant.devices import Discovery, Mode
 from bridge.core.outputs.home_assistant.names import DiscoveryTopics
-from bridge.core.records import Batch
+from bridge.core.records import Batch, Group, UserRecord
 from bridge.core.rules import Rule, Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
@@ -26,7 +30,7 @@ DISCOVERY = Discovery(Mode.DEVICE, DiscoveryTopics("homeassistant"), (Rule(),))
 class Stage:
     """A mirror whose broker takes everything, and a timer that the test runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, discovery: Discovery = DISCOVERY) -> None:
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.outbox = Outbox(Limits())
         self.mirror = Mirror(
@@ -35,8 +39,9 @@ class Stage:
             self.outbox,
             epoch="e",
             clock=lambda: Instant(1_795_000_000_000, 1.0),
-            outputs=(*OUTPUTS, home_assistant.output(DISCOVERY)),
+            outputs=(*OUTPUTS, home_assistant.output(discovery)),
         )
+        self.retained: dict[str, object] = {}
         self.mirror.refresh()
         self.mirror.began(About())
         self.mirror.reported(Batch(users=PEOPLE, list_complete=True))
@@ -54,7 +59,15 @@ class Stage:
         while (item := self.outbox.take(1.0)) is not None:
             self.outbox.done(item[0])
             found[item[1].topic] = item[1].payload
+            if item[1].retain:
+                self.retained[item[1].topic] = item[1].payload
         return found
+
+    @property
+    def wanted(self) -> dict[str, object]:
+        """What must be retained now, of discovery."""
+        tree = {message.topic: message.payload for message in self.mirror.tree()}
+        return {topic: payload for topic, payload in tree.items() if topic.startswith("homeassistant/")}
 
 
 @pytest.fixture
@@ -116,3 +129,37 @@ def test_what_was_left_goes_at_once_while_the_users_are_known(stage: Stage) -> N
     """The broker was away when the link started."""
     stage.mirror.found_elsewhere({"homeassistant/device/innovaphone__hq__zoe/config"})
     assert stage.sent() == {"homeassistant/device/innovaphone__hq__zoe/config": None}
+
+
+RECORDS = st.builds(
+    UserRecord,
+    guid=st.sampled_from(["g-1", "g-2", "g-3"]),
+    name=st.sampled_from(["Anna", "Bert"]),
+    short_name=st.sampled_from(["anna", "bert", ""]),
+    number=st.sampled_from(["21", "22", "31"]),
+    type=st.sampled_from(["ep", "gw"]),
+    active=st.sampled_from([True, True, True, False]),
+    registered=st.booleans(),
+    is_switch=st.booleans(),
+    groups=st.sampled_from([(), (Group("hidden", active=False),)]),
+)
+STEPS = st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=1, max_size=8)
+RULES = (Rule(exclude=True, group="hidden"), Rule(number="2*"))
+PERMISSIONS = Permissions(grants=(Grant(frozenset({"call"}), (Rule(short_name="anna"),), Form.USER),))
+
+
+@pytest.mark.parametrize("mode", Mode)
+@settings(max_examples=40)
+@given(steps=STEPS)
+def test_what_is_retained_is_what_is_wanted(mode: Mode, steps: list[list[UserRecord]]) -> None:
+    """Whoever comes, goes, is renamed, swaps names, or changes its kind: nothing is left, nothing is old."""
+    stage = Stage(replace(DISCOVERY, mode=mode, users=RULES, permissions=PERMISSIONS))
+    for records in steps:
+        stage.mirror.reported(Batch(users=tuple(records)))
+        stage.sent()
+        kept = {
+            topic: payload
+            for topic, payload in stage.retained.items()
+            if topic.startswith("homeassistant/") and payload is not None
+        }
+        assert kept == stage.wanted
