@@ -99,7 +99,12 @@ class Builder:
     def presentation(self, pbx: Pbx) -> Presentation:
         """How the parties of this PBX's calls are shown. The phonebook is the last one that was read."""
         plan, book = (pbx.dial_plan or self._config.dial_plan).to_plan(), self.phonebook.phonebook
-        steps = ((plan.show, plan != DialPlan()), (book.show, bool(book.names)))
+        privacy = self._config.privacy.to_privacy()
+        steps = (
+            (plan.show, plan != DialPlan()),
+            (book.show, bool(book.names)),
+            (privacy.show, privacy.hides),
+        )
         return Presentation(tuple(step for step, needed in steps if needed))
 
     def certificate_targets(self, pbxs: Sequence[Pbx]) -> list[Target]:
@@ -187,6 +192,7 @@ class Builder:
                 calls_per_user=commands.calls_per_user_per_minute,
                 clear_cause=commands.clear_cause,
                 response_topics=commands.response_topics,
+                privacy=self._config.privacy.to_privacy(),
             ),
             end_grace_s=pbx.end_grace_s,
             deadlines=Deadlines(

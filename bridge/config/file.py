@@ -91,6 +91,9 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     if config.phonebook.file is not None and not os.path.isfile(config.phonebook.file):  # noqa: PTH113  (as in types.py)
         place: Place = ("phonebook", "file")
         yield Problem(line_of(place, document), place, NO_PHONEBOOK)
+    key: Place = ("privacy", "key_file")
+    if isinstance(config.privacy.key_file, FileSecret) and config.privacy.key_file.warning:
+        yield Problem(line_of(key, document), key, config.privacy.key_file.warning)
     for index, pbx in enumerate(config.pbxs):
         if pbx.settle_s is not None:
             renamed: Place = ("pbxs", index, "settle_s")

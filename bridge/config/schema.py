@@ -18,6 +18,7 @@ from pydantic import (
 from bridge.config.commands import Commands
 from bridge.config.dial_plan import DialPlanSection
 from bridge.config.home_assistant import HomeAssistant
+from bridge.config.privacy import PrivacySection
 from bridge.config.rules import RuleSection
 from bridge.config.tls import MqttTls, Reach, Tls
 from bridge.config.types import (
@@ -255,6 +256,7 @@ class Config(Section):
     commands: Commands = Commands()
     dial_plan: DialPlanSection = DialPlanSection()
     phonebook: PhonebookSection = PhonebookSection()
+    privacy: PrivacySection = PrivacySection()
     homeassistant: HomeAssistant = HomeAssistant()
     http: Http = Http()
     log: Log = Log()

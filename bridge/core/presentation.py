@@ -13,11 +13,12 @@ from bridge.core.records import Party
 
 
 class TopicClass(enum.StrEnum):
-    """The kinds of topics on which parties are shown. What a journal keeps of a user is its `state`."""
+    """Where parties are shown: kinds of topics, and the log. What a journal keeps of a user is `state`."""
 
     STATE = "state"
     EVENT = "event"
     RESPONSE = "response"
+    LOG = "log"
 
 
 Step = Callable[[RemoteParty, TopicClass], RemoteParty]

@@ -12,6 +12,7 @@ from bridge.core.commands import checks
 from bridge.core.commands.answer import DUPLICATE, OK, Address, Answer, reply
 from bridge.core.commands.deadline import Deadline
 from bridge.core.commands.dedup import REMEMBERED_AT_MOST, REMEMBERED_S, Entry, fingerprint
+from bridge.core.commands.discretion import Discretion
 from bridge.core.commands.naming import known_user
 from bridge.core.commands.rates import QUERIES, URGENT, RateLimit, Rates
 from bridge.core.commands.request import LONGEST_PAYLOAD, Request, parse
@@ -105,7 +106,9 @@ class Commander:
 
     def _take(self, request: Request, now: Instant) -> None:
         """Queue a request, repeat the reply of a known one, or refuse it."""
-        accepted = Accepted(request, fingerprint(request), Deadline(now, request.expires_ms))
+        accepted = Accepted(
+            request, fingerprint(request, self._settings.privacy.key), Deadline(now, request.expires_ms)
+        )
         known = self._ids.find(request)
         refusal = self._refusal(accepted, known, now)
         if refusal is not None:
@@ -223,13 +226,18 @@ class Commander:
 
     def _send(self, answer: Answer, since: Instant) -> Json:
         now = self._clock()
-        payload = answer.payload(now.unix_ms)
+        shown = self._discretion(answer.address)
+        payload = shown.reply(answer).payload(now.unix_ms)
         self._mirror.reply(reply(answer.address, payload))
-        reason = "" if answer.code == OK else answer.detail or answer.message
-        self._events.replied(answer.address, answer.code, reason, now.monotonic_s - since.monotonic_s)
+        reason = "" if answer.code == OK else shown.reason(answer.detail or answer.message)
+        self._events.replied(shown.address(), answer.code, reason, now.monotonic_s - since.monotonic_s)
         return payload
 
     def _send_again(self, address: Address, payload: Json, since: Instant) -> None:
         """Send the reply of an earlier request to one with the same id."""
         self._mirror.reply(reply(address, {**payload, "duplicate": True}))
-        self._events.replied(address, DUPLICATE, "", self._clock().monotonic_s - since.monotonic_s)
+        seconds = self._clock().monotonic_s - since.monotonic_s
+        self._events.replied(self._discretion(address).address(), DUPLICATE, "", seconds)
+
+    def _discretion(self, address: Address) -> Discretion:
+        return Discretion(self._settings.privacy, self._mirror.state, address)

@@ -15,6 +15,7 @@ from bridge.core.commands.verbs.clear import HangUp
 from bridge.core.commands.verbs.resync import Resync
 from bridge.core.message import Json
 from bridge.core.model import Instant
+from bridge.core.privacy import OPEN, Privacy
 from bridge.errors import CommandError, LinkError, Unreachable
 from bridge.link.command_ids import Accepted, CommandIds
 from bridge.link.mirror import Mirror
@@ -29,6 +30,7 @@ class CommandSettings:
     calls_per_user: int = 10
     clear_cause: int = 26
     response_topics: tuple[str, ...] = ()
+    privacy: Privacy = OPEN
 
 
 class Performer:

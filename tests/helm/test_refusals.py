@@ -14,6 +14,7 @@ from bridge.config import tls as config_tls
 from bridge.config.commands import Commands, GrantSection, Numbers
 from bridge.config.dial_plan import DialPlanSection
 from bridge.config.home_assistant import HomeAssistant
+from bridge.config.privacy import PrivacyRuleSection, PrivacySection
 from bridge.config.rules import RuleSection
 from bridge.core.commands.permissions import Form
 from bridge.core.commands.verbs import SETS, VERBS
@@ -213,6 +214,8 @@ def schema() -> dict[str, Any]:
         ("config.phonebook", config.PhonebookSection),
         ("pbxs.dial_plan", DialPlanSection),
         ("config.commands.numbers", Numbers),
+        ("config.privacy", PrivacySection),
+        ("config.privacy.rules", PrivacyRuleSection),
         ("config.homeassistant", HomeAssistant),
         ("config.http", config.Http),
         ("config.log", config.Log),

@@ -90,16 +90,17 @@ class SeenCommands:
         _add(self._refused, request_id, Entry(now_s, fingerprint, reply), REFUSED_AT_MOST)
 
 
-def fingerprint(request: Request) -> str:
+def fingerprint(request: Request, key: bytes = b"") -> str:
     """A hash that a repetition of this request shares, and no other request.
 
     Verb, fields (the user is one of them) and the topic of the reply count. The time at which it expires and
     the correlation data may change from one attempt to the next. A user named by the topic of the request may
-    be another one than the same word means in its fields.
+    be another one than the same word means in its fields. `key`: without it, whoever reads the journal cannot
+    find the number by trying all.
     """
     by_topic = isinstance(request.fields.get("user"), TopicId)
     parts = [request.address.verb, request.address.topic, by_topic, sorted(request.fields.items())]
-    return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return blake2b(json.dumps(parts).encode(), digest_size=16, key=key).hexdigest()
 
 
 def _add(entries: OrderedDict[str, Entry], request_id: str, entry: Entry, most: int) -> None:
