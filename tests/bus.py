@@ -151,7 +151,7 @@ class Observer:
     ) -> None:
         """`silence_s`: how long a connection may leave us without a word, or without our subscriptions.
 
-        `judges`: all that others have published in the name of a bridge must be what the contract says.
+        `judges`: in the end, what others have published in the name of a bridge must be as the contract says.
         """
         self.base = base
         self._qos = qos
@@ -161,7 +161,7 @@ class Observer:
         self._lock = threading.Lock()
         self._tree: dict[str, bytes] = {}
         self._port = port
-        self._judges = judges
+        self.judges = judges
         self._own: set[tuple[str, bytes]] = set()
         version = paho.MQTTv5 if protocol == "5" else paho.MQTTv311
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
@@ -185,7 +185,7 @@ class Observer:
         self._watch.cancel()
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
-        problems = self.problems() if self._judges and not any(error) else []
+        problems = self.problems() if self.judges and not any(error) else []
         if problems:
             pytest.fail("\n".join(problems))
 

@@ -139,6 +139,7 @@ async def test_rows_of_other_topics_are_not_published(
     await program.start()
     await settled(bus)
     await program.end(signal.SIGTERM)
+    bus.judges = False  # what was planted on our own topic is published as it is
     planted = ("zigbee2mqtt/bridge/request/restart", "innovaphone/hq/state", "innovaphone/other/user/a/event")
     with sqlite3.connect(file) as db:
         rows = [
