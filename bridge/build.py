@@ -60,8 +60,10 @@ class Builder:
         soap: Soap | None = None,
         disk: Executor | None = None,
         make_backend: MakeBackend | None = None,
+        phonebook: PhonebookFile | None = None,
     ) -> None:
-        self.phonebook = PhonebookFile(config.phonebook.file, config.dial_plan.to_plan().written)
+        written = config.dial_plan.to_plan().written
+        self.phonebook = phonebook or PhonebookFile(config.phonebook.file, written)
         self._config = config
         self._disk = disk
         self._soap = soap or Soap()
@@ -77,8 +79,14 @@ class Builder:
         return tuple(dict.fromkeys(name for each in self._backends.values() for name in each.operations))
 
     def renewed(self, config: Config) -> Self:
-        """A builder for a new configuration. Reads the certificates again. Raises ConfigError."""
-        return type(self)(config, self._soap, self._disk, self._make_backend)
+        """A builder for a new configuration. Reads the certificates again. Raises ConfigError.
+
+        The phonebook is shared as long as it is the same, for links that go on with their old builder.
+        """
+        old = self._config
+        same = (config.phonebook, config.dial_plan) == (old.phonebook, old.dial_plan)
+        book = self.phonebook if same else None
+        return type(self)(config, self._soap, self._disk, self._make_backend, book)
 
     def link(self, pbx: Pbx, observer: Observer, journal: Journal) -> Link:
         """The link of one PBX."""

@@ -191,9 +191,10 @@ def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:
     """Everything a link depends on. Files count by content, as they change in place."""
     tls = config.mqtt.tls
     files = (tls.ca_file, tls.cert_file, tls.key_file, pbx.tls.ca_file)
-    told = (config.user_id, config.dial_plan, config.privacy, config.events, config.homeassistant)
+    shown = (config.user_id, config.dial_plan, config.phonebook, config.privacy, config.homeassistant)
     mqtt = config.mqtt.model_copy(update={"clear_removed": False})
-    return (pbx, mqtt, *told, config.commands, config.state_dir, *(_digest(file) for file in files))
+    others = (config.events, config.commands, config.state_dir)
+    return (pbx, mqtt, *shown, *others, *(_digest(file) for file in files))
 
 
 def _digest(file: Path | None) -> str | None:

@@ -1,6 +1,8 @@
 """Numbers and names of those outside, from the PBX to the bus: E.164, a phonebook that changes, a restart."""
 
 import asyncio
+import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from bridge.ops import phonebook
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
-from tests.running import bridge, configuration, pbx_section
+from tests.running import Program, bridge, configuration, pbx_section
 
 pytestmark = pytest.mark.broker
 ANNA, INFO = "innovaphone/hq/user/anna/state", "innovaphone/hq/info"
@@ -76,3 +78,29 @@ async def test_after_a_restart_the_same_call_is_no_news(
         call.hang_up()
         await eventually(lambda: bus.types("anna")[-1:] == ["missed"], "the call is missed")
         assert bus.types("anna") == ["incoming", "ringing", "missed"]
+
+
+@pytest.mark.slow
+async def test_a_reload_keeps_the_link_and_the_phonebook(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, names: Path, tmp_path: Path
+) -> None:
+    """Unless it is another file: then the link is replaced, and the running call has the name from there."""
+    first = json.loads(json.dumps(settings(broker, pbx, names), default=str))
+    program = Program(tmp_path, first)
+    process = await program.start()
+    await settled(bus)
+    pbx.ring("Anna Müller", "0123456", "")
+    await eventually(lambda: remotes(bus) == [("+49711123456", "ACME", False)], "the caller has a name")
+    program.file.write_text(json.dumps({**first, "log": {"level": "debug"}}))
+    process.send_signal(signal.SIGHUP)
+    await eventually(lambda: "configuration reloaded" in program.log, "it is reloaded")
+    await asyncio.to_thread(names.write_text, "0711 123456,ACME Ltd\n")
+    await eventually(lambda: remotes(bus) == [("+49711123456", "ACME Ltd", False)], "it is still watched")
+    assert len(pbx.requests("Initialize")) == 1
+
+    other = tmp_path / "other.csv"
+    other.write_text("0711 123456,Other\n")
+    program.file.write_text(json.dumps({**first, "phonebook": {"file": str(other)}}))
+    process.send_signal(signal.SIGHUP)
+    await eventually(lambda: remotes(bus) == [("+49711123456", "Other", False)], "it has the other name")
+    assert (await program.end(signal.SIGTERM))[0] == 0
