@@ -9,13 +9,17 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to publish. `payload` None erases a retained topic; a mapping is sent as JSON."""
+    """A message to publish. `payload` None erases a retained topic; a mapping is sent as JSON.
+
+    `response_topic`, `correlation`: properties of MQTT 5, not sent with 3.1.1.
+    """
 
     topic: str
     payload: Json | str | None
     retain: bool = False
     qos: int = 1
     correlation: bytes | None = None
+    response_topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

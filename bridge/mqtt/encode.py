@@ -17,4 +17,5 @@ def encode(message: Message) -> bytes:
 
 def packet_size(message: Message, payload: bytes) -> int:
     """An upper bound of the size of the PUBLISH packet, in bytes."""
-    return len(message.topic.encode()) + len(payload) + len(message.correlation or b"") + PACKET_OVERHEAD
+    properties = (message.correlation or b"") + (message.response_topic or "").encode()
+    return len(message.topic.encode()) + len(payload) + len(properties) + PACKET_OVERHEAD

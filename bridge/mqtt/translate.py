@@ -29,10 +29,13 @@ def connect_properties(protocol: str) -> Properties | None:
 
 def publish_properties(message: Message, protocol: str) -> Properties | None:
     """The MQTT 5 properties of a publish, if it needs any."""
-    if protocol != MQTT_5 or message.correlation is None:
+    if protocol != MQTT_5 or (message.correlation, message.response_topic) == (None, None):
         return None
     properties = Properties(PacketTypes.PUBLISH)
-    properties.CorrelationData = message.correlation
+    if message.correlation is not None:
+        properties.CorrelationData = message.correlation
+    if message.response_topic is not None:
+        properties.ResponseTopic = message.response_topic
     return properties
 
 

@@ -31,6 +31,8 @@ HELP = (
     "Send a command to a running bridge and print its reply. "
     "Exit code 0: done, 1: refused (the reply says why), 2: no reply."
 )
+SHARED = ("url", "base_topic", "encode_dots", "protocol", "connect_timeout_s", "insecure", "tls")
+"""What another user of the same broker has in common with the bridge."""
 FIELD, USER, BARE = "field_", "user_argument", "bare_argument"
 Say = Callable[[str], None]
 
@@ -65,8 +67,10 @@ def _options(default_file: Path) -> Callable[..., None]:
             Path, typer.Option("-c", "--config", readable=False, metavar="FILE", help="Configuration file.")
         ] = default_file,
         url: Annotated[str, typer.Option(help="The broker; no configuration file is read then.")] = "",
-        username: Annotated[str, typer.Option(help="With --url: the user at the broker.")] = "",
-        password_file: Annotated[str, typer.Option(help="With --url: a file with the password.")] = "",
+        username: Annotated[
+            str, typer.Option(help="Your user at the broker, if you are not to be the bridge's.")
+        ] = "",
+        password_file: Annotated[str, typer.Option(help="A file with the password of that user.")] = "",
         ca_file: Annotated[str, typer.Option(help="With --url: the private CA of the broker.")] = "",
         base_topic: Annotated[str, typer.Option(help="With --url: the base topic.")] = "innovaphone",
         pbx: Annotated[str, typer.Option(help="The PBX; needed if there are several.")] = "",
@@ -78,17 +82,14 @@ def _options(default_file: Path) -> Callable[..., None]:
             bool, typer.Option("--user-topic", help="Publish on the topic of the user, named by topic id.")
         ] = False,
     ) -> None:
+        person = {"username": username or None, "password_file": password_file or None}
         if url:
-            given = {
-                "url": url,
-                "base_topic": base_topic,
-                "username": username,
-                "password_file": password_file,
-                "tls": {"ca_file": ca_file} if ca_file else {},
-            }
-            mqtt, name = _from_options({key: value for key, value in given.items() if value}), pbx
+            tls = {"ca_file": ca_file} if ca_file else {}
+            mqtt, name = _from_options({"url": url, "base_topic": base_topic, "tls": tls, **person}), pbx
         else:
             mqtt, name = _from_file(config_file, pbx)
+            if username:
+                mqtt = _from_options({**{key: getattr(mqtt, key) for key in SHARED}, **person})
         if not name:
             raise ConfigError(("--pbx is required",))
         context.obj = Target(mqtt, name, on_user_topic, within_s)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.core.message import Incoming, Json, Message, Subscription
@@ -11,7 +11,7 @@ from bridge.core.topics import Topics, encode
 from bridge.errors import Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
-from bridge.mqtt.settings import BrokerSettings
+from bridge.mqtt.settings import MQTT_5, BrokerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +26,26 @@ class Asked:
 
 
 async def ask(settings: BrokerSettings, asked: Asked, *, within_s: float) -> Json:
-    """Send a request and wait for its reply. Raises a LinkError, also when no reply comes."""
+    """Send a request and wait for its reply. Raises a LinkError, also when no reply comes.
+
+    With MQTT 5 the reply comes to a topic of its own, below that of the user's name, as config/examples has
+    the rights; with 3.1.1 to the topic that all replies of the verb have.
+    """
     identity = secrets.token_hex(12)
     request = _message(asked, identity)
+    own = settings.username if settings.username and not set("+#/") & set(settings.username) else "shell"
+    private = f"{asked.topics.replies}{own}/{identity}"
     mine = settings.with_client_id(f"{settings.client_id}-{identity}")
     # The will is never needed, and goes where this client is about to publish anyway.
     async with connect(mine, Message(request.topic, None)) as connection:
         connection.needs_no_will()
-        await connection.subscribe([Subscription(asked.topics.response(asked.verb))])
+        place = private if connection.protocol == MQTT_5 else asked.topics.response(asked.verb)
+        await connection.subscribe([Subscription(place)])
         try:
             async with asyncio.timeout(within_s):
-                await connection.publish(request)
+                await connection.publish(replace(request, response_topic=place))
                 return await _reply(connection, identity)
         except TimeoutError:
-            place = asked.topics.response(asked.verb)
             raise Unreachable(
                 f"no reply on {place} within {within_s:g} s: does the bridge run, and may this client "
                 f"publish on {request.topic} and read the reply?"

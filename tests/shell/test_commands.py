@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.bus import Mosquitto, Observer, eventually, free_port
 from tests.kit.shell import ask, command
 from tests.running import bridge, configuration, pbx_section, program
 
+ROOT = Path(__file__).parents[2]
 HQ = "innovaphone/hq"
 PING = f"{HQ}/command/ping"
 
@@ -69,12 +71,45 @@ async def test_nobody_answers(broker: Mosquitto) -> None:
         )
         await eventually(lambda: requests(bus), "the request is sent")
         for payload in ({"id": "other", "status": "ok"}, "no JSON", "[]"):
-            bus.publish(f"{HQ}/response/ping", payload)
+            bus.publish(f"innovaphone/reply/shell/{json.loads(requests(bus)[0])['id']}", payload)
         code, output, errors = await asked
         await bus.heard_all()
 
         assert (code, output, len(requests(bus))) == (2, "", 1)
-        assert errors.startswith(f"no reply on {HQ}/response/ping within 0.5 s: does the bridge run")
+        assert errors.startswith("no reply on innovaphone/reply/shell/")
+        assert " within 0.5 s: does the bridge run" in errors
+
+
+@pytest.mark.broker
+async def test_a_person_with_few_rights(pbx: SimPbx, tmp_path: Path) -> None:
+    """Has a name and a password of its own, and the rights of config/examples: to read its own replies."""
+    rights = tmp_path / "acl"
+    rights.write_text(f"user bridge\ntopic readwrite #\n{(ROOT / 'config/examples/people.acl').read_text()}")
+    secret = tmp_path / "secret"
+    secret.write_text("anna-desk-secret")
+    secret.chmod(0o600)
+    users = tmp_path / "users"
+    users.write_text("".join(f"{name}:{name}-secret\n" for name in ("bridge", "anna-desk")))
+    users.chmod(0o600)
+    await asyncio.to_thread(subprocess.run, ["mosquitto_passwd", "-U", str(users)], check=True)
+    broker = Mosquitto(tmp_path, f"password_file {users}", f"acl_file {rights}", anonymous=False)
+    async with broker:
+        settings = configuration(broker.port, pbx_section(pbx))
+        settings["mqtt"] |= {"username": "bridge", "password": "bridge-secret"}
+        file = tmp_path / "b.yaml"
+        file.write_text(yaml.safe_dump(settings))
+        person = ("-c", str(file), "--username", "anna-desk", "--password-file", str(secret))
+        async with bridge(settings), Observer(broker.port, credentials=("bridge", "bridge-secret")) as bus:
+            await eventually(lambda: (bus.now(f"{HQ}/info") or {}).get("settled"), "it is settled")
+            own = await asyncio.to_thread(command, *person, "--user-topic", "presence", "anna", "away")
+            other = await asyncio.to_thread(
+                command, *person, "--timeout", "1", "--user-topic", "presence", "bert", "away"
+            )
+
+    assert (own[0], json.loads(own[1])["status"]) == (0, "ok")
+    assert (other[0], other[1]) == (2, "")
+    assert [entry.activity for entry in pbx.exchange.users["Anna Müller"].presence] == ["away"]
+    assert pbx.exchange.users["Bert O'Neil"].presence == ()
 
 
 def test_no_broker() -> None:
