@@ -19,6 +19,7 @@ from bridge.core.topics import TopicId, Topics
 MANUFACTURER = "innovaphone"
 MODELS = {"ep": "Phone", "gw": "Trunk", "waiting": "Queue", "broadcast": "Group"}
 DIALS = "call"
+_VERBS = frozenset(each.verb for each in entities.OF_USER if each.verb is not None)
 
 
 class Mode(enum.StrEnum):
@@ -48,11 +49,14 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A device and the topics of its entities: `root` of its commands, and where each source is."""
+    """A device and the topics of its entities: `root` of its commands, and where each source is.
+
+    `entity_start`: how the ids of its entities begin, as far as Home Assistant lets us choose them.
+    """
 
     device: Json
     id: str
-    default_name: str
+    entity_start: str
     root: str
     sources: Mapping[Source, str]
 
@@ -99,11 +103,12 @@ def of_user(discovery: Discovery, view: View, guid: str) -> dict[str, Json | Non
     place = _Place(
         device,
         names.user_id(topics, guid),
-        f"{topics.pbx} {names_of_topics.decode(topic_id)}",
+        f"{topics.pbx}_{names_of_topics.decode(topic_id)}".lower().replace(" ", "_"),
         f"{topics.root}/user/{topic_id}",
         {Source.STATE: topics.user_state(topic_id), Source.EVENT: topics.user_event(topic_id)},
     )
-    wanted = [each for each in entities.OF_USER if _appears(each, discovery, view, record, topic_id)]
+    kinds, verbs = _kinds(discovery, record), _permitted(discovery, view, record, topic_id)
+    wanted = [each for each in entities.OF_USER if each.kind in kinds and each.verb in verbs]
     return _messages(discovery, view, place, entities.OF_USER, wanted)
 
 
@@ -116,21 +121,19 @@ def topics_of_user(discovery: Discovery, topics: Topics, guid: str) -> Iterator[
         yield from (discovery.topics.entity(each.platform, device, each.key) for each in entities.OF_USER)
 
 
-def _appears(entity: Entity, discovery: Discovery, view: View, record: UserRecord, topic_id: str) -> bool:
-    """Whether a user has this entity: its kind fits, and its command is permitted on the user's topic."""
-    fits = {
-        Kind.ALL: True,
-        Kind.CALLS: not record.is_switch,
-        Kind.SWITCH: record.is_switch,
-        Kind.FORWARDS: discovery.forwards and not record.is_switch,
-    }
-    if entity.verb is None or not fits[entity.kind]:
-        return fits[entity.kind]
-    permissions = discovery.permissions
-    if entity.verb == DIALS and not {ANY, record.type} & permissions.dialling.types:
-        return False
-    fields = {"user": TopicId(topic_id)}
-    return entity.verb in VERBS and permits(permissions, entity.verb, fields, view.state)
+def _kinds(discovery: Discovery, record: UserRecord) -> frozenset[Kind]:
+    """The kinds of entities that fit a user."""
+    if record.is_switch:
+        return frozenset({Kind.ALL, Kind.SWITCH})
+    return frozenset({Kind.ALL, Kind.CALLS, *([Kind.FORWARDS] if discovery.forwards else [])})
+
+
+def _permitted(discovery: Discovery, view: View, record: UserRecord, topic_id: str) -> set[str | None]:
+    """The verbs that are permitted on a user's topic, and None, which stands for no verb."""
+    permissions, fields = discovery.permissions, {"user": TopicId(topic_id)}
+    found = {verb for verb in _VERBS & VERBS.keys() if permits(permissions, verb, fields, view.state)}
+    silent = not {ANY, record.type} & permissions.dialling.types
+    return {None, *(found - {DIALS} if silent else found)}
 
 
 def _messages(
@@ -144,7 +147,7 @@ def _messages(
         return {discovery.topics.device(place.id): {**common, "components": components}}
     return {
         discovery.topics.entity(each.platform, place.id, each.key): (
-            {**common, **configs[each.key], "object_id": _entity_name(each, place)}
+            {**common, **configs[each.key], "object_id": f"{place.entity_start}_{each.key}"}
             if each.key in configs
             else None
         )
@@ -163,22 +166,14 @@ def _common(view: View, place: _Place) -> Json:
 def _config(entity: Entity, place: _Place) -> Json:
     """The options of one entity."""
     config: dict[str, object] = {
-        "name": entity.name,
+        **entities.FIXED[entity.key],
         "unique_id": names.unique_id(place.id, entity.key),
-        "default_entity_id": f"{entity.platform}.{_entity_name(entity, place)}",
-        "qos": 1,
+        "default_entity_id": f"{entity.platform}.{place.entity_start}_{entity.key}",
     }
     if entity.source is not None:
         config["state_topic"] = place.sources[entity.source]
+        if entity.attributes is not None:
+            config["json_attributes_topic"] = place.sources[entity.source]
     if entity.verb is not None:
         config["command_topic"] = f"{place.root}/command/{entity.verb}"
-    if entity.attributes is not None and entity.source is not None:
-        config["json_attributes_topic"] = place.sources[entity.source]
-        config["json_attributes_template"] = entity.attributes
-    optional = {"value_template": entity.template, "icon": entity.icon, "entity_category": entity.category}
-    return {**config, **{key: value for key, value in optional.items() if value}, **entity.options}
-
-
-def _entity_name(entity: Entity, place: _Place) -> str:
-    """The part of an entity id behind its platform, as far as Home Assistant lets us choose it."""
-    return f"{place.default_name} {entity.key}".lower().replace(" ", "_")
+    return config

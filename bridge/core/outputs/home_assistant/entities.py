@@ -49,6 +49,19 @@ class Entity:
     category: str | None = None
     options: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def fixed(self) -> dict[str, object]:
+        """The options that are the same for all users."""
+        given = {
+            "name": self.name,
+            "qos": 1,
+            "value_template": self.template,
+            "json_attributes_template": self.attributes,
+            "icon": self.icon,
+            "entity_category": self.category,
+        }
+        return {**{key: value for key, value in given.items() if value}, **self.options}
+
 
 def _forward(key: str, name: str) -> Entity:
     """A diversion: the number where calls go, or empty."""
@@ -236,3 +249,5 @@ OF_PBX = (
     ),
 )
 """The entities of a PBX. Its link is never unavailable: that is when it matters."""
+FIXED = {each.key: each.fixed for each in (*OF_USER, *OF_PBX)}
+"""The fixed options of each entity, made once: thousands of users may appear."""
