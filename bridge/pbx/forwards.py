@@ -6,6 +6,7 @@ The PBX does not notice duplicates, and says ok when it has removed nothing: so 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from copy import deepcopy
+from typing import Protocol
 
 from lxml import etree
 
@@ -14,22 +15,29 @@ from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.records import Batch, Forwards
 from bridge.errors import CommandError, LinkError, ProtocolError
 from bridge.pbx import wire
-from bridge.pbx.client import Client
 
 PER_S = 5.0
 """How many users a second are read. All of a PBX are read in a row after the start."""
 KINDS = {"always": "cfu", "busy": "cfb", "no_answer": "cfnr"}
 ENDS = ("e164", "h323")
-GIVES_UP = 3
-"""Users in a row that could not be read, after which the session reads no more: it is no administrator's."""
+GIVES_UP, AGAIN_S = 3, 60.0
+"""After so many failures in a row one user a minute is tried: the account may be no administrator's."""
 LONGEST = 128
 REFUSED = "the PBX did not change the forward; the bridge needs the account of an administrator for that"
+
+
+class Administration(Protocol):
+    """What of a client is needed here."""
+
+    async def admin(self, xml: str, in_time: InTime) -> str:
+        """Have a document carried out; the document that it answers, or "" for anything else."""
+        ...
 
 
 class ForwardsReader:
     """The forwards of one session. `ping` raises a LinkError if the PBX has lost the session."""
 
-    def __init__(self, client: Client, ping: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, client: Administration, ping: Callable[[], Awaitable[None]]) -> None:
         self._client = client
         self._ping = ping
         self._events: PbxEvents = IgnoreEvents()
@@ -54,9 +62,8 @@ class ForwardsReader:
             name = self._wanted.pop(guid)
             if not self._wanted:
                 self._work.clear()
-            if failures < GIVES_UP:
-                failures = 0 if await self._report(guid, name, loud=not failures) else failures + 1
-                await asyncio.sleep(1 / PER_S)
+            failures = 0 if await self._report(guid, name, failures) else failures + 1
+            await asyncio.sleep(1 / PER_S if failures < GIVES_UP else AGAIN_S)
 
     async def change(self, action: SetForwards, in_time: InTime) -> None:
         """Change forwards of a user. The new one is added before others go: none is lost on the way."""
@@ -78,7 +85,7 @@ class ForwardsReader:
                     raise CommandError("refused", REFUSED)
         self.read(action.user.guid, name)
 
-    async def _report(self, guid: str, name: str, *, loud: bool) -> bool:
+    async def _report(self, guid: str, name: str, failures: int) -> bool:
         """Read one user. A failed request does not end the session, unless the PBX has lost it."""
         try:
             user = await self._show(name, at_any_time)
@@ -86,9 +93,11 @@ class ForwardsReader:
         except LinkError as error:
             await self._ping()
             user, reason = None, error.reason
+            if failures < GIVES_UP:
+                self.read(guid, name)
         if user is not None:
             self._events.reported(Batch(forwards=((guid, forwards_of(user)),)))
-        elif loud:
+        elif not failures:
             self._events.forwards_unread(name, reason)
         return user is not None
 

@@ -1,10 +1,12 @@
 """Forwards at a simulated PBX: in the states, followed, changed by commands, never twice."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from bridge.sim.faults import Fault
 from bridge.sim.model import Forward, SimUser
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
@@ -134,6 +136,19 @@ async def test_without_an_administrator_there_are_none(broker: Mosquitto, bus: O
 
         assert shown(bus, "bert") is None
         assert len(pbx.requests("Admin")) == 4, "three to read, one to change"
+
+
+async def test_a_failure_costs_nobody_its_forwards(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """Who could not be read is read later; a command says what happened; the session goes on."""
+    pbx.faults.add(Fault("http", "Admin", times=2, value=500))
+    async with bridge(settings(broker, pbx)):
+        for user in ("api", "anna", "bert", "carla%2Fx"):
+            await eventually(partial(shown, bus, user), f"{user} is read")
+        pbx.faults.add(Fault("fault", "Admin", text="no"))
+        answer = await reply(bus, "forward", "user/anna/command", busy="22")
+
+        assert answer["code"] == "pbx_error"
+        assert len(pbx.requests("Initialize")) == 1
 
 
 async def test_admin_hands_documents_through(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:

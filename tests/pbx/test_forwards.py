@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from bridge.core.backend import InTime
+from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.records import Forwards
+from bridge.errors import CommandError
 from bridge.pbx import forwards
-from bridge.pbx.forwards import changes, document, forwards_of, is_ok, own
+from bridge.pbx.forwards import ForwardsReader, changes, document, forwards_of, is_ok, own
+from tests.core.builders import ANNA, History
 
 NUMBERS = st.sampled_from(["0111", "0222", "0333"])
 
@@ -32,6 +36,39 @@ def applied(ends: Sequence[str], wanted: str, *, removes_all: bool) -> list[str]
         elif end in left:
             left.remove(end)
     return left
+
+
+class ReadOnly:
+    """An administration that shows everything and changes nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def admin(self, xml: str, in_time: InTime) -> str:
+        """Show Anna; refuse the rest."""
+        in_time()
+        self.asked.append(xml)
+        return '<show><user cn="Anna Ex"/></show>' if xml.startswith("<show") else "<error/>"
+
+
+async def alive() -> None:
+    """The PBX knows the session."""
+
+
+@pytest.mark.parametrize("checks", [1, 2, 3])
+async def test_a_change_that_is_refused_or_late(checks: int) -> None:
+    """The deadline counts until something is written; what the PBX refuses is said."""
+    administration, left = ReadOnly(), iter(range(checks - 1))
+
+    def in_time() -> None:
+        if next(left, None) is None:
+            raise CommandError("expired", "too late")
+
+    anna = History().start().state.users[ANNA]
+    with pytest.raises(CommandError) as refused:
+        await ForwardsReader(administration, alive).change(SetForwards(anna, "0111", None, ""), in_time)
+    assert refused.value.code == ("expired" if checks < 3 else "refused")
+    assert len(administration.asked) == checks - 1
 
 
 @given(st.lists(NUMBERS, max_size=5), NUMBERS | st.just(""), st.booleans())
