@@ -2,13 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 from bridge.build import Builder
 from bridge.config.schema import Config, Pbx
+from bridge.core.records import UserRecord
 from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
@@ -56,21 +57,26 @@ def _checks(
 
 
 async def _check_pbx(builder: Builder, pbx: Pbx) -> list[Line]:
-    question = partial(_seen, pbx.session_user)
+    question = partial(_seen, pbx)
     try:
         async with builder.backend(pbx).sessions()(0) as session:
-            sentence = await survey(session, sys.maxsize, question, within_s=LIST_S)
+            return [await survey(session, sys.maxsize, question, within_s=LIST_S)]
     except LinkError as error:
         return [Line(FAIL, f"{pbx.name}: PBX: {error.reason}")]
-    return [Line(OK, f"{pbx.name}: PBX: {sentence}")]
 
 
-async def _seen(session_user: str, found: Survey) -> str:
-    """How many users the session sees, and whether it may monitor and control their calls.
-
-    A single user may be refused for a reason of its own, so a few are tried.
-    """
+async def _seen(pbx: Pbx, found: Survey) -> Line:
+    """How many users the session sees, and whether it may do with them what is configured."""
     users = await found.listed()
+    sentence = await _calls(pbx.session_user, users, found)
+    if pbx.forwards and users and not await found.reads_forwards(users[0]):
+        reason = f"cannot read forwards, which takes an administrator's account: {found.refusal}"
+        return Line(WARN, f"{pbx.name}: PBX: {sentence}; {reason}")
+    return Line(OK, f"{pbx.name}: PBX: {sentence}")
+
+
+async def _calls(session_user: str, users: Sequence[UserRecord], found: Survey) -> str:
+    """A single user may be refused for a reason of its own, so a few are tried."""
     start = f"firmware {found.about.firmware or 'unknown'}"
     others = [user for user in users if user.name != session_user]
     if not others:

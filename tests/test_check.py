@@ -51,6 +51,16 @@ async def test_it_tells_a_missing_right() -> None:
     assert "cannot be reached" in broker_line
 
 
+async def test_it_tells_who_may_not_read_forwards(pbx: SimPbx) -> None:
+    """Only where they are wanted; an administrator may."""
+    options = replace(FAST, profile=Profile(gives_admin=False))
+    async with SimPbx(STAFF, options) as poor:
+        words = [(await said(free_port(), poor, forwards=wanted))[0] for wanted in (False, True)]
+    words += [(await said(free_port(), pbx, forwards=True))[0]]
+    assert [line.word for line in words] == ["ok", "warn", "ok"]
+    assert "cannot read forwards, which takes an administrator's account: the PBX does not" in words[1].text
+
+
 @pytest.mark.parametrize("kind", ["fault", "http"])
 async def test_one_user_who_is_refused_says_nothing_about_the_right(pbx: SimPbx, kind: str) -> None:
     """Others are asked for, too."""

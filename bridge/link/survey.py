@@ -16,7 +16,7 @@ Question = Callable[["Survey"], Coroutine[None, None, Answer]]
 class Survey(IgnoreEvents):
     """What a session has reported so far: the PBX, and its users by guid, at most `most` of them.
 
-    `refusal`: why the PBX does not report the calls of the user that was asked for last.
+    `refusal`: why the PBX does not report the calls, or the forwards, of the user that was asked for last.
     """
 
     def __init__(self, session: PbxSession, most: int) -> None:
@@ -27,6 +27,7 @@ class Survey(IgnoreEvents):
         self._most = most
         self._complete = asyncio.Event()
         self._answers: dict[str, asyncio.Future[bool]] = {}
+        self._forwards: asyncio.Future[bool] | None = None
 
     async def listed(self) -> Sequence[UserRecord]:
         """The users, once the list is complete."""
@@ -40,6 +41,13 @@ class Survey(IgnoreEvents):
         self._session.monitor(user.guid, user.name, urgent=False)
         return await answer
 
+    async def reads_forwards(self, user: UserRecord) -> bool:
+        """Ask the PBX for the forwards of one user."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._forwards = answer
+        self._session.read_forwards(user.guid, user.name)
+        return await answer
+
     def began(self, about: About) -> None:
         """The session is open (PbxEvents)."""
         self.about = about
@@ -51,6 +59,8 @@ class Survey(IgnoreEvents):
                 self.users[record.guid] = record
         if batch.list_complete:
             self._complete.set()
+        if batch.forwards:
+            self._answer_forwards(read=True)
 
     def monitored(self, guid: str) -> None:
         """The PBX agreed (PbxEvents)."""
@@ -61,6 +71,16 @@ class Survey(IgnoreEvents):
         del name
         self.refusal = reason
         self._answer(guid, agreed=False)
+
+    def forwards_unread(self, name: str, reason: str) -> None:
+        """The PBX tells none (PbxEvents)."""
+        del name
+        self.refusal = reason
+        self._answer_forwards(read=False)
+
+    def _answer_forwards(self, *, read: bool) -> None:
+        if self._forwards is not None and not self._forwards.done():
+            self._forwards.set_result(read)
 
     def _answer(self, guid: str, *, agreed: bool) -> None:
         answer = self._answers.pop(guid, None)
