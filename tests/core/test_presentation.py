@@ -5,10 +5,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.core import render
+from bridge.core.dial_plan import DialPlan
 from bridge.core.model import Call, RemoteParty
+from bridge.core.phonebook import phonebook
 from bridge.core.presentation import PLAIN, Presentation, TopicClass
+from bridge.core.privacy import Privacy, PrivacyRule, Shown
 from bridge.core.records import Batch, CallState, LegRecord, Party
 from bridge.core.rules import Scope
 from tests.core.builders import ANNA, BERT, PEOPLE, History, leg, restored
@@ -126,3 +131,30 @@ def test_what_changed_meanwhile_is_news() -> None:
 
     assert [(event.type.value, event.user) for event in new.events] == [("updated", ANNA)]
     assert new.state.calls.get(BERT) is None
+
+
+STEPS = st.tuples(
+    st.sampled_from([DialPlan(), DialPlan(49, "711", "0", ("2?",)), DialPlan(1)]),
+    st.sampled_from([b"", b"0711 123456,ACME\n21,Door\n"]),
+    st.builds(
+        Privacy,
+        st.sampled_from(Shown),
+        st.lists(st.builds(PrivacyRule, st.sampled_from(Shown), st.sampled_from([None, "2?", "0049*"]))).map(
+            tuple
+        ),
+        st.just(b"key"),
+    ),
+)
+NUMBERS = st.sampled_from(["0123456", "00711123456", "21", "", "112", "xxx456", "*21#", "+49711123456"])
+
+
+@given(STEPS, NUMBERS, st.sampled_from(["", "Bob", "B…"]), st.sampled_from([None, "anna"]))
+def test_all_steps_together_change_what_they_published_no_more(
+    steps: tuple[DialPlan, bytes, Privacy], number: str, name: str, user: str | None
+) -> None:
+    """Numbers, names and masks: a state that is read back and published again is the same state."""
+    plan, names, privacy = steps
+    shown = Presentation((plan.show, phonebook(names, plan.written).show, privacy.show))
+    once = shown.published(RemoteParty(number, name, user), TopicClass.STATE)
+
+    assert shown.published(once, TopicClass.STATE) == once
