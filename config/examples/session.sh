@@ -15,13 +15,15 @@ echo "Its users, everything that is retained within two seconds:"
 subscribe -W 2 -t "innovaphone/$PBX/user/+/state" -F '%t' 2>/dev/null || test $? = 27  # 27: the time is over
 
 echo "$CALLER calls $NUMBER; the reply has the id of the call:"
-request -V mqttv5 -e "innovaphone/reply/shell-$$" -t "$USER_TOPIC/command/call" -m "{\"number\": \"$NUMBER\"}"
+reply=$(request -V mqttv5 -e "innovaphone/reply/shell-$$" -t "$USER_TOPIC/command/call" -m "{\"number\": \"$NUMBER\"}")
+echo "$reply"
+call=$(echo "$reply" | sed -n 's/.*"call": *"\([^"]*\)".*/\1/p')
 
 echo "$CALLER now, with the call:"
 subscribe -W 10 -C 1 -t "$USER_TOPIC/state"
 
-echo "$CALLER hangs up:"
-request -V mqttv5 -e "innovaphone/reply/shell-$$" -t "$USER_TOPIC/command/clear" -n
+echo "$CALLER hangs up that call, it may have others:"
+request -V mqttv5 -e "innovaphone/reply/shell-$$" -t "$USER_TOPIC/command/clear" -m "{\"call\": \"$call\"}"
 
 echo "With MQTT 3.1.1 there is no response topic: the reply is on innovaphone/$PBX/response/presence, where others hear it too:"
 request -V mqttv311 -e "innovaphone/$PBX/response/presence" -t "$USER_TOPIC/command/presence" -m away

@@ -87,5 +87,9 @@ async def test_the_flow(broker: Mosquitto, bus: Observer, tmp_path: Path) -> Non
         pbx.ring("Anna Müller", "0123", 'A "B" & Söhne')
         await eventually(lambda: bus.now("home/display") is not None, "the display shows something")
         assert bus.now("home/display") == 'A "B" & Söhne (0123) calls anna'
+        placed = bus.events("reception", "office")[-1]["call"]["id"]
+        pbx.ring("Empfang", "0999")
+        await eventually(lambda: "ringing" in bus.types("reception", "office"), "the reception has two calls")
         await red.press("button-hang-up")
         await eventually(lambda: "ended" in bus.types("reception", "office"), "the call has ended")
+        assert bus.events("reception", "office")[-1]["call"]["id"] == placed
