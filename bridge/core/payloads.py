@@ -66,15 +66,15 @@ class Party(TypedDict):
         str,
         About(
             "as the PBX has it; may be empty. With `dial_plan` that of a party outside is in E.164 "
-            "(`+49711123456`) wherever it can be"
+            "(`+49711123456`) wherever it can be; `privacy` may leave `xxx456`, a pseudonym, or nothing"
         ),
     ]
-    name: Annotated[str, About("as the PBX has it; may be empty. With `phonebook` it comes from a file")]
+    name: Annotated[str, About("as the PBX has it, or from a `phonebook`, and as `privacy` shows it")]
     user: Annotated[
         str | None,
         About(
             "the topic id of a known user: one that the PBX names by short name; by number alone only where "
-            "our user dialled it or where that user has the other leg"
+            "our user dialled it or where that user has the other leg. `null` where `privacy` hides the party"
         ),
     ]
     anonymous: Annotated[bool, About("the PBX reports nothing at all about it")]

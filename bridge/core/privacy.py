@@ -95,8 +95,7 @@ class Privacy:
             case Shown.HASHED:
                 number = self._pseudonym(normal(party.number) or party.number)
                 return _hidden(party, number, self._pseudonym(party.name))
-            case Shown.OFF:
-                return _hidden(party)
+        return _hidden(party)
 
     def scrubbed(self, sentence: str, words: Iterable[Word], topic_class: TopicClass) -> str:
         """The sentence with these words as topics of this class may show them."""
