@@ -33,6 +33,13 @@ class PbxEvents(Protocol):
         """
         ...
 
+    def sent(self, guid: str, handle: int, command_id: str | None) -> str:
+        """A command has sent a text message for this user. Returns the id of the call in its events.
+
+        It must come before the record of its end: without it nobody is told.
+        """
+        ...
+
     def monitored(self, guid: str) -> None:
         """The PBX now reports the calls of this user, starting with those that are running."""
         ...
@@ -74,6 +81,10 @@ class IgnoreEvents:
         """There is no state that could give the call an id: do not send commands through such a session."""
         del guid, leg_handle, command_id
         return ""
+
+    def sent(self, guid: str, handle: int, command_id: str | None) -> str:
+        """As `placed`."""
+        return self.placed(guid, handle, command_id)
 
     def monitored(self, guid: str) -> None:
         """Ignored."""

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from bridge.core import calls as legs
+from bridge.core import text_messages
 from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxState, Switch, User
 from bridge.core.outcome import judge, terminal_event
 from bridge.core.records import Batch, CallState, LegRecord, UserRecord
@@ -22,7 +23,15 @@ def begin(state: PbxState) -> PbxState:
         guid: tuple(replace(call, leg_handle=None) for call in calls) for guid, calls in state.calls.items()
     }
     known = frozenset(state.users)
-    return replace(state, calls=unconfirmed, placed={}, unseen=known, torn=False, unsettled=known)
+    return replace(
+        state,
+        calls=unconfirmed,
+        placed={},
+        text_messages={},
+        unseen=known,
+        torn=False,
+        unsettled=known,
+    )
 
 
 def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[PbxState, Changes]:
@@ -35,7 +44,9 @@ def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[Pbx
         if guid in tx.users and tx.users[guid].forwards != forwards:
             tx.put_user(replace(tx.users[guid], forwards=forwards))
     for leg, ends_next in _with_ends(batch.legs):
-        if leg.user in tx.users and scope.monitors(tx.users[leg.user].record):
+        if leg.user not in tx.users or text_messages.is_end(tx, leg):
+            continue
+        if scope.monitors(tx.users[leg.user].record):
             _see_leg(tx, leg.user, leg, ends_next=ends_next)
     if batch.list_complete:
         _complete(tx)
@@ -86,6 +97,15 @@ def place(
     for key in list(tx.placed)[:-PLACED_KEPT]:
         del tx.placed[key]
     return *tx.finish(), call_id
+
+
+def send(
+    state: PbxState, guid: str, handle: int, command_id: str | None, scope: Scope, now: Instant
+) -> tuple[PbxState, Changes, str]:
+    """A command sent a text message: give it an id, which its events will have as the id of a call."""
+    tx = Transaction(state, scope, now)
+    message_id = text_messages.sent(tx, guid, handle, command_id)
+    return *tx.finish(), message_id
 
 
 def mark_hung_up(state: PbxState, call: Call, *, hung_up: bool) -> PbxState:

@@ -164,6 +164,7 @@ class Event:
     call: Call | None
     switch: Switch | None = None
     resync: bool = False
+    text_message: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,8 @@ class PbxState:
     users: users by guid. topics: topic id by guid. claims: guids by the topic id that they want; if several
     want the same one, each uses its guid. names: guids by (kind of name, name). calls: running legs by guid,
     oldest first. placed: (guid, leg handle) -> (call id, command id) of placed calls that the PBX has not
-    reported yet. unseen: guids that the list of this session has not confirmed yet; None once the list is
+    reported yet. text_messages: those whose end it has not reported yet, in the form of a call.
+    unseen: guids that the list of this session has not confirmed yet; None once the list is
     complete. torn: a record of that list was unreadable, so a user missing from the list may still exist.
     unsettled: guids whose running calls the PBX may not have reported yet.
     """
@@ -185,6 +187,7 @@ class PbxState:
     names: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     calls: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
     placed: Mapping[tuple[str, int], tuple[str, str | None]] = field(default_factory=dict)
+    text_messages: Mapping[tuple[str, int], Call] = field(default_factory=dict)
     unseen: frozenset[str] | None = frozenset()
     torn: bool = False
     unsettled: frozenset[str] = frozenset()

@@ -228,6 +228,9 @@ class Event(TypedDict):
             About("the call was already running when the bridge first saw it; on its first events only"),
         ]
     ]
+    text_message: NotRequired[
+        Annotated[Literal[True], About("it is about no call, but about a text message of the verb `message`")]
+    ]
     switch: NotRequired[Annotated[Switch, About("`switched` only: the value of a Boolean object")]]
 
 

@@ -95,6 +95,7 @@ class LegRecord:
 
     `user` is the user's guid. `leg_handle` is valid within one PBX session only. `to_user`: the leg goes from
     the PBX to the user, as the PBX sees it. The record with `ended` is the last one of a leg.
+    `text_delivered`: it is no leg, but the delivery of a text message.
     """
 
     user: str
@@ -116,6 +117,7 @@ class LegRecord:
     cause: int | None = None
     uui: str | None = None
     released_by: ReleasedBy | None = None
+    text_delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

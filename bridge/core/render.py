@@ -108,6 +108,8 @@ def event(one: Event, epoch: str, pbx: str, shown: Presentation) -> payloads.Eve
         payload["switch"] = _switch(one.switch)
     if one.resync:
         payload["reason"] = "resync"
+    if one.text_message:
+        payload["text_message"] = True
     return payload
 
 

@@ -76,6 +76,7 @@ class Transaction:
         self._names = _Sets(state.names)
         self.running = Running(state.calls)
         self.placed = dict(state.placed)
+        self.text_messages = dict(state.text_messages)
         self.unseen = None if state.unseen is None else set(state.unseen)
         self.torn = state.torn
         self.unsettled = set(state.unsettled)
@@ -142,13 +143,23 @@ class Transaction:
         """Other calls that may belong to the same conversation."""
         return self.running.related(call, self._guid_at(call.remote.user))
 
-    def tell(self, kind: EventType, guid: str, call: Call | None, *, resync: bool = False) -> None:
+    def tell(
+        self,
+        kind: EventType,
+        guid: str,
+        call: Call | None,
+        *,
+        resync: bool = False,
+        text_message: bool = False,
+    ) -> None:
         """Record an event of a user under the next number."""
         self._seq += 1
         user = self.users[guid]
         switch: Switch | None = user.switch if call is None else None
         self._events.append(
-            Event(self._seq, self.now.unix_ms, kind, guid, self.topics[guid], call, switch, resync)
+            Event(
+                self._seq, self.now.unix_ms, kind, guid, self.topics[guid], call, switch, resync, text_message
+            )
         )
 
     def new_call_id(self) -> str:
@@ -185,6 +196,7 @@ class Transaction:
             names=self._names.finished(),
             calls=self.running.finished(),
             placed=self.placed,
+            text_messages=self.text_messages,
             unseen=None if self.unseen is None else frozenset(self.unseen),
             torn=self.torn,
             unsettled=frozenset(self.unsettled),

@@ -208,6 +208,14 @@ class Mirror:
         self._apply((state, changes))
         return call_id
 
+    def sent(self, guid: str, handle: int, command_id: str | None) -> str:
+        """A command sent a text message: return the id of its events' call."""
+        state, changes, message_id = fold.send(
+            self.state, guid, handle, command_id, self.scope, self._clock()
+        )
+        self._apply((state, changes))
+        return message_id
+
     def mark_hung_up(self, call: Call, *, hung_up: bool) -> None:
         """A command hangs up a call, or failed to."""
         self.state = fold.mark_hung_up(self.state, call, hung_up=hung_up)

@@ -102,6 +102,10 @@ class PbxSide:
         """A command has started a call (PbxEvents)."""
         return self._mirror.placed(guid, leg_handle, command_id)
 
+    def sent(self, guid: str, handle: int, command_id: str | None) -> str:
+        """A command has sent a text message (PbxEvents)."""
+        return self._mirror.sent(guid, handle, command_id)
+
     def settled(self, guid: str) -> None:
         """The running calls of this user have been reported (PbxEvents)."""
         self._mirror.settled(guid)

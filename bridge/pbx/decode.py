@@ -99,6 +99,7 @@ def heard_leg(element: etree._Element) -> HeardLeg:
         # Percent-encoded from 13r3; unquoting leaves older texts alone unless they hold a % and two digits.
         uui=unquote(uui[1]) if uui and uui[1] else None,
         released_by=_released_by(bits & _STATE_MASK, _word(fields, "msg")),
+        text_delivered=_word(fields, "msg") == "msg-sent",
     )
     return HeardLeg(_number(fields, "user"), record)
 

@@ -51,6 +51,7 @@ class Operation:
     `refusal`: what an answer of 0 means; empty for an operation that answers nothing.
     `user`: the user whose handle is the argument `user`; the session monitors this user if need be.
     `starts_call`: the user who has a new call now; its leg is the answer.
+    `sends_text`: that call is no conversation but a text message.
     `in_session`: the handle of the session is the argument `session`.
     `reply`: the fields of the reply, from an answer that was no refusal.
     `raw`: `reply` reads the XML of the answer, for what decode.py reads.
@@ -64,6 +65,7 @@ class Operation:
     in_session: bool = False
     reply: Callable[[Any], Json] = lambda _: {}
     raw: bool = False
+    sends_text: bool = False
 
 
 def _row(
@@ -77,9 +79,10 @@ def _row(
     in_session: bool = False,
     reply: Callable[[Any], Json] = lambda _: {},
     raw: bool = False,
+    sends_text: bool = False,
 ) -> tuple[type[Action], Operation]:
     """A row of the table; here the types of an action and of its functions are held together."""
-    return kind, Operation(name, arguments, refusal, user, starts_call, in_session, reply, raw)
+    return kind, Operation(name, arguments, refusal, user, starts_call, in_session, reply, raw, sends_text)
 
 
 def _to(callee: Callee) -> Arguments:
@@ -219,6 +222,7 @@ OPERATIONS: Mapping[type[Action], Operation] = dict(
             refusal="the PBX did not take the message",
             user=lambda do: do.user,
             starts_call=lambda do: do.user,
+            sends_text=True,
         ),
         _row(SetPresence, "SetPresence", _set_presence, refusal="the PBX did not accept the presence"),
         _row(FindUsers, "FindUser", queries.find_user, reply=queries.users, raw=True),

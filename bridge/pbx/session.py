@@ -169,7 +169,8 @@ class Session:
             if leg <= 0:
                 raise CommandError("refused", operation.refusal)
             self._last_call_s = _now()
-            return self._events.placed(owner.guid, leg, command_id)
+            started = self._events.sent if operation.sends_text else self._events.placed
+            return started(owner.guid, leg, command_id)
 
     def _require_up(self) -> None:
         """Place no call in a session that is about to end: it would end the call (see CALL_GUARD_S)."""

@@ -92,6 +92,12 @@ class History:
         self.apply((state, changes))
         return call_id
 
+    def send(self, guid: str, handle: int, command_id: str | None) -> str:
+        """A command sent a text message."""
+        state, changes, call_id = fold.send(self.state, guid, handle, command_id, self.scope, self.now)
+        self.apply((state, changes))
+        return call_id
+
     def types(self, guid: str = ANNA) -> list[str]:
         """The event types of a user so far."""
         return [event.type.value for event in self.events if event.user == guid]

@@ -113,4 +113,4 @@ async def test_a_listener_hears_what_it_wants_to(backend: FakeBackend) -> None:
         backend.opened[0].break_off(SessionLost("gone"))
         with pytest.raises(SessionLost, match="gone"):
             await serving
-    assert quiet.placed("g-anna", 7, None) == ""
+    assert quiet.placed("g-anna", 7, None) == quiet.sent("g-anna", 8, None) == ""

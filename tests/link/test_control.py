@@ -219,6 +219,49 @@ async def test_a_parked_call_keeps_its_story(desk: Desk, at: str) -> None:
     assert "missed" not in desk.bus.types()
 
 
+@pytest.mark.parametrize(
+    ("fields", "outcome", "code"),
+    [
+        ({"to_user": "bert"}, "answered", None),
+        ({"name": "Bert O'Neil"}, "answered", None),
+        ({"number": "23"}, "failed", 20),
+    ],
+)
+async def test_a_text_message_is_delivered(
+    desk: Desk, fields: dict[str, str], outcome: str, code: int | None
+) -> None:
+    """Its events carry the id of the command, and no state has it; Carla's phone is off."""
+    desk.pbx.change_user("Carla & Co", registered=False)
+    state = desk.bus.now(f"{USER}/anna/state")
+    reply = await desk.done("message", "anna", id="m-1", text="Tür 50 % <auf> & zu", **fields)
+    await eventually(lambda: desk.bus.types("anna") == ["outgoing", "ended"], "its end is told")
+    events = desk.bus.events("anna")
+
+    assert all(event["text_message"] for event in events)
+    assert {(event["call"]["id"], event["call"]["command_id"]) for event in events} == {
+        (reply["call"], "m-1")
+    }
+    assert events[-1]["call"]["outcome"] == outcome
+    assert (events[-1]["call"]["cause"] or {}).get("code") == code
+    assert desk.bus.now(f"{USER}/anna/state") == state
+    delivered = [("Bert O'Neil", "anna", "Tür 50 % <auf> & zu")] if outcome == "answered" else []
+    assert desk.pbx.exchange.messages == delivered
+
+
+async def test_a_text_message_goes_where_a_call_may_go(desk: Desk) -> None:
+    """And in nobody's name but the user's."""
+    refused = [
+        ({"number": "112"}, "number_not_allowed"),
+        ({"number": "22", "from": "110"}, "number_not_allowed"),
+        ({"to_user": "night"}, "not_permitted"),
+        ({"name": "Nobody"}, "not_permitted"),
+        ({"number": "4711"}, "refused"),
+    ]
+    for fields, code in refused:
+        assert (await desk.ask("message", "anna", text="Hello", **fields))["code"] == code
+    assert len(desk.pbx.requests("UserMessage")) == 1
+
+
 async def test_a_call_is_parked_nowhere_else(desk: Desk) -> None:
     """Not at a user who is not there; the PBX is not asked."""
     desk.pbx.ring("Anna Müller", "0123").answer()
