@@ -1,6 +1,7 @@
 """The operations of a PBX as typed calls. Knows the vendor's argument names, keeps no session state.
 
-Two connections: one for the Poll that is always outstanding, one for everything else.
+Three connections: one for the Poll that is always outstanding, one for what takes a PBX long, made when it is
+first needed, and one for everything else. A request waits only for those before it on its own connection.
 """
 
 import time
@@ -30,6 +31,10 @@ ASKED_FOR = tuple(
     )
 )
 """What is asked for besides Poll."""
+SLOW = frozenset(
+    ("FindUser", "Calls", "Devices", "UserLocalNum", "UserFindDestination", "LocationUrl", "Admin")
+)
+"""What holds up no call: searches, and the administration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +78,13 @@ class Client:
         self._poll_ends = poll_ends or PollEnds()
         self._poll_http = Http(endpoint)
         self._http = Http(endpoint)
+        self._slow_http = Http(endpoint)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._poll_http)
         await self._stack.enter_async_context(self._http)
+        await self._stack.enter_async_context(self._slow_http)
         return self
 
     async def __aexit__(
@@ -164,7 +171,8 @@ class Client:
         body, headers = self._soap.request(operation, **parts)
         started_s, good = time.monotonic(), False
         try:
-            reply = await self._http.post(body, headers, self._request_s, in_time)
+            http = self._slow_http if operation in SLOW else self._http
+            reply = await http.post(body, headers, self._request_s, in_time)
             answer = decode(reply) if decode else self._soap.answer(operation, reply)
             good = True
         finally:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bridge.sim.faults import Fault
 from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
@@ -156,6 +157,18 @@ async def test_the_other_queries(broker: Mosquitto, bus: Observer, pbx: SimPbx) 
         assert await asking.result("locate", location="nowhere") == {"url": None}
         assert (await asking.result("version"))["firmware"] == "14r2 simulated"
         assert not bus.types(), "nothing rang"
+
+
+async def test_a_query_that_hangs_holds_up_no_call(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
+    """It has a queue and a connection of its own."""
+    asking = Asking(bus)
+    async with bridge(configuration(broker.port, pbx_section(pbx), commands=ALLOWED)):
+        await settled(bus)
+        pbx.faults.add(Fault("hang", "FindUser"))
+        bus.publish("innovaphone/hq/command/find", {"id": "stuck"})
+        await eventually(lambda: pbx.requests("FindUser"), "the PBX is asked")
+        assert (await asking.reply("call", user="anna", number="0123"))["status"] == "ok"
+        assert not bus.replies("find")
 
 
 async def test_queries_are_opted_in_to(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
