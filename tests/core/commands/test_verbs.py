@@ -168,3 +168,32 @@ def test_a_presence_is_taken_over_as_it_is() -> None:
         Context(here, "hq"),
         {"user": "anna", "activity": "dnd", "note": "n", "status": "", "contact": "im:", "im": True},
     ) == SetPresence(here.users[ANNA], "dnd", "n", "", "im:", im=True)
+
+
+@pytest.mark.parametrize("name", ["Nobody", "Nameless"])
+def test_a_message_needs_a_number_or_a_short_name(name: str) -> None:
+    """The PBX takes no long name here, and this one leads to neither."""
+    here = History().start(user(ANNA, "Anna"), user("g-x", "Nameless", short_name="", number="")).state
+
+    with pytest.raises(CommandError) as refused:
+        VERBS["message"].plan(Context(here, "hq"), {"user": "anna", "name": name, "text": "Hello"})
+    assert refused.value.code == "unknown_user"
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"call": "e-1"}, "the user has 2 calls to choose from; name both with 'call' and 'to_call'"),
+        ({"user": "anna"}, "the user has 3 calls to choose from; name both with 'call' and 'to_call'"),
+        ({"user": "bert"}, "the user has 0 calls to choose from; name both with 'call' and 'to_call'"),
+        ({"call": "e-1", "to_call": "e-99"}, "no running call 'e-99' on hq"),
+        ({"user": "bert", "call": "e-1", "to_call": "e-2"}, "no running call 'e-1' on hq"),
+    ],
+)
+def test_two_calls_that_cannot_be_told_are_named(fields: dict[str, object], problem: str) -> None:
+    """Two, of one user, without a guess."""
+    here = History().start().see(leg(), leg(8, conference="c2"), leg(9, conference="c3")).state
+
+    with pytest.raises(CommandError) as refused:
+        VERBS["transfer"].plan(Context(here, "hq"), fields)
+    assert (refused.value.code, refused.value.message) == ("unknown_call", problem)
