@@ -166,7 +166,8 @@ def unheard(_operation: str, _good: bool, _seconds: float) -> None:  # noqa: FBT
 class Backend(Protocol):
     """One configured PBX and the interface by which it is reached. Making one connects to nothing.
 
-    `operations`: every operation that `asked` may be called with. Each is a series in the metrics.
+    `operations`: what every bridge may ask for. Their series in the metrics begin at zero; those of other
+    operations begin at the first use.
     """
 
     operations: ClassVar[Sequence[str]]

@@ -10,7 +10,7 @@ from bridge.ops.process_metrics import ProcessMetrics
 
 
 class Metrics:
-    """The metrics of one process. `operations`: the requests that a PBX session can send."""
+    """The metrics of one process. `operations`: those that have a series from the start."""
 
     def __init__(self, registry: CollectorRegistry, operations: Iterable[str] = ()) -> None:
         # The library adds a series `_created` to each counter and histogram: a quarter of all, never queried.

@@ -6,7 +6,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from bridge.core.backend import Address, Asked, OpenPbx, PbxSession, unheard
-from bridge.pbx.client import ASKED_FOR, Client
+from bridge.pbx.client import USUAL, Client
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
@@ -21,7 +21,7 @@ class SoapBackend:
     `poll_s` and `request_s` limit how long a Poll and any other request may take.
     """
 
-    operations: ClassVar[Sequence[str]] = ASKED_FOR
+    operations: ClassVar[Sequence[str]] = USUAL
 
     def __init__(
         self,

@@ -17,20 +17,16 @@ from bridge.errors import LinkError
 from bridge.pbx import wire
 from bridge.pbx.endpoint import Endpoint
 from bridge.pbx.http import Http
-from bridge.pbx.operations import OPERATIONS, Arguments, Operation
+from bridge.pbx.operations import Arguments, Operation
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.soap import Soap
 
 APPLICATION = "innovaphone-mqtt"
-ASKED_FOR = tuple(
-    dict.fromkeys(
-        (
-            *("Version", "Initialize", "Echo", "End", "UserInitialize", "UserEnd"),
-            *(operation.name for operation in OPERATIONS.values()),
-        )
-    )
+USUAL = (
+    *("Version", "Initialize", "Echo", "End", "UserInitialize", "UserEnd"),
+    *("UserCall", "UserClear", "SetPresence"),
 )
-"""What is asked for besides Poll."""
+"""What each bridge may ask for besides Poll: for its session, and for the verbs of the set `basic`."""
 SLOW = frozenset(
     ("FindUser", "Calls", "Devices", "UserLocalNum", "UserFindDestination", "LocationUrl", "Admin")
 )
