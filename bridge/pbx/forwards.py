@@ -4,7 +4,7 @@ The PBX does not notice duplicates, and says ok when it has removed nothing: so 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Protocol
 
@@ -12,8 +12,9 @@ from lxml import etree
 
 from bridge.core.backend import IgnoreEvents, InTime, PbxEvents, at_any_time
 from bridge.core.commands.verbs.forward import SetForwards
+from bridge.core.model import User
 from bridge.core.records import Batch, Forwards
-from bridge.errors import CommandError, LinkError, ProtocolError
+from bridge.errors import CommandError, LinkError, ProtocolError, Unreachable
 from bridge.pbx import wire
 
 PER_S = 5.0
@@ -23,7 +24,10 @@ ENDS = ("e164", "h323")
 GIVES_UP, AGAIN_S = 3, 60.0
 """After so many failures in a row one user a minute is tried: the account may be no administrator's."""
 LONGEST = 128
+CHANGE_S, FINISH_S = 10.0, 2.0
+"""How long the writing of one change may take, and how much of that when the session is about to end."""
 REFUSED = "the PBX did not change the forward; the bridge needs the account of an administrator for that"
+PARTLY = "the PBX has made only a part of the changes; the state of the user shows what it is now"
 
 
 class Administration(Protocol):
@@ -43,14 +47,18 @@ class ForwardsReader:
         self._events: PbxEvents = IgnoreEvents()
         self._wanted: dict[str, str] = {}
         self._work = asyncio.Event()
+        self._writing: set[asyncio.Task[None]] = set()
 
     def begin(self, events: PbxEvents) -> None:
         """The session is open."""
         self._events = events
 
-    def read(self, guid: str, name: str) -> None:
-        """Have the forwards of a user reported, soon."""
-        self._wanted[guid] = name
+    def read(self, guid: str, name: str, *, first: bool = False) -> None:
+        """Have the forwards of a user reported, soon; `first`: before those of all others."""
+        if first:
+            self._wanted = {guid: name, **self._wanted}
+        else:
+            self._wanted[guid] = name
         self._work.set()
 
     async def run(self) -> None:
@@ -66,24 +74,64 @@ class ForwardsReader:
             await asyncio.sleep(1 / PER_S if failures < GIVES_UP else AGAIN_S)
 
     async def change(self, action: SetForwards, in_time: InTime) -> None:
-        """Change forwards of a user. The new one is added before others go: none is lost on the way."""
-        name, unchecked = action.user.record.name, [in_time]
+        """Change forwards of a user. A new one is added before others go, unless it was there twice.
 
-        def begins() -> None:
-            """Check the deadline until something is changed: what has begun is completed."""
-            if unchecked:
-                unchecked.pop()()
-
+        What has begun goes on if the caller is cancelled, as it is at its deadline, within CHANGE_S.
+        """
+        if self._writing:
+            await asyncio.wait(self._writing)
+        name = action.user.record.name
         user = await self._show(name, in_time, config="true")
         if user is None:
             raise CommandError("refused", REFUSED)
-        for member, kind in KINDS.items():
-            wanted: str | None = getattr(action, member)
-            for command, diversion in () if wanted is None else changes(own(user, kind), kind, wanted):
-                answer = await self._client.admin(document(command, name, diversion), begins)
-                if not is_ok(answer):
-                    raise CommandError("refused", REFUSED)
-        self.read(action.user.guid, name)
+        unchecked = [in_time]
+        task = asyncio.create_task(self._write(action.user, documents(user, action), unchecked))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            if unchecked:
+                task.cancel()
+            raise
+        await task
+
+    async def finish(self) -> None:
+        """Wait until a change that has begun is complete, FINISH_S at most: the session is about to end."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=FINISH_S)
+
+    async def _write(self, user: User, wanted: Sequence[str], unchecked: list[InTime]) -> None:
+        """Have documents carried out. `unchecked`: the check of the deadline, until something is written."""
+        changed = False
+
+        def begins() -> None:
+            """From the first document on, all are to be written."""
+            for in_time in unchecked:
+                in_time()
+            unchecked.clear()
+
+        try:
+            async with asyncio.timeout(CHANGE_S):
+                for each in wanted:
+                    if not is_ok(await self._client.admin(each, begins)):
+                        raise CommandError("refused", PARTLY if changed else REFUSED)
+                    changed = True
+        except (TimeoutError, LinkError) as error:
+            if not changed:
+                raise
+            late = isinstance(error, TimeoutError | Unreachable)
+            detail = f"{PARTLY}: {error}" if str(error) else PARTLY
+            raise CommandError("timeout" if late else "pbx_error", PARTLY, detail=detail) from error
+        finally:
+            if not (wanted and unchecked):
+                self.read(user.guid, user.record.name, first=True)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        """Forget a change; if its caller was cancelled, nobody else asks how it went."""
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def _report(self, guid: str, name: str, failures: int) -> bool:
         """Read one user. A failed request does not end the session, unless the PBX has lost it."""
@@ -114,6 +162,17 @@ def document(command: str, name: str, *diversions: etree._Element, **how: str) -
     user = etree.SubElement(root, "user", {"cn": name, **how})
     user.extend(deepcopy(each) for each in diversions)
     return etree.tostring(root, encoding="unicode")
+
+
+def documents(user: etree._Element, action: SetForwards) -> list[str]:
+    """What to write, one after the other, so that a user has the forwards that are wanted."""
+    wanted = ((kind, getattr(action, member)) for member, kind in KINDS.items())
+    return [
+        document(command, action.user.record.name, diversion)
+        for kind, number in wanted
+        if number is not None
+        for command, diversion in changes(own(user, kind), kind, number)
+    ]
 
 
 def changes(known: list[etree._Element], kind: str, wanted: str) -> Iterator[tuple[str, etree._Element]]:

@@ -94,9 +94,13 @@ class Session:
             self._stop.set()
 
     async def end(self) -> None:
-        """End the SOAP session, within 0.3 s. If that fails, the PBX does so when the connections close."""
+        """End the SOAP session, within 0.3 s. If that fails, the PBX does so when the connections close.
+
+        Forwards that are just being changed come first, and may take 2 s.
+        """
         if self._soap_session.handle <= 0:
             return
+        await self._forwards.finish()
         try:
             async with asyncio.timeout(END_S):
                 await self._client.end(self._soap_session)

@@ -102,6 +102,20 @@ async def test_equal_ones_become_one(broker: Mosquitto, bus: Observer) -> None:
         assert theirs(pbx, SOEHNE.cn) == [Forward("cfu", "0111")]
 
 
+async def test_a_stop_completes_what_has_begun(broker: Mosquitto, bus: Observer) -> None:
+    """Between the new forward and the removal of the old one the bridge is told to stop, or to reload."""
+    before = replace(SOEHNE, inherited=(), forwards=(Forward("cfu", "0111"),))
+    async with SimPbx((*STAFF, before), FAST) as pbx:
+        async with bridge(settings(broker, pbx)):
+            await eventually(lambda: shown(bus, "neil"), "they are read")
+            read = len(pbx.requests("Admin"))
+            pbx.faults.add(Fault("slow", "Admin", times=3, value=0.3))
+            bus.publish("innovaphone/hq/user/neil/command/forward", {"id": "f", "always": "0222"})
+            await eventually(lambda: len(pbx.requests("Admin")) == read + 2, "the new one is being written")
+
+        assert theirs(pbx, SOEHNE.cn) == [Forward("cfu", "0222")]
+
+
 async def test_what_is_not_allowed_is_not_changed(broker: Mosquitto, bus: Observer, pbx: SimPbx) -> None:
     """A forward dials later: the same rules are in front of it. Without `forwards: true` there is none."""
     topic = "user/anna/command"

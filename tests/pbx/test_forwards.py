@@ -1,5 +1,6 @@
 """The documents about forwards: written with any name, read whatever they hold, changed to exactly one."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -7,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from bridge.core.backend import InTime
+from bridge.core.backend import InTime, at_any_time
 from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.records import Forwards
-from bridge.errors import CommandError
+from bridge.errors import CommandError, LinkError, ProtocolError, Unreachable
 from bridge.pbx import forwards
 from bridge.pbx.forwards import ForwardsReader, changes, document, forwards_of, is_ok, own
+from tests.bus import eventually
 from tests.core.builders import ANNA, History
 
 NUMBERS = st.sampled_from(["0111", "0222", "0333"])
@@ -53,6 +55,113 @@ class ReadOnly:
 
 async def alive() -> None:
     """The PBX knows the session."""
+
+
+class Scripted:
+    """An administration that shows Anna with an old forward, and waits at its first change for `goes_on`.
+
+    `answers`: those to the changes, in their order; an error is raised.
+    """
+
+    def __init__(self, *answers: str | LinkError) -> None:
+        self.asked: list[str] = []
+        self.goes_on = asyncio.Event()
+        self._answers = iter(answers)
+
+    @property
+    def commands(self) -> list[str]:
+        """The words of what was asked."""
+        return [xml[1:].partition(">")[0] for xml in self.asked]
+
+    async def admin(self, xml: str, in_time: InTime) -> str:
+        """Show, or do what the script says."""
+        in_time()
+        self.asked.append(xml)
+        if xml.startswith("<show"):
+            return '<show><user cn="Anna Ex"><cd type="cfu"><ep e164="0222"/></cd></user></show>'
+        await self.goes_on.wait()
+        answer = next(self._answers)
+        if isinstance(answer, LinkError):
+            raise answer
+        return answer
+
+
+async def first_shown(reader: ForwardsReader, administration: Scripted) -> str:
+    """The first user that is read from now on."""
+    before = len(administration.asked)
+    reading = asyncio.create_task(reader.run())
+    await eventually(lambda: len(administration.asked) > before, "somebody is read")
+    reading.cancel()
+    await asyncio.wait((reading,))
+    return administration.asked[before]
+
+
+async def test_what_has_begun_is_completed() -> None:
+    """Neither a deadline nor a reload leaves the old forward beside the new one."""
+    administration = Scripted("<ok/>", "<ok/>")
+    reader = ForwardsReader(administration, alive)
+    anna = History().start().state.users[ANNA]
+    change = asyncio.create_task(reader.change(SetForwards(anna, "0111", None, None), at_any_time))
+    await eventually(lambda: administration.commands == ["show", "add-attrib"], "the first is written")
+    change.cancel()
+    await asyncio.wait((change,))
+    administration.goes_on.set()
+    await reader.finish()
+
+    assert change.cancelled()
+    assert administration.commands == ["show", "add-attrib", "del-attrib"]
+
+
+async def test_the_next_change_waits_for_one_that_goes_on() -> None:
+    """It would read what is just being changed, and add a second forward."""
+    administration = Scripted("<ok/>", "<ok/>", "<ok/>", "<ok/>")
+    reader = ForwardsReader(administration, alive)
+    anna = History().start().state.users[ANNA]
+    first = asyncio.create_task(reader.change(SetForwards(anna, "0111", None, None), at_any_time))
+    await eventually(lambda: administration.commands == ["show", "add-attrib"], "the first is written")
+    first.cancel()
+    await asyncio.wait((first,))
+    second = asyncio.create_task(reader.change(SetForwards(anna, "0333", None, None), at_any_time))
+    administration.goes_on.set()
+    await second
+
+    assert administration.commands == ["show", "add-attrib", "del-attrib"] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("<error/>", "refused"),
+        (Unreachable("no answer"), "timeout"),
+        (ProtocolError("no XML"), "pbx_error"),
+    ],
+)
+async def test_a_part_is_told_and_read(answer: str | LinkError, code: str) -> None:
+    """The reply says that something has changed, and the state shows what: before that of anybody else."""
+    administration = Scripted("<ok/>", answer)
+    administration.goes_on.set()
+    reader = ForwardsReader(administration, alive)
+    for number in range(100):
+        reader.read(str(number), f"User {number}")
+    anna = History().start().state.users[ANNA]
+    with pytest.raises(CommandError) as refused:
+        await reader.change(SetForwards(anna, "0111", None, None), at_any_time)
+
+    assert (refused.value.code, "a part" in refused.value.message) == (code, True)
+    assert anna.record.name in await first_shown(reader, administration)
+
+
+async def test_who_was_changed_is_read_next() -> None:
+    """Not after the ten thousand whose forwards are read at the start."""
+    administration = Scripted("<ok/>", "<ok/>")
+    administration.goes_on.set()
+    reader = ForwardsReader(administration, alive)
+    anna = History().start().state.users[ANNA]
+    for guid in (*map(str, range(100)), anna.guid):
+        reader.read(guid, "Anna Ex" if guid == anna.guid else f"User {guid}")
+    await reader.change(SetForwards(anna, "0111", None, None), at_any_time)
+
+    assert anna.record.name in await first_shown(reader, administration)
 
 
 @pytest.mark.parametrize("checks", [1, 2, 3])
