@@ -25,6 +25,8 @@ ASKS = 2
 """In how many sessions we ask without success: a broker may end the session where a right is missing."""
 SOON_S, SPREAD_S = 1.0, 4.0
 """After a start of the program all bridges tell all again, but not at once."""
+REST_S = 60.0
+"""At least, between two times: anybody who may write there can say `online`, as often as he likes."""
 ONLINE = b"online"
 
 
@@ -48,6 +50,7 @@ class Consumers:
         self._has_read = False
         self._asked = 0
         self._due = False
+        self._waits = False
 
     async def read(self, connection: Connection) -> None:
         """Find, once, what earlier runs left on the topics of the consumers, and subscribe to their births.
@@ -103,13 +106,17 @@ class Consumers:
                 self._limited(reason, hint="grant the right to read it (docs/home-assistant.md)")
 
     def _tell_soon(self) -> None:
-        if not self._due:
-            self._due = True
+        self._due = True
+        if not self._waits:
+            self._waits = True
             self._later(SOON_S + SPREAD_S * self._random(), self._tell)
 
     def _tell(self) -> None:
-        self._due = False
-        self._mirror.tell_consumers()
+        self._waits = self._due
+        if self._due:
+            self._due = False
+            self._later(REST_S, self._tell)
+            self._mirror.tell_consumers()
 
 
 class _Reading:

@@ -18,7 +18,7 @@ from bridge.core.records import Batch, Group, UserRecord
 from bridge.core.rules import Rule, Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
-from bridge.link.consumers import SOON_S, SPREAD_S, Consumers
+from bridge.link.consumers import REST_S, SOON_S, SPREAD_S, Consumers
 from bridge.link.mirror import Mirror
 from tests.core.builders import PEOPLE
 
@@ -88,8 +88,33 @@ def test_a_start_of_home_assistant_is_answered_after_a_moment(stage: Stage) -> N
     assert len(told) == len(PEOPLE) + 1
     assert all(topic.startswith("homeassistant/device/") for topic in told)
     assert None not in told.values()
-    assert stage.consumers.hear(Incoming(STATUS, b"online"))
-    assert len(stage.timers) == 2
+
+
+def test_who_says_often_that_he_has_started_is_told_once_a_minute(stage: Stage) -> None:
+    """What comes within the minute is answered once, at its end."""
+    stage.consumers.hear(Incoming(STATUS, b"online"))
+    stage.timers.pop()[1]()
+    assert stage.sent()
+    for _ in range(3):
+        for _ in range(100):
+            stage.consumers.hear(Incoming(STATUS, b"online"))
+        assert stage.sent() == {}
+        ((seconds, rested),) = stage.timers
+        assert seconds == REST_S
+        stage.timers.clear()
+        rested()
+        assert stage.sent()
+
+
+def test_after_a_quiet_minute_a_start_is_answered_soon_again(stage: Stage) -> None:
+    """Nobody started meanwhile: nothing is told."""
+    stage.consumers.hear(Incoming(STATUS, b"online"))
+    stage.timers.pop()[1]()
+    stage.sent()
+    stage.timers.pop()[1]()
+    assert (stage.sent(), stage.timers) == ({}, [])
+    stage.consumers.hear(Incoming(STATUS, b"online"))
+    assert [seconds for seconds, _ in stage.timers] == [SOON_S + SPREAD_S / 2]
 
 
 @pytest.mark.parametrize(
