@@ -127,7 +127,7 @@ class Mirror:
 
     def found_elsewhere(self, topics: AbstractSet[str]) -> None:
         """Topics of consumers that an earlier run wrote. Once the users are known, the others are erased."""
-        self._elsewhere = frozenset(topics)
+        self._elsewhere |= topics
         if self.online:
             self._erase_elsewhere()
 

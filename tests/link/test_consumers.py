@@ -133,21 +133,23 @@ def test_other_topics_are_for_others(stage: Stage) -> None:
 
 
 def test_what_was_left_goes_once_the_users_are_known(stage: Stage) -> None:
-    """Not before: a user of the list may be the one that it is about."""
-    left, wanted = (
+    """Not before: a user of the list may be the one that it is about. What two readings found goes."""
+    left, more, wanted = (
         "homeassistant/device/innovaphone__hq__zoe/config",
+        "homeassistant/device/innovaphone__hq__zac/config",
         "homeassistant/device/innovaphone__hq/config",
     )
     stage.mirror.began(About())
     stage.sent()
     stage.mirror.found_elsewhere({left, wanted})
+    stage.mirror.found_elsewhere({more})
     assert stage.sent() == {}
     stage.mirror.reported(Batch(users=PEOPLE, list_complete=True, unreadable=("a record",)))
     assert left not in stage.sent()
     stage.mirror.began(About())
     stage.mirror.reported(Batch(users=PEOPLE, list_complete=True))
     sent = stage.sent()
-    assert (sent[left], wanted in sent) == (None, False)
+    assert (sent[left], sent[more], wanted in sent) == (None, None, False)
 
 
 def test_what_was_left_goes_at_once_while_the_users_are_known(stage: Stage) -> None:
