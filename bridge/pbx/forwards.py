@@ -182,7 +182,7 @@ def changes(known: list[etree._Element], kind: str, wanted: str) -> Iterator[tup
     """
     new = etree.Element("cd", {"type": kind})
     etree.SubElement(new, "ep", {"e164": wanted})
-    kept = [each for each in known if wanted and _end(each) == wanted]
+    kept = [each for each in known if wanted and _number(each) == wanted]
     if wanted and not kept:
         yield "add-attrib", new
     for each in known:
@@ -193,8 +193,8 @@ def changes(known: list[etree._Element], kind: str, wanted: str) -> Iterator[tup
 
 
 def own(user: etree._Element, kind: str) -> list[etree._Element]:
-    """The forwards of a kind."""
-    return [each for each in user.findall("cd") if each.get("type") == kind]
+    """The forwards of a kind that hold always. One with more attributes has conditions, and is not ours."""
+    return [each for each in user.findall("cd") if dict(each.attrib) == {"type": kind}]
 
 
 def forwards_of(user: etree._Element) -> Forwards:
@@ -203,6 +203,12 @@ def forwards_of(user: etree._Element) -> Forwards:
         member: next((_end(each) for each in own(user, kind)), None) or None for member, kind in KINDS.items()
     }
     return Forwards(**found)
+
+
+def _number(element: etree._Element) -> str:
+    """The number that a forward leads to; a short name of the same digits may be somebody else's."""
+    end = element.find("ep")
+    return "" if end is None else end.get("e164") or ""
 
 
 def _end(element: etree._Element) -> str:

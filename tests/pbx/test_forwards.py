@@ -191,6 +191,25 @@ def test_what_is_right_is_not_touched() -> None:
     assert list(changes(own(user("0111"), "cfu"), "cfu", "0111")) == []
 
 
+def test_what_has_conditions_is_not_ours() -> None:
+    """It is no forward that always holds: it is neither shown, nor counted as set, nor removed."""
+    anna = etree.fromstring('<user><cd type="cfu" bool="Night"><ep e164="0111"/></cd></user>')
+    written = [(command, etree.tostring(each)) for command, each in changes(own(anna, "cfu"), "cfu", "0111")]
+    assert written == [("add-attrib", b'<cd type="cfu"><ep e164="0111"/></cd>')]
+    assert list(changes(own(anna, "cfu"), "cfu", "")) == []
+    assert forwards_of(anna) == Forwards()
+
+
+def test_a_short_name_is_no_number() -> None:
+    """Somebody may be called 21 who has another number."""
+    anna = etree.fromstring('<user><cd type="cfu"><ep h323="21"/></cd></user>')
+    written = [(command, etree.tostring(each)) for command, each in changes(own(anna, "cfu"), "cfu", "21")]
+    assert written == [
+        ("add-attrib", b'<cd type="cfu"><ep e164="21"/></cd>'),
+        ("del-attrib", b'<cd type="cfu"><ep h323="21"/></cd>'),
+    ]
+
+
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20))
 def test_any_name_can_be_written(name: str) -> None:
     """Quotes, ampersands, umlauts."""
