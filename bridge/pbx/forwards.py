@@ -194,7 +194,7 @@ def changes(known: list[etree._Element], kind: str, wanted: str) -> Iterator[tup
 
 def own(user: etree._Element, kind: str) -> list[etree._Element]:
     """The forwards of a kind that hold always. One with more attributes has conditions, and is not ours."""
-    return [each for each in user.findall("cd") if dict(each.attrib) == {"type": kind}]
+    return [each for each in user.findall("cd") if each.get("type") == kind and len(each.attrib) == 1]
 
 
 def forwards_of(user: etree._Element) -> Forwards:
