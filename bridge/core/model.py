@@ -110,6 +110,12 @@ class Call:
     command_id: str | None = None
 
     @property
+    def dialling(self) -> bool:
+        """Whether digits may still be added to the number that the user dials."""
+        through = {CallState.CONNECTED, CallState.PARKED, CallState.ENDED}
+        return self.direction is Direction.OUTBOUND and self.state not in through
+
+    @property
     def parties(self) -> tuple[RemoteParty | None, ...]:
         """Everybody besides the user who takes part in the call, or did."""
         return (

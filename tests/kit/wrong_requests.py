@@ -27,6 +27,7 @@ RULES = DialRules(deny=("0900*",), from_numbers=("22",), facilities=frozenset({2
 """Under these the requests of DIALLED are wrong, and nothing else is."""
 DIALLED: Mapping[Dials, tuple[object, str]] = {
     Dials.NUMBER: ("0900{}", "number_not_allowed"),
+    Dials.KEYS: ("0900{}", "number_not_allowed"),
     Dials.NAME: ("Nobody {}", "number_not_allowed"),
     Dials.USER: ("trunk", "not_permitted"),
     Dials.CALLER: ("trunk", "not_permitted"),

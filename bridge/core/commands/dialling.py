@@ -23,7 +23,7 @@ MOST_OUTSIDE_LINES = 2
 LONGEST = 20
 """Two digits for outside lines, 00, and the 15 digits that a number can have in the world; one to spare."""
 PHONES = frozenset({"ep"})
-REACHED = frozenset({Dials.NUMBER, Dials.MORE_DIGITS, Dials.USER, Dials.NAME})
+REACHED = frozenset({Dials.NUMBER, Dials.MORE_DIGITS, Dials.KEYS, Dials.USER, Dials.NAME})
 ANY = "*"
 
 
@@ -75,16 +75,18 @@ def target_of(kinds: Mapping[str, FieldKind], fields: Mapping[str, object], stat
     users = [(name, known_user(state, name)) for name in given(Dials.USER)]
     named = [(name, tuple(_called(state, "name", name))) for name in given(Dials.NAME)]
     call = _call_meant(fields, state)
-    more, shown = given(Dials.MORE_DIGITS), given(Dials.SHOWN_NUMBER)
+    keys, tones, shown = given(Dials.KEYS), given(Dials.TONES), given(Dials.SHOWN_NUMBER)
+    more = (*given(Dials.MORE_DIGITS), *keys, *(tones if call is not None and call.dialling else ()))
     reached = _joined(fields, state) if Dials.JOINED in {part for part, _ in parts} else ()
-    whole = (_dialled_so_far(call) + rest for rest in more)
+    # Only the digits of `rest` are sent: "(0)" behind +49 is one of them.
+    whole = (_dialled_so_far(call) + (numbers.dialable(rest) or rest) for rest in more)
     far = (each.remote.number for each in reached if each.remote.number)
-    wanted = (*given(Dials.NUMBER), *whole, *far)
+    wanted = (*given(Dials.NUMBER), *keys, *whole, *far)
     digits = [numbers.dialable(number) or "" for number in wanted]
     return Target(
         callers=(
             *(user.record for _, user in callers if user),
-            *(_far_users(state, call) if more or given(Dials.TONES) else ()),
+            *(_far_users(state, call) if more or tones else ()),
         ),
         numbers=wanted,
         callees=(
@@ -216,6 +218,8 @@ def _from_problem(target: Target, rules: DialRules) -> str | None:
 
 def _refusal(number: str, rules: DialRules) -> str | None:
     wanted = numbers.normal(number)
+    if not wanted:
+        return "not a number that can be judged"
     if len(wanted) > rules.longest:
         return f"longer than {rules.longest} digits (the bridge's commands.numbers.longest)"
     if _is_emergency(wanted, rules) and wanted not in numbers.literal(rules.allow):

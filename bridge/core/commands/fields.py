@@ -10,7 +10,8 @@ _NOT_IN_XML = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 class Dials(enum.Enum):
     """The part of a field in a call. Each field that decides who talks to whom has one; see dialling.py.
 
-    MORE_DIGITS: digits that are added to the number of a call. TONES: digits for whoever is at the other end.
+    MORE_DIGITS: digits that are added to the number of a call. KEYS: a code for the network, which may also
+    read it as more digits. TONES: digits for whoever is at the other end.
     SHOWN_NUMBER: shown to the user as the remote party's. JOINED: a call that is joined with another.
     TAKEN: where the call is that the caller takes.
     """
@@ -22,6 +23,7 @@ class Dials(enum.Enum):
     FROM_NUMBER = enum.auto()
     FACILITY = enum.auto()
     MORE_DIGITS = enum.auto()
+    KEYS = enum.auto()
     TONES = enum.auto()
     SHOWN_NUMBER = enum.auto()
     JOINED = enum.auto()

@@ -61,6 +61,7 @@ SAMPLES: Mapping[Dials, object] = {
     Dials.FROM_NUMBER: "110",
     Dials.FACILITY: 21,
     Dials.MORE_DIGITS: "0900123",
+    Dials.KEYS: "0900123",
     Dials.TONES: "1",
     Dials.SHOWN_NUMBER: "110",
     Dials.JOINED: "e-2",
@@ -181,6 +182,108 @@ def test_digits_are_judged_with_those_before(talk: int, number: str, code: str) 
     state = History().start(*FOLK[:2]).see(CALLS[talk]).state
 
     assert denial(DialRules(allow=("0171",)), "keypad", state, number=number) == code
+
+
+def dialling_so_far(digits: str, state: CallState = CallState.SETUP) -> PbxState:
+    """Anna dials these digits, or has dialled them."""
+    return History().start(*FOLK[:2]).see(leg(4, state, to_user=False, remote=Party(digits))).state
+
+
+@pytest.mark.parametrize(
+    ("before", "digits"),
+    [
+        ("0", "112" + "0" * 61),
+        ("0", "0900" + "1" * 60),
+        ("0", "+112"),
+        ("0", "+4917112345"),
+        ("00", "+"),
+        ("0", "1" * 20),
+        ("r0", "900123"),
+        ("xxx", "17112345"),
+        ("+49", "(0)1"),
+        ("1", "12"),
+    ],
+)
+def test_a_number_that_cannot_be_judged_is_not_completed(before: str, digits: str) -> None:
+    """A whole that is too long, or no number, fits no rule, so it passes none."""
+    rules = DialRules(deny=("0900*", "00490*"))
+
+    for field in ("number", "key"):
+        assert denial(rules, "keypad", dialling_so_far(before), **{field: digits}) == "number_not_allowed"
+
+
+@pytest.mark.parametrize("verb", ["transfer", "media"])
+@pytest.mark.parametrize("number", ["r0900123", "xxx123", " ", "\xa00900123", "0" * 65, "0900@acme.example"])
+def test_nobody_is_joined_with_a_number_that_cannot_be_judged(verb: str, number: str) -> None:
+    """The PBX may know what it means; the rules do not."""
+    strange = leg(5, CallState.CONNECTED, to_user=False, remote=Party(number), conference="c5")
+    state = History().start(*FOLK).see(CALLS[0], strange).state
+
+    for rules in (DialRules(), DialRules(deny=("0900*",)), DialRules(allow=("*",))):
+        assert denial(rules, verb, state) == "number_not_allowed"
+
+
+def test_keys_are_judged_alone_and_with_the_digits_before() -> None:
+    """The network may read them as a code of its own, or as more digits. Never as both with a number."""
+    state = dialling_so_far("01")
+
+    for rules, key, code in (
+        (DialRules(), "12", "number_not_allowed"),
+        (DialRules(), "112", "number_not_allowed"),
+        (DialRules(), "71", "ok"),
+        (DialRules(allow=("71",)), "71", "number_not_allowed"),
+        (DialRules(allow=("0171",)), "71", "number_not_allowed"),
+        (DialRules(allow=("71", "0171")), "71", "ok"),
+        (DialRules(allow=("[*]21#",)), "*21#", "number_not_allowed"),
+        (DialRules(allow=("[*]21#", "*[*]21#")), "*21#", "ok"),
+    ):
+        assert denial(rules, "keypad", state, key=key) == code
+    check = VERBS["keypad"].check
+    assert "exclude each other" in (check({"user": "anna", "number": "1", "key": "12"}) or "")
+    assert check({"user": "anna", "number": "1", "key": ""}) is None
+
+
+def test_tones_are_judged_while_a_number_is_dialled() -> None:
+    """Whether they dial is up to the PBX; once the call is connected they are for whoever answered."""
+    rules = DialRules(deny=("0900*",))
+
+    for state in (CallState.SETUP, CallState.RINGING, CallState.DISCONNECTING):
+        dialled = dialling_so_far("0", state)
+        for digits in ("112", "900123", "*21#", "A", "1" * 20):
+            assert denial(rules, "dtmf", dialled, digits=digits) == "number_not_allowed"
+        assert denial(rules, "dtmf", dialled, digits="171") == "ok"
+    assert denial(rules, "dtmf", dialling_so_far("0", CallState.CONNECTED), digits="*112#A") == "ok"
+    assert denial(rules, "dtmf", History().start(*FOLK[:2]).see(leg()).state, digits="112") == "ok"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["", "0", "00", "9", "0049", "*31#", "#"]),
+    st.one_of(st.sampled_from(["112", "110", "0900123", "19", "171"]), st.text("0129*#", max_size=90)),
+    st.text("019*#", max_size=70),
+    st.integers(1, 90),
+    st.text(" -()./", max_size=3),
+    st.sampled_from(["", "+"]),
+)
+def test_what_is_refused_as_a_whole_is_refused_in_parts(
+    before: str, middle: str, after: str, at: int, decoration: str, plus: str
+) -> None:
+    """Digits that complete a number, in any split, spelling and length, do what the whole number does."""
+    whole = before + middle + after
+    dialled, rest = whole[:at], whole[at:]
+    if not rest:
+        return
+    state = dialling_so_far(dialled)
+    written = plus + decoration + decoration.join(rest)
+    for rules in (DialRules(), DialRules(deny=("0900*", "19*")), DialRules(allow=("0171", "*"))):
+        judged = denial(rules, "call", state, number=whole)
+        for verb, field, digits in (
+            ("keypad", "number", written),
+            ("keypad", "key", written),
+            ("dtmf", "digits", rest),
+        ):
+            added = denial(rules, verb, state, **{field: digits})
+            assert added == "number_not_allowed" if plus and field != "digits" else judged in {"ok", added}
 
 
 def test_codes_for_the_network_are_feature_codes() -> None:

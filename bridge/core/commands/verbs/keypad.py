@@ -23,6 +23,8 @@ class SendInformation(CallAction):
 def _check(fields: Fields) -> str | None:
     if not any(fields.get(name) for name in _GIVES):
         return "one of 'number', 'key' and 'display' is required"
+    if fields.get("number") and fields.get("key"):
+        return "'number' and 'key' exclude each other: the network reads both as one"
     return names_call(fields) or undialable(fields, "number", "key")
 
 
@@ -44,7 +46,7 @@ VERB = Verb(
         "user": USER,
         "call": CALL,
         "number": Text(64, dials=Dials.MORE_DIGITS, about="more digits of the number that is being dialled"),
-        "key": Text(64, dials=Dials.NUMBER, about="a code for the network, like *21#"),
+        "key": Text(64, dials=Dials.KEYS, about="a code for the network, like *21#"),
         "display": Text(about="a text to show"),
         "towards": TOWARDS,
     },
