@@ -171,7 +171,7 @@ def _content(text: str) -> tuple[str, str, str]:
     if kind not in {"BEGIN", "END", "TEL", "FN", "N", "ORG"}:
         return "", "", ""
     if any("QUOTED-PRINTABLE" in parameter for parameter in parameters):
-        decoded, problem = _decoded(quopri.decodestring(value))
+        decoded, problem = _decoded(quopri.decodestring(value.encode()))
         return ("", "", problem) if problem else (kind, _plain(kind, decoded), "")
     return kind, _plain(kind, value), ""
 

@@ -140,6 +140,26 @@ def test_any_file_is_read(content: bytes) -> None:
     phonebook(content, GERMANY.written)
 
 
+@given(
+    st.sampled_from(["FN", "N", "TEL", "ORG", "BEGIN", "END"]),
+    st.sampled_from(["", ";ENCODING=QUOTED-PRINTABLE"]),
+    st.text(max_size=50) | st.sampled_from(["€", "=E2=82=AC", "=", "=\u20ac"]),
+)
+def test_any_line_of_a_card_is_read(key: str, parameter: str, value: str) -> None:
+    """It never costs the cards beside it."""
+    line = f"{key}{parameter}:{value}\n".encode(errors="replace")
+    book = b"BEGIN:VCARD\nFN:ACME\nTEL:0711 123456\nEND:VCARD\nBEGIN:VCARD\n" + line
+
+    assert phonebook(book, GERMANY.written).names[ACME] == "ACME"
+
+
+def test_a_quoted_value_may_hold_what_needs_no_quotes() -> None:
+    """Some address books leave letters beyond ASCII as they are."""
+    card = "BEGIN:VCARD\nFN;ENCODING=QUOTED-PRINTABLE:Café =E2=82=AC\nTEL:0711 123456\nEND:VCARD"
+
+    assert read(card) == ({ACME: "Café €"}, [])
+
+
 def test_a_name_is_given_to_those_outside() -> None:
     """By the number in E.164. A user of the PBX keeps its name, and so does who is not in the book."""
     book = phonebook(b"0711 123456,ACME\n21,Door\n", GERMANY.written)
