@@ -88,7 +88,7 @@ class Process:
                     self._side_job("damaged files", self._forget_damaged),
                     self._side_job("phonebook", lambda: self._look_at_phonebook(fleet)),
                 ]
-                await self._read_phonebook()
+                await self._read_phonebook(fleet)
                 await fleet.apply(config, pbxs, self._builder)
                 with self.bugs.contained("notify"):
                     self.notifier.ready()
@@ -155,22 +155,22 @@ class Process:
         if config.http != self._chosen[0].http:
             self._log.warning("changes in the section http take effect after a restart")
         self._chosen = chosen
-        await self._read_phonebook()
+        await self._read_phonebook(fleet)
         await fleet.apply(config, pbxs, self._builder)
-        fleet.show(pbxs, self._builder.presentation)
+        self._show(fleet)
         self._metrics.process.reloaded(good=True)
         self.health.config_good, self.health.config = True, partial(masked, config)
         self._log.info("configuration reloaded", pbxs=len(pbxs))
 
-    async def _read_phonebook(self) -> None:
+    async def _read_phonebook(self, fleet: Fleet) -> None:
         with self.bugs.contained("phonebook"):
-            await asyncio.get_running_loop().run_in_executor(None, self._builder.phonebook.read)
+            await phonebook.read_soon(self._builder.phonebook, partial(self._show, fleet))
 
     async def _look_at_phonebook(self, fleet: Fleet) -> None:
-        await phonebook.watch(
-            lambda: self._builder.phonebook,
-            lambda: fleet.show(self._chosen[1], self._builder.presentation),
-        )
+        await phonebook.watch(lambda: self._builder.phonebook, partial(self._show, fleet))
+
+    def _show(self, fleet: Fleet) -> None:
+        fleet.show(self._chosen[1], self._builder.presentation)
 
     async def _look_at_certificates(self) -> None:
         def targets() -> list[certificates.Target]:

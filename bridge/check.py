@@ -1,4 +1,4 @@
-"""`check --connect`: log in to every PBX and the broker once, and report what works. Leaves no trace."""
+"""What `check` finds: in files; with --connect, at every PBX and the broker, once. Leaves no trace."""
 
 import asyncio
 import sys
@@ -16,6 +16,7 @@ from bridge.errors import LinkError
 from bridge.link.survey import Survey, survey
 from bridge.mqtt.shared_id import ONE_ID, one_id_for_all
 from bridge.mqtt.trial import TrialResult, try_out
+from bridge.ops import phonebook
 
 LIST_S = 20.0
 ASKED_FOR = 3
@@ -28,6 +29,17 @@ class Line(NamedTuple):
 
     word: str
     text: str
+
+
+def doubts(config: Config) -> Iterator[str]:
+    """What may be wrong with the files that a configuration names, and does not keep the bridge from work.
+
+    The bridge itself finds it later: it must not wait for a disk.
+    """
+    file, written = config.phonebook.file, config.dial_plan.to_plan().written
+    found = None if file is None else phonebook.doubt(file, written)
+    if found is not None:
+        yield f"phonebook.file: {file}: {found}"
 
 
 async def check(config: Config, builder: Builder | None = None) -> list[Line]:

@@ -15,7 +15,7 @@ import structlog
 import typer
 
 from bridge import __version__, app
-from bridge.check import FAIL
+from bridge.check import FAIL, doubts
 from bridge.check import check as check_connections
 from bridge.config.file import load, masked
 from bridge.config.schema import Config, Pbx
@@ -102,7 +102,7 @@ def check(
         check_folder(config.state_dir)
     if show:
         say(masked(config))
-    for warning in warnings:
+    for warning in (*warnings, *doubts(config)):
         say(f"warn  {warning}")
     say(f"{config_file}: valid, {len(config.pbxs)} PBX{'' if len(config.pbxs) == 1 else 's'}")
     if connect:

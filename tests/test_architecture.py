@@ -49,6 +49,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.errors",
         "bridge.link",
         "bridge.mqtt",
+        "bridge.ops",
     },
     "bridge.app": {
         "bridge",

@@ -1,10 +1,11 @@
 """`check --connect` in this process: what it says of PBXs and brokers of many kinds."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from bridge.check import Line, check
+from bridge.check import Line, check, doubts
 from bridge.config.schema import Config
 from bridge.sim.faults import Fault
 from bridge.sim.operations import Profile
@@ -96,3 +97,19 @@ async def test_an_end_that_fails_is_not_the_result(pbx: SimPbx, poll: str | None
     word, line = (await said(free_port(), pbx))[0]
     assert word == ("ok" if poll is None else "FAIL")
     assert ("is a web page" if poll else "may monitor and control their calls") in line
+
+
+def test_it_tells_of_a_phonebook_without_names(pbx: SimPbx, tmp_path: Path) -> None:
+    """Missing, or of a kind that is not read. The bridge would start all the same."""
+    file = tmp_path / "names.csv"
+    settings = configuration(1883, pbx_section(pbx))
+    config = Config.model_validate({**settings, "phonebook": {"file": file}})
+    start = f"phonebook.file: {file}: "
+
+    assert list(doubts(Config.model_validate(settings))) == []
+    missing = "No such file or directory: there are no names until it can be read"
+    assert list(doubts(config)) == [start + missing]
+    file.write_bytes(b"PK\x03\x04\xff\xff")
+    assert list(doubts(config)) == [f"{start}not one of its 1 entries can be used; line 1: not UTF-8"]
+    file.write_text("0711 123456,ACME\n")
+    assert list(doubts(config)) == []

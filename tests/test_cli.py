@@ -174,6 +174,16 @@ def test_a_configuration_from_another_program() -> None:
     ]
 
 
+def test_a_phonebook_that_is_not_there(tmp_path: Path) -> None:
+    """It may come later: a `warn`, and the configuration is valid."""
+    file = tmp_path / "b.yaml"
+    file.write_text(f"{GOOD}phonebook: {{file: names.csv}}\n")
+    code, output, _ = program(["check", "-c", file])
+
+    assert code == 0
+    assert f"warn  phonebook.file: {tmp_path}/names.csv: No such file" in output
+
+
 async def test_what_is_doubtful_is_in_the_log_of_a_run(tmp_path: Path) -> None:
     """At the start, and again when the configuration is read again."""
     section = {

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,29 @@ async def test_a_caller_is_shown_with_its_number_in_e164_and_its_name(
         bert = "innovaphone/hq/user/bert/state"
         await eventually(lambda: (bus.now(bert) or {}).get("call_state") == "ringing", "bert rings")
         assert bus.now(bert)["calls"][0]["remote"]["internal"] is True
+
+
+async def test_a_disk_that_hangs_keeps_nobody_waiting(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, names: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bridge starts without the names, and has them when the disk answers."""
+    monkeypatch.setattr(phonebook, "READ_S", 0.05)
+    answers, content = threading.Event(), b"0711 123456,ACME\n"
+
+    def hangs(_path: Path) -> bytes:
+        answers.wait(30)
+        return content
+
+    monkeypatch.setattr(phonebook, "_content", hangs)
+    try:
+        async with bridge(settings(broker, pbx, names)):
+            await settled(bus)
+            pbx.ring("Anna Müller", "0123456", "Reception")
+            await eventually(lambda: remotes(bus) == [("+49711123456", "Reception", False)], "anna rings")
+            answers.set()
+            await eventually(lambda: remotes(bus) == [("+49711123456", "ACME", False)], "it has the name")
+    finally:
+        answers.set()
 
 
 async def test_after_a_restart_the_same_call_is_no_news(

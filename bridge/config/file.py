@@ -23,7 +23,6 @@ NUMBERS = (
 )
 
 NOBODY = "only the PBXs appear in Home Assistant: add users: [{type: ep}] for all phones"
-NO_PHONEBOOK = "no such file, or no permission to see it: there are no names until it can be read"
 
 
 def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
@@ -88,9 +87,6 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     if config.homeassistant.discovery != "off" and not config.homeassistant.users:
         here: Place = ("homeassistant",)
         yield Problem(line_of(here, document), here, NOBODY)
-    if config.phonebook.file is not None and not os.path.isfile(config.phonebook.file):  # noqa: PTH113  (as in types.py)
-        place: Place = ("phonebook", "file")
-        yield Problem(line_of(place, document), place, NO_PHONEBOOK)
     key: Place = ("privacy", "key_file")
     if isinstance(config.privacy.key_file, FileSecret) and config.privacy.key_file.warning:
         yield Problem(line_of(key, document), key, config.privacy.key_file.warning)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,18 @@ from bridge.core.phonebook import Phonebook, phonebook
 
 FILE_BYTES = 8 * 2**20
 LOOK_S = 5.0
+READ_S = 3.0
+"""A start and a reload wait this long for a disk that hangs."""
 HINT = "names are those of the last file that could be read"
 Signature = tuple[int, int, int] | None
 Written = Callable[[str], str]
 
 
 class PhonebookFile:
-    """One file, and the phonebook that was in it when it could be read last. `read` blocks."""
+    """One file, and the phonebook that was in it when it could be read last. `read` blocks.
+
+    A disk that hangs keeps one thread, not another one with each look at it.
+    """
 
     def __init__(self, path: Path | None, written: Written) -> None:
         self.path = path
@@ -26,17 +32,24 @@ class PhonebookFile:
         self._written = written
         self._seen: Signature = None
         self._problem = ""
+        self._reading = threading.Lock()
         self._log = structlog.get_logger()
 
     def read(self) -> bool:
-        """Read the file if it has changed. Tells whether the names have."""
-        if self.path is None:
+        """Read the file if it has changed and nobody is reading it. Tells whether the names have changed."""
+        if self.path is None or not self._reading.acquire(blocking=False):
             return False
         try:
-            signature = _signature(self.path)
+            return self._read(self.path)
+        finally:
+            self._reading.release()
+
+    def _read(self, path: Path) -> bool:
+        try:
+            signature = _signature(path)
             if signature == self._seen:
                 return False
-            found = phonebook(_content(self.path), self._written)
+            found = phonebook(_content(path), self._written)
         except OSError as error:
             self._say(error.strerror or str(error))
             self._seen = None
@@ -49,6 +62,9 @@ class PhonebookFile:
         return changed
 
     def _report(self, found: Phonebook) -> None:
+        if not found.names:
+            self._log.warning("phonebook has no names", file=str(self.path), reason=_nothing(found))
+            return
         for problem in found.problems:
             self._log.warning("phonebook entry left out", file=str(self.path), problem=problem)
         unnamed = found.left_out - len(found.problems)
@@ -59,6 +75,34 @@ class PhonebookFile:
         if problem and problem != self._problem:
             self._log.warning("phonebook cannot be read", file=str(self.path), reason=problem, hint=HINT)
         self._problem = problem
+
+
+async def read_soon(book: PhonebookFile, late: Callable[[], None]) -> None:
+    """Read the file, but do not wait for a disk that hangs: `late` is called when it brings other names."""
+    reading = asyncio.get_running_loop().run_in_executor(None, book.read)
+    done, _ = await asyncio.wait({reading}, timeout=READ_S)
+    if done:
+        await reading
+        return
+    reason = f"the disk has not answered for {READ_S:g} s"
+    structlog.get_logger().warning("phonebook cannot be read", file=str(book.path), reason=reason, hint=HINT)
+    reading.add_done_callback(lambda answered: late() if answered.result() else None)
+
+
+def doubt(path: Path, written: Written) -> str | None:
+    """Why no name can be taken from a file now, or None. Blocks."""
+    try:
+        found = phonebook(_content(path), written)
+    except OSError as error:
+        return f"{error.strerror or error}: there are no names until it can be read"
+    return None if found.names else _nothing(found)
+
+
+def _nothing(found: Phonebook) -> str:
+    """Why a file has no names."""
+    if not found.left_out:
+        return "no name and number in it"
+    return f"not one of its {found.left_out} entries can be used; {found.problems[0]}"
 
 
 async def watch(current: Callable[[], PhonebookFile], changed: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,69 @@ def test_what_cannot_be_used_is_named_without_its_text(book: PhonebookFile) -> N
     assert lines[0]["problem"] == "line 2: not a telephone number"
     assert (lines[-1]["event"], lines[-1]["not_named"]) == ("phonebook read", 31)
     assert not any("0815" in str(line) or "Smith" in str(line) or "ACME" in str(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no name and number in it"),
+        (b"\x89PNG\xff\n" * 50, "not one of its 50 entries can be used; line 1: not UTF-8"),
+        (b"BEGIN:VCARD\nEND:VCARD\n", "no name and number in it"),
+    ],
+)
+def test_a_file_without_a_usable_name(book: PhonebookFile, content: bytes, reason: str) -> None:
+    """One warning, not one for each line; `check` says the same."""
+    replaced(book, content)
+    with structlog.testing.capture_logs() as lines:
+        assert book.read()
+
+    assert [(line["event"], line["log_level"], line["reason"]) for line in lines] == [
+        ("phonebook has no names", "warning", reason)
+    ]
+    assert book.path is not None
+    assert phonebook.doubt(book.path, str) == reason
+
+
+def test_a_file_that_may_come_later(book: PhonebookFile) -> None:
+    """`check` says why there are no names yet, and nothing of one that has some."""
+    assert book.path is not None
+    assert phonebook.doubt(book.path, str) is None
+    book.path.unlink()
+    found = phonebook.doubt(book.path, str)
+    assert found == "No such file or directory: there are no names until it can be read"
+
+
+async def test_nobody_waits_for_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, other looks at the file take no thread, and the names are told of when they come."""
+    monkeypatch.setattr(phonebook, "READ_S", 0.05)
+    answers = threading.Event()
+
+    def written(number: str) -> str:
+        answers.wait(30)
+        return number
+
+    path = tmp_path / "names.csv"
+    path.write_text(f"{NUMBER},ACME\n")
+    book, told = PhonebookFile(path, written), list[dict[str, str]]()
+    try:
+        with structlog.testing.capture_logs() as lines:
+            await phonebook.read_soon(book, lambda: told.append(names(book)))
+        assert [line["event"] for line in lines] == ["phonebook cannot be read"]
+        assert not book.read()
+        assert (names(book), told) == ({}, [])
+    finally:
+        answers.set()
+    await eventually(lambda: told == [{NUMBER: "ACME"}], "the names are told of")
+
+
+async def test_a_disk_that_answers_is_waited_for(tmp_path: Path) -> None:
+    """Then the links start with the names."""
+    path, told = tmp_path / "names.csv", list[str]()
+    path.write_text(f"{NUMBER},ACME\n")
+    book = PhonebookFile(path, str)
+    await phonebook.read_soon(book, lambda: told.append("late"))
+
+    assert (names(book), told) == ({NUMBER: "ACME"}, [])
 
 
 async def test_the_file_is_watched(book: PhonebookFile, monkeypatch: pytest.MonkeyPatch) -> None:
