@@ -29,7 +29,7 @@ from bridge.shell.request import Asked, ask
 EXIT_REFUSED, EXIT_NO_REPLY = 1, 2
 HELP = (
     "Send a command to a running bridge and print its reply. "
-    "Exit code 0: done, 1: refused (the reply says why), 2: no reply."
+    "Exit code 0: done, 1: refused (the reply says why), 2: no reply, 78: a mistake on the command line."
 )
 SHARED = ("url", "base_topic", "encode_dots", "protocol", "connect_timeout_s", "insecure", "tls")
 """What another user of the same broker has in common with the bridge."""
@@ -72,7 +72,7 @@ def _options(default_file: Path) -> Callable[..., None]:
         ] = "",
         password_file: Annotated[str, typer.Option(help="A file with the password of that user.")] = "",
         ca_file: Annotated[str, typer.Option(help="With --url: the private CA of the broker.")] = "",
-        base_topic: Annotated[str, typer.Option(help="With --url: the base topic.")] = "innovaphone",
+        base_topic: Annotated[str, typer.Option(help="With --url: the base topic, if not innovaphone.")] = "",
         pbx: Annotated[str, typer.Option(help="The PBX; needed if there are several.")] = "",
         within_s: Annotated[
             float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds to wait for the reply.")
@@ -82,10 +82,13 @@ def _options(default_file: Path) -> Callable[..., None]:
             bool, typer.Option("--user-topic", help="Publish on the topic of the user, named by topic id.")
         ] = False,
     ) -> None:
+        _belongs({"--password-file": password_file}, "--username", username)
+        _belongs({"--ca-file": ca_file, "--base-topic": base_topic}, "--url", url)
         person = {"username": username or None, "password_file": password_file or None}
         if url:
+            topic = {"base_topic": base_topic} if base_topic else {}
             tls = {"ca_file": ca_file} if ca_file else {}
-            mqtt, name = _from_options({"url": url, "base_topic": base_topic, "tls": tls, **person}), pbx
+            mqtt, name = _from_options({"url": url, "tls": tls, **topic, **person}), pbx
         else:
             mqtt, name = _from_file(config_file, pbx)
             if username:
@@ -97,6 +100,13 @@ def _options(default_file: Path) -> Callable[..., None]:
     return options
 
 
+def _belongs(options: dict[str, str], other: str, given: str) -> None:
+    """Refuse options that would be ignored without another one. Raises ConfigError."""
+    alone = () if given else tuple(f"{name} needs {other}" for name, value in options.items() if value)
+    if alone:
+        raise ConfigError(alone)
+
+
 def _from_options(given: dict[str, object]) -> Mqtt:
     """The broker of the command line, under the rules of a configuration file."""
     try:
@@ -104,7 +114,10 @@ def _from_options(given: dict[str, object]) -> Mqtt:
     except ValidationError as error:
         found = problems(error, Document(), Mqtt)
         raise ConfigError(
-            tuple(f"--{shown(one.place, Mqtt).replace('_', '-')}: {one.sentence}" for one in found)
+            tuple(
+                f"--{shown(one.place, Mqtt).removeprefix('tls.').replace('_', '-')}: {one.sentence}"
+                for one in found
+            )
         ) from None
 
 
@@ -135,7 +148,7 @@ def _subcommand(name: str, verb: Verb, say: Say, complain: Say) -> Callable[...,
         except LinkError as error:
             complain(error.reason)
             raise typer.Exit(EXIT_NO_REPLY) from None
-        say(json.dumps(reply, indent=2, ensure_ascii=False))
+        say(_printable(json.dumps(reply, indent=2, ensure_ascii=False)))
         raise typer.Exit(0 if reply["status"] == "ok" else EXIT_REFUSED)
 
     parameters = [
@@ -145,6 +158,11 @@ def _subcommand(name: str, verb: Verb, say: Say, complain: Say) -> Callable[...,
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _printable(text: str) -> str:
+    """JSON in which what a terminal would obey, or cannot show, is escaped: it says the same."""
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def _parameters(verb: Verb) -> Iterator[Parameter]:

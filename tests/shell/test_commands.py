@@ -112,6 +112,23 @@ async def test_a_person_with_few_rights(pbx: SimPbx, tmp_path: Path) -> None:
     assert pbx.exchange.users["Bert O'Neil"].presence == ()
 
 
+@pytest.mark.broker
+async def test_a_reply_cannot_reach_into_the_terminal(broker: Mosquitto) -> None:
+    """What a terminal obeys, or no encoding has, is escaped; letters stay as they are."""
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    hostile = "Österreich \x9b2J\x7f \u202e\ud800 😀"
+    async with Observer(broker.port, topics=PING) as bus:
+        asked = asyncio.create_task(asyncio.to_thread(command, "--url", url, "--pbx", "hq", "ping"))
+        await eventually(lambda: requests(bus), "the request is sent")
+        identity = json.loads(requests(bus)[0])["id"]
+        bus.publish(f"innovaphone/reply/shell/{identity}", {"id": identity, "status": "ok", "text": hostile})
+        code, output, _ = await asked
+
+    assert (code, json.loads(output)["text"]) == (0, hostile)
+    assert all(each.isprintable() or each == "\n" for each in output)
+    assert "Österreich \\u009b2J\\u007f \\u202e\\ud800 😀" in output
+
+
 def test_no_broker() -> None:
     """Exit code 2, and where it was looked for."""
     port = free_port()
@@ -158,6 +175,11 @@ def test_each_verb_has_its_command(verb: str, capsys: pytest.CaptureFixture[str]
             ["--url", "mqtt://127.0.0.1", "--username", "", "--password-file", "x", "--pbx", "hq", "ping"],
             "--",
         ),
+        (["--url", "mqtt://127.0.0.1", "--password-file", "x", "ping"], "--password-file needs --username"),
+        (["-c", "{file}", "--password-file", "x", "ping"], "--password-file needs --username"),
+        (["-c", "{file}", "--ca-file", "x", "ping"], "--ca-file needs --url"),
+        (["-c", "{file}", "--base-topic", "x", "ping"], "--base-topic needs --url"),
+        (["--url", "mqtts://127.0.0.1", "--ca-file", "/nowhere", "ping"], "--ca-file: no such file"),
         (["--url", "mqtt://127.0.0.1", "ping"], "--pbx is required"),
         (
             ["--url", "mqtt://127.0.0.1", "--pbx", "hq", "call", "anna", "1", "--number", "2"],
