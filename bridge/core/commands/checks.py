@@ -18,7 +18,8 @@ def forbidden(request: Request, permissions: Permissions, state: PbxState) -> Co
     A user who is not there comes later in the contract's order of codes, when the request has its turn.
     """
     if not permits(permissions, request.verb, request.fields, state):
-        sentence = f"the bridge's commands.allow does not permit '{request.verb}' here"
+        wanted = f"'{request.verb}' (set {VERBS[request.verb].group})"
+        sentence = f"the bridge's commands.allow does not permit {wanted} here"
         return CommandError("not_permitted", sentence)
     denial = _undialled(request, state, permissions.dialling)
     return None if denial is None or denial.code == "unknown_user" else denial

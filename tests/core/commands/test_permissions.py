@@ -6,6 +6,7 @@ import pytest
 
 from bridge.core.commands import checks
 from bridge.core.commands import request as commands
+from bridge.core.commands.answer import Address
 from bridge.core.commands.permissions import Form, Grant, Permissions
 from bridge.core.commands.request import Request
 from bridge.core.commands.verbs import SETS, VERBS
@@ -28,6 +29,16 @@ def allowed(*grants: Grant, topic: str, **fields: str) -> bool:
     refusal = checks.forbidden(parsed, Permissions(frozenset(), grants=grants), STATE)
     assert refusal is None or refusal.code == "not_permitted"
     return refusal is None
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_refusal_names_the_set_that_would_grant_the_verb(verb: str) -> None:
+    """So that nobody has to look for it."""
+    refusal = checks.forbidden(Request(Address("any", verb), {}), Permissions(frozenset()), STATE)
+
+    assert refusal is not None
+    allowed = f"does not permit '{verb}' (set {VERBS[verb].group}) here"
+    assert str(refusal) == f"the bridge's commands.allow {allowed}"
 
 
 @pytest.mark.parametrize("form", list(Form))
