@@ -213,7 +213,8 @@ def main() -> None:
     try:
         sys.exit(cli(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:
-        complain(f"{error.format_message().rstrip('.')} (see --help)")
+        sentence = error.format_message().replace("Value error, ", "", 1)
+        complain(f"{sentence.rstrip('.')} (see --help)")
         sys.exit(EXIT_CONFIG)
     except ConfigError as error:
         count = len(error.problems)

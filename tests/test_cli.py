@@ -78,6 +78,7 @@ def test_without_a_word_the_help_is_shown() -> None:
         (["simulate", "--port", "70000"], "Invalid value for '--port'"),
         (["simulate", "--port", "x"], "Invalid value for '--port'"),
         (["demo", "--for", "x"], "Invalid value for '--for'"),
+        (["contract", "--format", "x"], "Invalid value for '--format': 'x' is not one of 'asyncapi'"),
     ],
 )
 def test_a_mistake_in_the_command_line(words: list[str], said: str) -> None:
