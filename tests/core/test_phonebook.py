@@ -171,3 +171,11 @@ def test_a_name_is_given_to_those_outside() -> None:
     ]
 
     assert [book.show(party, TopicClass.STATE).name for party in parties] == ["ACME", "Anna", "Door", "y"]
+
+
+def test_numbers_where_only_pbxs_have_a_dial_plan() -> None:
+    """A number outside is found as it is published, with its country code."""
+    book = phonebook(b"+49 711 123456,ACME\n0711 123457,Bob\n", DialPlan().written)
+    parties = [GERMANY.show(RemoteParty(number), TopicClass.STATE) for number in ("0123456", "0123457")]
+
+    assert [book.show(party, TopicClass.STATE).name for party in parties] == ["ACME", ""]
