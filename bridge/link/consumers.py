@@ -131,9 +131,12 @@ class _Reading:
 
     def take(self, incoming: Incoming) -> None:
         """Judge one message."""
+        if not incoming.retain:
+            return
+        # Others' too: ours may come after thousands of them. Their number is finite, unlike that of new ones.
         self._heard.set()
         payload = incoming.payload
-        if not incoming.retain or self._consumer.mark not in payload:
+        if self._consumer.mark not in payload:
             return
         if len(self.ours) + self.outdated >= LEFT_AT_MOST:
             return

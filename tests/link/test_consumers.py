@@ -1,5 +1,6 @@
 """Programs outside of our tree: they are told all again a moment after they have started."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.commands.permissions import Form, Grant, Permissions
-from bridge.core.message import Incoming
+from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.outputs import OUTPUTS, home_assistant
@@ -18,8 +19,12 @@ from bridge.core.records import Batch, Group, UserRecord
 from bridge.core.rules import Rule, Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
-from bridge.link.consumers import REST_S, SOON_S, SPREAD_S, Consumers
+from bridge.link.consumers import READ_S, REST_S, SOON_S, SPREAD_S, Consumers
 from bridge.link.mirror import Mirror
+from bridge.mqtt.client import Connection
+from bridge.mqtt.negotiate import connect
+from bridge.mqtt.settings import BrokerSettings
+from tests.bus import Mosquitto
 from tests.core.builders import PEOPLE
 
 TOPICS = Topics("innovaphone", "hq")
@@ -156,6 +161,25 @@ def test_what_was_left_goes_at_once_while_the_users_are_known(stage: Stage) -> N
     """The broker was away when the link started."""
     stage.mirror.found_elsewhere({"homeassistant/device/innovaphone__hq__zoe/config"})
     assert stage.sent() == {"homeassistant/device/innovaphone__hq__zoe/config": None}
+
+
+@pytest.mark.broker
+async def test_what_others_say_meanwhile_does_not_keep_us_waiting(broker: Mosquitto, stage: Stage) -> None:
+    """Messages that are not retained are new: what was left has come before them."""
+    will = Message(TOPICS.state, "offline", retain=True)
+    ours, theirs = (BrokerSettings("127.0.0.1", broker.port, name) for name in ("ours", "theirs"))
+    async with connect(ours, will) as connection, connect(theirs, will) as other:
+        talking = asyncio.create_task(_talk(other))
+        async with asyncio.timeout(READ_S / 2):
+            await stage.consumers.read(connection)
+        assert not talking.done()
+        talking.cancel()
+
+
+async def _talk(other: Connection) -> None:
+    """Announce a lamp, again and again."""
+    while True:
+        await other.publish(Message("homeassistant/device/lamp/config", {"name": "lamp"}))
 
 
 RECORDS = st.builds(
