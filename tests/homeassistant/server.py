@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -16,6 +17,7 @@ from tests.bus import eventually, free_port
 from tests.homeassistant.place import CONFIG, PYTHON, inside
 
 START_S = 120.0
+ANSWER_S = 60.0
 STARTED = "homeassistant_started"
 OWNER = {"name": "Owner", "username": "owner", "password": "secret", "language": "en"}
 CONFIGURATION = """
@@ -72,7 +74,8 @@ class HomeAssistant:
         number = len(self._answers) + 1
         self._answers[number] = asyncio.get_running_loop().create_future()
         await self.connection.send(json.dumps({"id": number, "type": kind, **fields}))
-        answer = await self._answers[number]
+        async with asyncio.timeout(ANSWER_S):
+            answer = await self._answers[number]
         assert answer["success"], f"{kind} {fields}: {answer['error']}"
         return answer["result"]
 
@@ -98,16 +101,20 @@ class HomeAssistant:
         return {one["unique_id"]: one for one in found if one["device_id"] == device}
 
     async def listen(self) -> None:
-        """Keep what it tells, until the connection ends."""
+        """Keep what it tells, until the connection ends; what is unanswered then fails."""
         try:
             async for text in self.connection:
                 message = json.loads(text)
                 if message["type"] == "event":
                     self._on_event(message["event"])
-                else:
-                    self._answers[message["id"]].set_result(message)
+                elif not (answer := self._answers[message["id"]]).done():
+                    answer.set_result(message)
         except ConnectionClosed:
             return
+        finally:
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(ConnectionError("Home Assistant has ended the connection"))
 
     def _on_event(self, event: Object) -> None:
         if event["event_type"] == STARTED:
@@ -156,10 +163,7 @@ async def home_assistant(
     log = folder / "homeassistant.log"
     async with _process(root, config, log) as process:
         url = f"http://127.0.0.1:{port}"
-        await eventually(
-            lambda: process.returncode is not None or _accepts(url), "Home Assistant is up", START_S
-        )
-        assert process.returncode is None, log.read_text()[-3000:]
+        await _up(process, url, log)
         tokens = await asyncio.to_thread(_set_up, url, broker_port)
         async with connect(f"{url.replace('http', 'ws')}/api/websocket", max_size=None) as connection:
             await connection.recv()
@@ -189,10 +193,26 @@ async def _process(root: Path, config: Path, log: Path) -> AsyncIterator[asyncio
             await process.wait()
 
 
-def _accepts(url: str) -> bool:
+async def _up(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    """Wait until it answers; a busy machine may take longer for it than one attempt waits."""
+    try:
+        async with asyncio.timeout(START_S):
+            while not await asyncio.to_thread(accepts, url):
+                assert process.returncode is None, _end_of(log)
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        pytest.fail(f"Home Assistant is not up within {START_S:g} s: {_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8")[-3000:]
+
+
+def accepts(url: str) -> bool:
+    """Whether it answers, and in time."""
     try:
         return requests.get(f"{url}/api/onboarding", timeout=1).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 
