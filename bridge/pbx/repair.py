@@ -137,6 +137,7 @@ def _reads(content: str, parser: etree.XMLParser) -> bool:
 
 
 def _named(kind: str, number: int, content: str) -> str:
-    found = _LONG_NAME.search(content)
+    """A user by its name; a call by its place, because the names in it are those of whoever calls."""
+    found = None if kind == "call" else _LONG_NAME.search(content)
     name = "".join(one for one in found[1] if one.isprintable())[:NAME_SHOWN] if found else ""
     return f"{kind} record '{name}'" if name else f"{kind} record {number}"
