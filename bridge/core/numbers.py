@@ -8,6 +8,7 @@ with * or # is a feature code (diversion, pickup) and matches only a pattern tha
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from unicodedata import decimal
 
 _DIALABLE = re.compile(r"\+?[0-9*#]{1,64}")
 _DECORATION = str.maketrans("", "", " -()./")
@@ -17,6 +18,7 @@ _WIDE = {"*": "[0-9*#]*", "?": "[0-9*#]"}
 _MOST_STARS = 3
 _KEYS = {"[*]": "*", "[#]": "#"}
 _PLAIN = frozenset("0123456789#")
+_NO_KEY, _NO_DIGIT, _ANY_PLUS = re.compile("[^0-9*#]+"), re.compile("[^0-9]+"), re.compile("[+\uff0b]")
 
 
 def dialable(number: str) -> str | None:
@@ -69,6 +71,17 @@ def fits(number: str, patterns: Sequence[str]) -> bool:
     """Whether one of the patterns matches the number."""
     wanted = normal(number)
     return bool(wanted) and _one_of(tuple(patterns), wide=False).fullmatch(wanted) is not None
+
+
+def may_fit(number: str, wanted: str) -> bool:
+    """Whether the pattern matches the number, a part of it, or its digits, whatever else is written there.
+
+    For what must not be overlooked. Wildcards match the star key and # too.
+    """
+    text = dialable(number) or number.translate(_DECORATION)
+    text = _ANY_PLUS.sub("00", "".join(str(decimal(each, each)) for each in text))
+    spelled = {_NO_KEY.sub("", text), _NO_DIGIT.sub("", text), *_NO_DIGIT.split(text)} - {""}
+    return any(_one_of((wanted,), wide=True).fullmatch(each) for each in spelled)
 
 
 def literal(patterns: Sequence[str]) -> frozenset[str]:

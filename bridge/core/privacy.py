@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from bridge.core.model import RemoteParty
-from bridge.core.numbers import dialable, fits, normal
+from bridge.core.numbers import dialable, fits, may_fit, normal
 from bridge.core.presentation import TopicClass
 
+MANY_DIGITS = 4
 KEPT_DIGITS, KEPT_PART = 3, 3
 """A mask keeps the last three digits, and never more than a third of a number."""
 MASK, HASH, MORE = "xxx", "~", "…"
@@ -51,9 +52,11 @@ class PrivacyRule:
         return not self.topics or topic_class in self.topics
 
     def fits(self, party: RemoteParty) -> bool:
-        """Whether it decides about this party."""
-        wanted = self.number is None or fits(party.number, (self.number,))
-        return wanted and self.internal == party.internal
+        """Whether it decides about this party. One that hides must not miss an odd spelling."""
+        if self.number is None or fits(party.number, (self.number,)):
+            return self.internal == party.internal
+        hides = self.shown is not Shown.FULL
+        return hides and self.internal == party.internal and may_fit(party.number, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Privacy:
 
     def word(self, word: Word, topic_class: TopicClass) -> str:
         """A number or a name as topics of this class may show it."""
-        number = dialable(word.text) is not None
+        number = _holds_number(word.text)
         party = RemoteParty(
             number=word.text if number else "", name="" if number else word.text, internal=word.internal
         )
@@ -138,6 +141,11 @@ def _masked(number: str) -> str:
     digits = "".join(each for each in number if each in "0123456789")
     kept = min(KEPT_DIGITS, len(digits) // KEPT_PART)
     return number and MASK + digits[len(digits) - kept :]
+
+
+def _holds_number(text: str) -> bool:
+    """Whether a text is judged as a number: it is one, or it has as many digits as one."""
+    return dialable(text) is not None or sum(each.isdecimal() for each in text) >= MANY_DIGITS
 
 
 OPEN = Privacy()

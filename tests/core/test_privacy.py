@@ -109,6 +109,41 @@ def test_what_was_hidden_before_is_not_shown_more_of_by_another_configuration() 
     assert mixed.show(masked, EVENT) == RemoteParty()
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "01711234567",
+        "01711234567#",
+        "01711234567A",
+        "r01711234567",
+        "0171*1234567",
+        "*31#01711234567",
+        "0171 123-4567@pbx7.example",
+        "0171x1234567",
+        "\uff10\uff11\uff17\uff11\uff11\uff12\uff13",
+    ],
+)
+def test_a_rule_that_hides_sees_the_digits_in_every_spelling(number: str) -> None:
+    """One that shows must not be led on by them."""
+    other = number.replace("017", "018").replace("\uff17", "\uff18")
+    for mode in (Shown.MASKED, Shown.HASHED, Shown.OFF):
+        privacy = Privacy(Shown.FULL, (PrivacyRule(mode, "0171*"),), KEY)
+        assert shown(RemoteParty(number), privacy)[0] != number
+        assert privacy.word(Word(number), STATE) != number
+        assert shown(RemoteParty(other), privacy)[0] == other
+        assert shown(RemoteParty(number, internal=True), privacy)[0] == number
+    showing = Privacy(Shown.OFF, (PrivacyRule(Shown.FULL, "0171*"),))
+    assert shown(RemoteParty(number), showing)[0] == ("" if number != "01711234567" else number)
+
+
+def test_a_rule_sees_the_published_form() -> None:
+    """The same number within the country and in E.164 are two patterns; 00 and + are one."""
+    rules = tuple(PrivacyRule(Shown.OFF, each) for each in ("0171*", "0049171*"))
+    for number in ("+491711234567", "r+491711234567", "00491711234567"):
+        assert shown(RemoteParty(number), Privacy(rules=rules[:1]))[0] == number
+        assert shown(RemoteParty(number), Privacy(rules=rules))[0] == ""
+
+
 RULES = st.builds(
     PrivacyRule,
     st.sampled_from(Shown),
