@@ -23,6 +23,7 @@ NUMBERS = (
 )
 
 NOBODY = "only the PBXs appear in Home Assistant: add users: [{type: ep}] for all phones"
+NO_KEY = "give one: without it, whoever reads state_dir can find the numbers of requests by trying all"
 
 
 def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
@@ -46,11 +47,11 @@ def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
     except ValidationError as error:
         found = [*problems(error, document, Config), *_cut(document)]
         raise ConfigError(lines(iter(found))) from None
-    for warning in lines(_warnings(config, document)):
-        warn(warning)
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if config.state_dir is None and given:
-        return config.model_copy(update={"state_dir": Path(given)})
+        config = config.model_copy(update={"state_dir": Path(given)})
+    for warning in lines(_warnings(config, document)):
+        warn(warning)
     return config
 
 
@@ -90,6 +91,8 @@ def _warnings(config: Config, document: Document) -> Iterator[Problem]:
     key: Place = ("privacy", "key_file")
     if isinstance(config.privacy.key_file, FileSecret) and config.privacy.key_file.warning:
         yield Problem(line_of(key, document), key, config.privacy.key_file.warning)
+    if config.state_dir is not None and config.privacy.key_file is None and config.privacy.to_privacy().hides:
+        yield Problem(line_of(key, document), key, NO_KEY)
     for index, pbx in enumerate(config.pbxs):
         if pbx.settle_s is not None:
             renamed: Place = ("pbxs", index, "settle_s")

@@ -1,11 +1,12 @@
 """The section `privacy`: what it takes, what it refuses, and what becomes of it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bridge.config.file import _warnings, load, masked
+from bridge.config.file import NO_KEY, _warnings, load, masked
 from bridge.config.privacy import PrivacySection
 from bridge.config.schema import Config
 from bridge.config.types import FileSecret
@@ -21,13 +22,15 @@ KEY = "0123456789abcdef"
 ACME = RemoteParty("+497031123456", "ACME")
 
 
-def loaded(folder: Path, privacy: str, key: str = KEY) -> Config:
+def loaded(
+    folder: Path, privacy: str, key: str = KEY, warn: Callable[[str], None] = lambda _: None
+) -> Config:
     """A file with this section."""
     (folder / "key").write_text(f"{key}\n")
     (folder / "key").chmod(0o600)
     file = folder / "b.yaml"
     file.write_text(f"{yaml.safe_dump({'pbxs': [PBX]})}privacy: {privacy}\n")
-    return load(file)
+    return load(file, warn)
 
 
 def test_nothing_is_hidden_without_it(tmp_path: Path) -> None:
@@ -64,6 +67,31 @@ def test_a_key_that_others_read_and_we_cannot_close_is_doubtful() -> None:
     config = Config.model_validate({"pbxs": [PBX]}).model_copy(update={"privacy": section})
 
     assert [problem.sentence for problem in _warnings(config, Document())] == ["is readable by everybody"]
+
+
+@pytest.mark.parametrize(
+    ("privacy", "keeps", "warned"),
+    [
+        ("{numbers: masked}", True, True),
+        ('{rules: [{number: "0171*", numbers: off}]}', True, True),
+        ("{numbers: masked, key_file: key}", True, False),
+        ("{numbers: masked}", False, False),
+        ("{}", True, False),
+    ],
+)
+def test_a_state_directory_needs_a_key(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    privacy: str,
+    keeps: bool,  # noqa: FBT001  (a case)
+    warned: bool,  # noqa: FBT001  (a case)
+) -> None:
+    """Hashes of requests are kept there; systemd may have given it."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path) if keeps else "")
+    warnings: list[str] = []
+    loaded(tmp_path, privacy, warn=warnings.append)
+
+    assert [each.partition(": ")[2] for each in warnings] == [f"privacy.key_file: {NO_KEY}"] * warned
 
 
 @pytest.mark.parametrize(
