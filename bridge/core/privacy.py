@@ -61,10 +61,14 @@ class PrivacyRule:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A number or a name in a sentence. `internal`: it is that of a user of the PBX."""
+    """A number or a name in a sentence. `internal`: it is that of a user of the PBX.
+
+    number: of the party whose name it is, as rules by number decide about names too.
+    """
 
     text: str
     internal: bool = False
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,11 @@ class Privacy:
 
     def word(self, word: Word, topic_class: TopicClass) -> str:
         """A number or a name as topics of this class may show it."""
-        number = _holds_number(word.text)
+        number = holds_number(word.text)
         party = RemoteParty(
-            number=word.text if number else "", name="" if number else word.text, internal=word.internal
+            number=word.text if number else word.number,
+            name="" if number else word.text,
+            internal=word.internal,
         )
         shown = self.show(party, topic_class)
         return (shown.number if number else shown.name) or MASK
@@ -143,7 +149,7 @@ def _masked(number: str) -> str:
     return number and MASK + digits[len(digits) - kept :]
 
 
-def _holds_number(text: str) -> bool:
+def holds_number(text: str) -> bool:
     """Whether a text is judged as a number: it is one, or it has as many digits as one."""
     return dialable(text) is not None or sum(each.isdecimal() for each in text) >= MANY_DIGITS
 

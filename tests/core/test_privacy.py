@@ -187,7 +187,7 @@ TALKING = (
     .see(leg(state=CallState.CONNECTED, remote=Party("0711123456", display_name="ACME GmbH")))
 )
 CALL = TALKING.state.calls[ANNA][0].id
-SENTENCES = (
+SENTENCES: tuple[tuple[str, dict[str, object], str], ...] = (
     ("'0900 12345' costs", {"dialled": ("0900 12345",)}, "'xxx345' costs"),
     ("090012345 costs, 109001234567 not", {"dialled": ("0900 12345",)}, "xxx345 costs, 109001234567 not"),
     ("no user 'zoe' on hq", {"user": "zoe"}, "no user 'z…' on hq"),
@@ -195,6 +195,15 @@ SENTENCES = (
     ("22 and bert", {"dialled": ("22", "bert")}, "22 and bert"),
     ("'ACME GmbH' (0711123456)", {"call": CALL}, "'A…' (xxx456)"),
     ("'ACME GmbH' (0711123456)", {"user": "anna"}, "'A…' (xxx456)"),
+    ("'ACME GmbH' (0711123456)", {"named": (CALL,)}, "'A…' (xxx456)"),
+    ("'ACME GmbH' (0711123456)", {"named": ("bert", "anna")}, "'A…' (xxx456)"),
+    ("no user 'Zoe' on hq", {"named": ("Zoe",)}, "no user 'Z…' on hq"),
+    ("no user '01711234567' on hq", {"named": ("01711234567",)}, "no user 'xxx567' on hq"),
+    ("no verb '01711234567'", {}, "no verb 'xxx567'"),
+    ("'x01711234567' is not a field of this verb", {}, "'xxx567' is not a field of this verb"),
+    (f"no running call '{CALL}' on hq", {"call": CALL, "named": (CALL,)}, f"no running call '{CALL}' on hq"),
+    ("'22' has no call; '65536' bytes", {}, "'22' has no call; 'xxx6' bytes"),
+    ("larger than 65536 bytes", {}, "larger than 65536 bytes"),
     ("'ACME GmbH' (0711123456)", {"user": "bert", "call": "e-99"}, "'ACME GmbH' (0711123456)"),
 )
 
@@ -211,6 +220,25 @@ def test_a_sentence_quotes_no_more_than_may_be_shown(
     assert discretion.reply(Answer(address, "refused", sentence)).message == told
     everything = Discretion(OPEN, TALKING.state, address)
     assert (everything.reason(sentence), everything.address()) == (sentence, address)
+
+
+def test_numbers_that_stand_for_a_verb_or_a_call_are_hidden() -> None:
+    """The reply repeats an unknown verb, the log names the call that was asked for."""
+    address = Address("t", "01711234567", call="01711234567")
+    discretion = Discretion(Privacy(Shown.MASKED), TALKING.state, address)
+
+    assert discretion.reply(Answer(address, "refused", "no")).address.verb == "xxx567"
+    assert discretion.address().call == "xxx567"
+    running = Discretion(Privacy(Shown.MASKED), TALKING.state, Address("t", "clear", call=CALL))
+    assert running.address().call == CALL
+
+
+def test_a_name_is_hidden_by_the_rule_for_its_number() -> None:
+    """In a sentence as in a state."""
+    privacy = Privacy(Shown.FULL, (PrivacyRule(Shown.OFF, "0711*"),))
+    discretion = Discretion(privacy, TALKING.state, Address("t", "transfer", named=(CALL,)))
+
+    assert discretion.reason("'ACME GmbH' is not a published user") == "'xxx' is not a published user"
 
 
 def test_reply_and_log_are_told_apart() -> None:

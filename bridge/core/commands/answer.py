@@ -19,7 +19,7 @@ class Address:
     """Where the one reply of a request goes, and what it names: the verb and the request's id.
 
     For the log: `user` and `call` that the request is about and `dialled`, what it wants to reach, as it was
-    written; and its `sender`, if the broker tells.
+    written; `named`, all users and calls that it names; and its `sender`, if the broker tells.
     """
 
     topic: str
@@ -29,6 +29,7 @@ class Address:
     user: str | None = None
     call: str | None = None
     dialled: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     sender: str = ""
 
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from bridge.core.commands.answer import Address, Answer
 from bridge.core.commands.dialling import dialled
+from bridge.core.commands.fields import Text
 from bridge.core.commands.naming import closest
 from bridge.core.commands.reply_topics import may_reply_to
 from bridge.core.commands.verb import Fields, text
@@ -85,7 +86,10 @@ def parse(
     except CommandError as error:
         return Answer.refusing(address, error)
     call = text(fields, "call") or None
-    about = replace(address, call=call, dialled=dialled(VERBS[verb].fields, fields))
+    kinds = VERBS[verb].fields
+    subjects = (text(fields, name) for name, kind in kinds.items() if isinstance(kind, Text) and kind.subject)
+    subject_names = tuple(filter(None, subjects))
+    about = replace(address, call=call, dialled=dialled(kinds, fields), named=subject_names)
     return Request(about, fields, expires)
 
 

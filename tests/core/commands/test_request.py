@@ -359,3 +359,22 @@ def test_topics_are_told_apart() -> None:
     assert TOPICS.commands == (f"{ROOT}/command/+", f"{ROOT}/user/+/command/+")
     assert TOPICS.user_state("a") == f"{ROOT}/user/a/state"
     assert (TOPICS.state, TOPICS.user_states) == (f"{ROOT}/state", f"{ROOT}/user/+/state")
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "named"),
+    [
+        ("transfer", {"to_call": "e-2"}, ("e-2",)),
+        ("media", {"user": "anna", "to_call": "e-2"}, ("anna", "e-2")),
+        ("pickup", {"user": "anna", "from_user": "01711234567"}, ("anna", "01711234567")),
+        ("clear", {"call": "01711234567"}, ("01711234567",)),
+        ("message", {"user": "anna", "text": "hello", "to_user": "bert"}, ("anna",)),
+    ],
+)
+def test_users_and_calls_that_a_request_names(
+    verb: str, fields: dict[str, Any], named: tuple[str, ...]
+) -> None:
+    """A refusal may quote who talks there: in whichever field it is named."""
+    request = commands.parse(Incoming(f"{ROOT}/command/{verb}", json.dumps(fields).encode()), TOPICS, NOW)
+
+    assert request.address.named == named
