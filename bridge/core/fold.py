@@ -117,6 +117,15 @@ def mark_hung_up(state: PbxState, call: Call, *, hung_up: bool) -> PbxState:
     return replace(state, calls={**state.calls, call.user: marked}) if marked else state
 
 
+def mark_added(state: PbxState, call: Call, digits: str) -> PbxState:
+    """Note that a command adds digits to what this call dials: the PBX reports them later."""
+    marked = tuple(
+        replace(other, awaited=other.remote.number + digits) if other.id == call.id else other
+        for other in state.calls.get(call.user, ())
+    )
+    return replace(state, calls={**state.calls, call.user: marked}) if marked else state
+
+
 def _see_user(tx: Transaction, record: UserRecord) -> None:
     known = tx.users.get(record.guid)
     unread = known is None or record.reconfigured or record.guid in (tx.unseen or ())

@@ -75,7 +75,8 @@ class Call:
     """One leg of one user, from its first report to its end.
 
     `leg_handle`: the handle in the present PBX session, None until a new session has confirmed the leg.
-    `hung_up`: a command ended the call. `started_s` and `answered_s` are monotonic seconds, `ring_s` and
+    `hung_up`: a command ended the call. `awaited`: the number that the PBX will report after a command has
+    added digits. `started_s` and `answered_s` are monotonic seconds, `ring_s` and
     `talk_s` are durations in seconds, `*_ms` are Unix milliseconds.
     """
 
@@ -107,6 +108,7 @@ class Call:
     uui: str | None = None
     released_by: ReleasedBy | None = None
     hung_up: bool = False
+    awaited: str = ""
     command_id: str | None = None
 
     @property
@@ -114,6 +116,12 @@ class Call:
         """Whether digits may still be added to the number that the user dials."""
         through = {CallState.CONNECTED, CallState.PARKED, CallState.ENDED}
         return self.direction is Direction.OUTBOUND and self.state not in through
+
+    @property
+    def unreported(self) -> bool:
+        """Whether more has been dialled than the PBX has reported, so that nothing can be added to it."""
+        known = self.remote.number
+        return self.dialling and self.awaited != known and self.awaited.startswith(known)
 
     @property
     def parties(self) -> tuple[RemoteParty | None, ...]:

@@ -220,6 +220,10 @@ class Mirror:
         """A command hangs up a call, or failed to."""
         self.state = fold.mark_hung_up(self.state, call, hung_up=hung_up)
 
+    def mark_added(self, call: Call, digits: str) -> None:
+        """A command adds digits to what a call dials."""
+        self.state = fold.mark_added(self.state, call, digits)
+
     def contested(self) -> None:
         """Another client, or a delayed Last Will, overwrote our state topic: republish the correct value."""
         self.takeovers += 1

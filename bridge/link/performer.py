@@ -9,7 +9,7 @@ from bridge.core.backend import InTime, PbxSession
 from bridge.core.commands import checks
 from bridge.core.commands.answer import Answer
 from bridge.core.commands.permissions import Permissions
-from bridge.core.commands.verb import Action, Context
+from bridge.core.commands.verb import Action, CallAction, Context
 from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.clear import HangUp
 from bridge.core.commands.verbs.resync import Resync
@@ -85,12 +85,15 @@ class Performer:
     async def _perform(
         self, session: PbxSession, action: Action, command_id: str | None, in_time: InTime
     ) -> Json:
-        """Ask the PBX. What two of the actions mean for what is published is said here."""
+        """Ask the PBX. What some of the actions mean for the state is said here."""
         if isinstance(action, Resync):
             self._mirror.republish()
         if isinstance(action, HangUp):
             # Before the PBX is asked: the last event of the leg may come before the answer.
             self._mirror.mark_hung_up(action.call, hung_up=True)
+        if isinstance(action, CallAction) and action.added:
+            # Also if it fails: without an answer nobody knows whether the digits were dialled.
+            self._mirror.mark_added(action.call, action.added)
         try:
             return await session.perform(action, command_id=command_id, in_time=in_time)
         except (LinkError, CommandError):

@@ -136,6 +136,21 @@ async def test_the_ringing_call_is_answered(desk: Desk) -> None:
     await desk.has("anna", "connected", "connected")
 
 
+async def test_digits_are_not_added_to_digits_that_nobody_has_reported(desk: Desk) -> None:
+    """They would be judged without those before them."""
+    await desk.done("call", "anna", "22")
+    await desk.has("bert", "ringing")
+    await desk.has("anna", "ringing")
+    await desk.done("keypad", "anna", key="11")
+    for verb, fields in (("keypad", {"number": "2"}), ("keypad", {"key": "2"}), ("dtmf", {"digits": "2"})):
+        reply = await desk.ask(verb, "anna", **fields)
+        assert (reply["code"], reply["retryable"]) == ("rate_limited", True)
+    assert (len(desk.pbx.requests("UserInfo")), len(desk.pbx.requests("UserDTMF"))) == (1, 0)
+    await desk.done("answer", "bert", "")
+    await desk.has("anna", "connected")
+    await desk.done("dtmf", "anna", "2")
+
+
 @pytest.mark.parametrize(("verb", "operation"), [("redirect", "UserRedirect"), ("reroute", "UserReroute")])
 async def test_a_ringing_call_is_sent_on(desk: Desk, verb: str, operation: str) -> None:
     """It rings at another user, whom it tells where it comes from; the first one has not missed it."""

@@ -6,7 +6,7 @@ A request is judged when it arrives and again when its turn comes: the users may
 from bridge.core.commands.dialling import DialRules, may_dial, target_of
 from bridge.core.commands.permissions import Permissions, permits
 from bridge.core.commands.request import Request
-from bridge.core.commands.verb import Action, Context
+from bridge.core.commands.verb import Action, CallAction, Context
 from bridge.core.commands.verbs import VERBS
 from bridge.core.model import PbxState
 from bridge.errors import CommandError
@@ -31,6 +31,9 @@ def plan(request: Request, context: Context, rules: DialRules) -> Action:
     denial = _undialled(request, context.state, rules)
     if denial is not None:
         raise denial
+    if isinstance(action, CallAction) and action.added and action.call.unreported:
+        sentence = "the PBX has not reported the digits that were added before; send all in one request"
+        raise CommandError("rate_limited", sentence, retryable=True)
     return action
 
 

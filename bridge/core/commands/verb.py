@@ -41,6 +41,11 @@ class CallAction(Action):
         """The call."""
         return (self.call,)
 
+    @property
+    def added(self) -> str:
+        """The digits that it may add to the number that the call dials."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class PairAction(CallAction):

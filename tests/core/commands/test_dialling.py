@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.core import fold
 from bridge.core.commands import checks, dialling
 from bridge.core.commands.answer import Address
 from bridge.core.commands.dialling import DialRules
@@ -23,7 +24,7 @@ from bridge.core.records import CallState, Party
 from bridge.core.rules import Rule, Scope
 from bridge.core.topics import TopicId
 from bridge.errors import CommandError
-from tests.core.builders import BERT, PEOPLE, SCOPE, History, leg, user
+from tests.core.builders import ANNA, BERT, PEOPLE, SCOPE, History, leg, user
 
 FOLK = (
     *PEOPLE,
@@ -284,6 +285,44 @@ def test_what_is_refused_as_a_whole_is_refused_in_parts(
         ):
             added = denial(rules, verb, state, **{field: digits})
             assert added == "number_not_allowed" if plus and field != "digits" else judged in {"ok", added}
+
+
+def added(state: PbxState, verb: str, **fields: object) -> str:
+    """The code with which digits for Anna's call are refused in their turn; ok for none."""
+    try:
+        checks.plan(
+            Request(Address("t", verb), {"user": "anna", **fields}), Context(state, "hq"), DialRules()
+        )
+    except CommandError as error:
+        return error.code
+    return "ok"
+
+
+MORE: tuple[tuple[str, dict[str, object]], ...] = (
+    ("keypad", {"number": "2"}),
+    ("keypad", {"key": "2"}),
+    ("dtmf", {"digits": "2"}),
+)
+
+
+@pytest.mark.parametrize(("verb", "fields"), MORE)
+@pytest.mark.parametrize("reported", ["", "0"])
+def test_digits_are_added_only_to_those_that_are_known(reported: str, verb: str, fields: Any) -> None:
+    """11 and then 2 are 112, also before the PBX reports the 11. What it has reported is judged again."""
+    dialled = leg(4, to_user=False, remote=Party(reported, "Carrier"))
+    history = History().start(*FOLK[:2]).see(dialled)
+    sent = history.state = fold.mark_added(history.state, history.state.calls[ANNA][0], "11")
+
+    assert added(sent, verb, **fields) == "rate_limited"
+    assert added(sent, "keypad", display="Hello") == "ok"
+    for so_far, code in (("1", "rate_limited"), ("11", "number_not_allowed"), ("115", "ok")):
+        record = replace(dialled, remote=Party(reported + so_far, "Carrier"))
+        assert added(history.see(record).state, verb, **fields) == code
+    through = fold.mark_added(history.state, history.state.calls[ANNA][0], "3")
+    assert added(through, verb, **fields) == "rate_limited"
+    history.state = through
+    assert added(history.see(replace(dialled, state=CallState.CONNECTED)).state, verb, **fields) == "ok"
+    assert fold.mark_added(History().start().state, sent.calls[ANNA][0], "1").calls == {}
 
 
 def test_codes_for_the_network_are_feature_codes() -> None:

@@ -16,6 +16,11 @@ class SendDigits(CallAction):
     digits: str
     to_user: bool
 
+    @property
+    def added(self) -> str:
+        """The PBX may dial them."""
+        return self.digits
+
 
 def _check(fields: Fields) -> str | None:
     if not _DIGITS.fullmatch(text(fields, "digits")):

@@ -19,6 +19,11 @@ class SendInformation(CallAction):
     display: str
     to_user: bool
 
+    @property
+    def added(self) -> str:
+        """The network may read both as digits."""
+        return self.number or self.key
+
 
 def _check(fields: Fields) -> str | None:
     if not any(fields.get(name) for name in _GIVES):
