@@ -1,7 +1,7 @@
 """Each operation of the WSDL, asked by zeep's plain client: by the vendor's file, and by our own.
 
 The simulator decorates its answers for the vendor's file; our own file is what `bridge/pbx` reads, which
-takes decorations off. A test has the name of its operation; docs/wire.md#operations lists them.
+takes decorations off. A test has the name of its operation; README.md lists them.
 """
 
 import asyncio
@@ -148,9 +148,9 @@ def party(leg: Any, kind: str) -> Any:
 
 
 def table() -> dict[str, tuple[str, str]]:
-    """The table of docs/wire.md#operations: what reaches an operation, and its test."""
-    page = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
-    section = page.partition("\n## Operations\n")[2].partition("\n## ")[0]
+    """The table of README.md: what reaches an operation, and its test."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Every operation of the PBX\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\w+) \| (.+) \| `(\w+)` \|$", section, re.MULTILINE)
     return {operation: (reached, test) for operation, reached, test in rows}
 
