@@ -1,5 +1,6 @@
 """A Debian 13 with Home Assistant in it: made once, kept in build/homeassistant. Starts nothing itself."""
 
+import asyncio
 import fcntl
 import hashlib
 import os
@@ -7,6 +8,8 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,8 +22,12 @@ KEPT = ROOT / "build" / "homeassistant"
 PYTHON = "/opt/homeassistant/bin/python"
 CONFIG = "/config"
 TOOLS = ("mmdebstrap", "unshare", "setpriv")
-PIP = (PYTHON, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps")
+CACHE = "pip"
+"""Beside the roots: what a slow registry delivered before an installation failed is not asked for again."""
+PATIENT = ("--retries", "10", "--timeout", "30", "--cache-dir", CONFIG)
+PIP = (PYTHON, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", *PATIENT)
 LONGEST_INSTALL_S = 400
+Make = Callable[[Path, Path], Awaitable[None]]
 ENTER = """
 root=$1 config=$2; shift 2
 mount -t proc proc "$root/proc"
@@ -44,21 +51,40 @@ def inside(root: Path, config: Path, *words: str) -> tuple[str, ...]:
     return ("setpriv", "--pdeathsig", "KILL", *mounts, str(root), str(config), *words)
 
 
-async def installed() -> Path:
-    """That Debian, made if need be. Skips where it cannot be had; fails in CI unless it never can.
-
-    Several runs may want it at once: one makes it, the others wait.
-    """
+@asynccontextmanager
+async def installed() -> AsyncIterator[Path]:
+    """That Debian, made if need be. Skips where it cannot be had; fails in CI unless it never can."""
     if reason := missing():
         give_up = pytest.fail if os.environ.get("CI") == "true" and "install" in reason else pytest.skip
         give_up(f"Home Assistant cannot be installed: {reason}")
-    KEPT.mkdir(parents=True, exist_ok=True)
-    root = KEPT / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
-    with (KEPT / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not root.is_dir():
-            await _make(root)
-    return root
+    async with kept(KEPT, hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16], _make) as root:
+        yield root
+
+
+@asynccontextmanager
+async def kept(folder: Path, name: str, make: Make) -> AsyncIterator[Path]:
+    """The root of this name, which nobody removes until the end of the block.
+
+    Several runs may want it at once: one makes it, the others wait. Other roots go once this one is there.
+    """
+    root, cache = folder / name, folder / CACHE
+    cache.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_SH)
+        while not root.is_dir():
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            if not root.is_dir():
+                await make(root, cache)
+                _remove_others(folder, root, cache)
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_SH)
+        yield root
+
+
+def _remove_others(folder: Path, *used: Path) -> None:
+    """Roots of other locks."""
+    for other in folder.iterdir():
+        if other.is_dir() and other not in used:
+            shutil.rmtree(other)
 
 
 def missing() -> str:
@@ -71,17 +97,15 @@ def missing() -> str:
     return f"install mmdebstrap and util-linux ({', '.join(lacking)})" if lacking else ""
 
 
-async def _make(root: Path) -> None:
-    """What an older lock or an interrupted installation has left goes first."""
-    for other in KEPT.iterdir():
-        if other.is_dir():
-            shutil.rmtree(other)
+async def _make(root: Path, cache: Path) -> None:
+    """What an interrupted installation has left goes first; what it has downloaded stays in the cache."""
     fresh = root.with_suffix(".fresh")
+    if fresh.is_dir():
+        shutil.rmtree(fresh)
     await unpack("trixie", fresh)
     shutil.copy(LOCK, fresh / "root" / LOCK.name)
-    nothing = fresh / "srv"
-    _run(*inside(fresh, nothing, "python3", "-m", "venv", str(Path(PYTHON).parents[1])))
-    _run(*inside(fresh, nothing, *PIP, "--only-binary=:all:", "--require-hashes", "-r", f"/root/{LOCK.name}"))
+    _run(*inside(fresh, cache, "python3", "-m", "venv", str(Path(PYTHON).parents[1])))
+    _run(*inside(fresh, cache, *PIP, "--only-binary=:all:", "--require-hashes", "-r", f"/root/{LOCK.name}"))
     fresh.rename(root)
 
 

@@ -59,7 +59,7 @@ OF_ANNA = ("button.*_answer", "text.*_forward_always", "text.*_forward_busy", "t
 async def ha(broker: Mosquitto, tmp_path: Path) -> AsyncIterator[HomeAssistant]:
     """Home Assistant with our automations, connected to the broker."""
     packages = {"phones": EXAMPLE.read_text(), "house": HOUSE.read_text()}
-    async with home_assistant(await installed(), tmp_path, packages, broker.port) as running:
+    async with installed() as root, home_assistant(root, tmp_path, packages, broker.port) as running:
         yield running
 
 
