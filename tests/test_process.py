@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 from pathlib import Path
@@ -149,13 +150,21 @@ async def test_simulate_is_a_pbx_for_the_program(broker: Mosquitto, bus: Observe
 @pytest.mark.slow
 @amqtt_leaks
 async def test_the_demo_proves_the_loop() -> None:
-    """As `make demo ARGS="--for 12 --listen ..."`, in this process; its pages can be looked at meanwhile."""
+    """As `make demo ARGS="--for 12 --listen ..."`, in this process; its pages can be looked at meanwhile.
+
+    The observer compares its messages with the contract.
+    """
     lines: list[str] = []
     port = free_port()
     running = asyncio.create_task(demo(12, f"127.0.0.1:{port}", lines.append))
-    await eventually(lambda: get_soon(port) == 200, "the demo is ready")
+    await eventually(lambda: any("on port" in line for line in lines), "the demo has a broker")
+    broker_port = int(re.findall(r"on port (\d+)", lines[0])[0])
+    async with Observer(broker_port, protocol="3.1.1") as bus:
+        await eventually(lambda: get_soon(port) == 200, "the demo is ready")
+        await eventually(lambda: any("is called by ACME" in line for line in lines), "a phone rings")
+        kinds = {seen.topic.rpartition("/")[2] for seen in bus.messages}
+        assert {"state", "info", "event"} <= kinds
     assert await running == 0
-    assert any("is called by ACME" in line for line in lines)
 
 
 def test_a_demo_without_any_broker_says_what_to_install(

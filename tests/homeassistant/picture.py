@@ -30,6 +30,7 @@ INSTALL = "apt-get update -qq && apt-get install -y -qq chromium-headless-shell 
 PROGRAM = "/usr/lib/chromium/chromium-headless-shell"
 OPTIONS = ("--no-sandbox", "--hide-scrollbars", "--disable-dev-shm-usage", "--window-size=1300,1180")
 SHOWN_S = 90
+LOOK_S = 0.3
 PART = {"x": 0, "y": 0, "width": 950, "height": 1170, "scale": 1}
 """Right of it the page is empty."""
 STAFF = (
@@ -86,7 +87,19 @@ class Browser:
         end = time.monotonic() + SHOWN_S
         while words not in (text := await self.text()):
             assert time.monotonic() < end, f"the page never says '{words}', but {text}"
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_S)
+
+    async def picture(self) -> bytes:
+        """The page as a PNG when it has come to rest: icons and fonts come after the text."""
+        end, before, now = time.monotonic() + SHOWN_S, "", await self._captured()
+        while now != before:
+            assert time.monotonic() < end, "the page never comes to rest"
+            await asyncio.sleep(LOOK_S)
+            before, now = now, await self._captured()
+        return base64.b64decode(now)
+
+    async def _captured(self) -> str:
+        return str((await self.do("Page.captureScreenshot", format="png", clip=PART))["data"])
 
 
 @asynccontextmanager
@@ -124,8 +137,7 @@ async def photograph(ha: HomeAssistant, page: Browser, path: str, words: str) ->
     await page.do("Page.addScriptToEvaluateOnNewDocument", source=script)
     await page.do("Page.navigate", url=f"{ha.url}{path}")
     await page.shows(words)
-    await asyncio.sleep(3)  # icons come after the text
-    return base64.b64decode((await page.do("Page.captureScreenshot", format="png", clip=PART))["data"])
+    return await page.picture()
 
 
 def _settings(broker: Mosquitto, pbx: SimPbx) -> dict[str, Any]:
@@ -135,9 +147,9 @@ def _settings(broker: Mosquitto, pbx: SimPbx) -> dict[str, Any]:
 
 async def main() -> None:
     """A missed call, then one that rings."""
-    root = await installed()
     with tempfile.TemporaryDirectory() as name:
         async with (
+            installed() as root,
             Mosquitto(Path(name)) as broker,
             SimPbx(STAFF, FAST) as pbx,
             home_assistant(root, Path(name), {}, broker.port) as ha,
