@@ -1,6 +1,8 @@
-"""Every path that plan.py and .ci/newest name must exist, so that a rename cannot silently undo them."""
+"""The plan of the suite holds: each path that it names exists, and groups stay with one worker."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,19 @@ def test_what_is_left_out_exists(path: str, function: str) -> None:
 def test_the_newest_python_leaves_something_out() -> None:
     """Guards the pattern above: without a match the tests above would test nothing."""
     assert ("tests/systemd", "") in LEFT_OUT
+
+
+def test_one_worker_runs_a_group(tmp_path: Path) -> None:
+    """What shares ports or machines relies on it; pytest-xdist 3.8 ignores groups with pytest 9.2."""
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.xdist_group('one')\n@pytest.mark.parametrize('i', range(8))\n"
+        "def test_it(i, worker_id):\n    print('on', worker_id)\n",
+        encoding="utf-8",
+    )
+    command = (sys.executable, "-m", "pytest", "-n", "2", "--dist=loadgroup", "-rP", "-p", "no:cacheprovider")
+    run = subprocess.run(
+        (*command, str(tmp_path)), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    workers = re.findall(r"^on (gw\d)$", run.stdout, re.MULTILINE)
+    assert (len(workers), len(set(workers))) == (8, 1), run.stdout + run.stderr
