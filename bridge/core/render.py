@@ -1,6 +1,7 @@
 """The payloads of docs/topics.md, written out by hand so that a rename inside never changes them. Pure."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import overload
 
 from bridge.core import causes, payloads
@@ -121,10 +122,19 @@ def rfc3339(unix_ms: None) -> None: ...
 def rfc3339(unix_ms: int | None) -> str | None: ...
 def rfc3339(unix_ms: int | None) -> str | None:
     """Unix milliseconds as RFC 3339 in UTC with milliseconds and Z."""
-    if unix_ms is None:
-        return None
+    return None if unix_ms is None else _moment(unix_ms)
+
+
+@lru_cache(1024)
+def _moment(unix_ms: int) -> str:
+    """Kept: the times of a call are shown with each of its events and states."""
     seconds, ms = divmod(unix_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    return f"{_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(1024)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _presence(user: User) -> payloads.Presence:
