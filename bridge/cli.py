@@ -143,14 +143,18 @@ def simulate(
         Path | None, typer.Option(readable=False, help="Play this scene (YAML) instead of the office.")
     ] = None,
     dynamic_pbx: Annotated[str, typer.Option(help="Answer as this dynamic PBX.")] = "",
+    fleet: Annotated[
+        int, typer.Option(min=0, max=9999, help="Answer as so many dynamic PBXs: 0001, 0002, ...")
+    ] = 0,
 ) -> None:
     """Run a simulated PBX with a small office: user admin, password secret, session user API."""
-    from bridge.sim.scenario import ScenarioError, office, read  # noqa: PLC0415  (only for those who simulate)
-    from bridge.sim.serve import serve  # noqa: PLC0415  (same)
+    from bridge.sim import serve  # noqa: PLC0415  (only for those who simulate)
+    from bridge.sim.scenario import ScenarioError, office, read  # noqa: PLC0415  (same)
 
     try:
         played = office() if scene is None else read(scene.read_text(encoding="utf-8"))
-        asyncio.run(serve(host, port, played, dynamic_pbx, say))
+        names = serve.fleet(fleet) or (dynamic_pbx,)
+        asyncio.run(serve.serve(host, port, played, names, say))
     except UnicodeError:
         raise ConfigError(
             (f"{scene}: not a UTF-8 text file" if scene else f"{host}: not a host name",)

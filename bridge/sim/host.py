@@ -19,11 +19,6 @@ class Site(Protocol):
     """A PBX as its host sees it."""
 
     @property
-    def path(self) -> str:
-        """Its path."""
-        ...
-
-    @property
     def location(self) -> str:
         """Its location."""
         ...
@@ -47,12 +42,12 @@ class Site(Protocol):
 
 
 class Host:
-    """An appliance whose PBXs share the port and the power supply."""
+    """An appliance whose PBXs share the port and the power supply. `sites`: the PBXs by their paths."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._name = host
         self._scheme = "http" if tls is None else "https"
-        self.sites: list[Site] = []
+        self.sites: dict[str, Site] = {}
         self._server = HttpServer(self._answer, self._disconnected, host=host, port=port, tls=tls)
 
     @property
@@ -74,18 +69,16 @@ class Host:
 
     async def crash(self) -> None:
         """Lose power: reset connections, forget calls and sessions, refuse new connections."""
-        for site in self.sites:
+        for site in self.sites.values():
             site.lose_power()
         await self._server.refuse(reset=True)
 
     async def _answer(self, request: HttpRequest) -> HttpResponse:
         if request.path == "/pbx10_00.wsdl":
             return HttpResponse(body=(files("bridge") / "pbx" / "pbx.wsdl").read_bytes())
-        for site in self.sites:
-            if request.path == site.path:
-                return await site.answer(request)
-        return page(404)
+        site = self.sites.get(request.path)
+        return page(404) if site is None else await site.answer(request)
 
     def _disconnected(self, connection: int) -> None:
-        for site in self.sites:
+        for site in self.sites.values():
             site.disconnected(connection)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from bridge.sim.request import HttpRequest, RefusedError, RequestReader
 
 BODY_S = 30.0
+BACKLOG = 4096
+"""A whole fleet may connect at once."""
 _CHUNK = 65_536
 _REASONS = {
     200: "OK",
@@ -69,7 +71,9 @@ class HttpServer:
 
     async def listen(self) -> None:
         """Accept connections. Raises OSError if the port is in use."""
-        self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._tls)
+        self._server = await asyncio.start_server(
+            self._accept, self._host, self.port, ssl=self._tls, backlog=BACKLOG
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop_listening(self) -> None:

@@ -84,11 +84,11 @@ class SimPbx:
         self._endpoint = self._wire()
 
     async def __aenter__(self) -> Self:
-        if any(site.path == self.path for site in self.host.sites):
+        if self.path in self.host.sites:
             raise ValueError(f"two PBXs cannot answer at {self.path}")
         if self._owner:
             await self.host.listen()
-        self.host.sites.append(self)
+        self.host.sites[self.path] = self
         return self
 
     async def __aexit__(
@@ -96,7 +96,7 @@ class SimPbx:
     ) -> None:
         self.sessions.close_all()
         self._timers.call_off()
-        self.host.sites.remove(self)
+        del self.host.sites[self.path]
         if self._owner:
             await self.host.close()
         self._timers.call_off()
@@ -237,7 +237,7 @@ class SimPbx:
         )
 
     def _locations(self) -> dict[str, str]:
-        known = {site.location: site.soap_url for site in self.host.sites}
+        known = {site.location: site.soap_url for site in self.host.sites.values()}
         return known | {self.location: self._options.profile.url or self.soap_url}
 
     def _seen(self, operation: str, args: dict[str, object]) -> None:
