@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -68,7 +68,7 @@ class Builder:
         self._disk = disk
         self._soap = soap or Soap()
         self._broker_tls = broker_tls(config.mqtt)
-        self._contexts = {_tls_settings(pbx.tls): _pbx_tls(pbx) for pbx in config.pbxs}
+        self._contexts = _pbx_contexts(config.pbxs)
         self._make_backend = make_backend
         make = make_backend or self._backend
         self._backends = {pbx.name: make(pbx) for pbx in config.pbxs}
@@ -242,6 +242,12 @@ def _open_store(path: Path, report: Callable[[str | None], None], memory: Snapsh
 
 def _tls_settings(tls: Tls) -> TlsSettings:
     return TlsSettings(tls.verify, str(tls.ca_file) if tls.ca_file else None, tls.pin)
+
+
+def _pbx_contexts(pbxs: Sequence[Pbx]) -> Mapping[TlsSettings, ssl.SSLContext]:
+    """One context for each setting, also of a PBX that is reached by http: a wrong file is an error."""
+    first = {_tls_settings(pbx.tls): pbx for pbx in reversed(pbxs)}
+    return {settings: _pbx_tls(pbx) for settings, pbx in first.items()}
 
 
 def _pbx_tls(pbx: Pbx) -> ssl.SSLContext:
