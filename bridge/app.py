@@ -69,7 +69,7 @@ class Process:
         self._log = structlog.get_logger()
         self._builder = Builder(config)
         self._metrics = Metrics(self.registry, self._builder.operations)
-        self.bugs = Bugs(lambda pbx: self._metrics.sessions.bugs.labels(pbx).inc())
+        self.bugs = Bugs(self._metrics.sessions.bugs.add)
         self._offset_s, self._log_dropped = time.time() - time.monotonic(), 0
         self.health.config = partial(masked, config)
 

@@ -30,14 +30,14 @@ class BrokerObserver:
 
     def acknowledged(self, seconds: float) -> None:
         """The broker has acknowledged a message."""
-        self._metrics.publish_seconds.labels(self._pbx).observe(seconds)
+        self._metrics.publish_seconds.observe(seconds, self._pbx)
 
     def refused(self, topic: str, error: LinkError) -> None:
         """The broker refused a message, for good or for the moment. The first of each is a warning."""
         later = isinstance(error, Unreachable)
         self._refused += not later
         self._held_back += later
-        self._metrics.held_back.labels(self._pbx).inc(later)
+        self._metrics.held_back.add(self._pbx, by=later)
         what, count = ("held back", self._held_back) if later else ("refused", self._refused)
         say = self._log.warning if count == 1 else self._log.debug
         reason = error.reason[:LONGEST_REASON]
@@ -45,7 +45,7 @@ class BrokerObserver:
 
     def refused_topics(self, reason: str, count: int) -> None:
         """The broker refuses `count` topics; `reason` names the first."""
-        self._metrics.refused_topics.labels(self._pbx).set(count)
+        self._metrics.refused_topics.set(count, self._pbx)
         self.refused_reason = reason
 
     def set_aside(self, topic: str, size: int, *, too_large: bool) -> None:
@@ -111,12 +111,12 @@ class BrokerObserver:
     def measure(self, figures: LinkFigures, polled_s: float) -> None:
         """Set the gauges. Delivered is everything up to the last Poll, or up to the oldest message queued."""
         metrics, pbx = self._metrics, self._pbx
-        metrics.outbox.labels(pbx).set(figures.outbox)
+        metrics.outbox.set(figures.outbox, pbx)
         for reason, count in {"refused": self._refused, **figures.dropped}.items():
-            metrics.dropped.labels(pbx, reason).inc(count - self.dropped[reason])
+            metrics.dropped.add(pbx, reason, by=count - self.dropped[reason])
             self.dropped[reason] = count
         since_s = figures.oldest_s
         oldest_s = 0.0 if since_s is None else time.time() - (time.monotonic() - since_s)
-        metrics.oldest.labels(pbx).set(oldest_s)
+        metrics.oldest.set(oldest_s, pbx)
         if figures.broker_connected:
-            metrics.delivered.labels(pbx).set(min(polled_s, oldest_s or polled_s))
+            metrics.delivered.set(min(polled_s, oldest_s or polled_s), pbx)

@@ -22,8 +22,8 @@ class CommandObserver:
     def replied(self, address: Address, code: str, reason: str, seconds: float) -> None:
         """A command got its reply. Its line is for an audit: who, what, whom, and the reason of a refusal."""
         verb = address.verb if address.verb in VERBS else "unknown"
-        self._metrics.commands.labels(self._pbx, verb, code).inc()
-        self._metrics.seconds.labels(self._pbx).observe(seconds)
+        self._metrics.commands.add(self._pbx, verb, code)
+        self._metrics.seconds.observe(seconds, self._pbx)
         facts = {
             "id": address.id,
             "sender": address.sender,
@@ -37,7 +37,7 @@ class CommandObserver:
 
     def unanswered(self) -> None:
         """A command was refused or repeated during a flood, and gets neither a reply nor a log line."""
-        self._metrics.unanswered.labels(self._pbx).inc()
+        self._metrics.unanswered.add(self._pbx)
         self._unanswered += 1
 
     def look(self) -> None:

@@ -54,7 +54,7 @@ class SessionMetrics:
             "takeovers", "Times that another bridge, or its delayed Last Will, wrote to the bridge's topics."
         )
         self.bugs = make.counter("bugs", "Bugs that the bridge contained; the log has a traceback of each.")
-        self.bugs.labels("")
+        self.bugs.show("")
         self.certificate = make.gauge(
             "certificate_expiry_timestamp_seconds",
             "Unix time when the certificate expires; no series without TLS or if it cannot be read.",
@@ -64,18 +64,18 @@ class SessionMetrics:
     def announce(self, pbx: str) -> None:
         """Show zeros for a PBX that has not been reached yet."""
         for gauge in (self.pbx_up, self.mqtt_up, self.taken_over):
-            gauge.labels(pbx).set(0)
+            gauge.set(0, pbx)
         for state in LinkState:
-            self.link_state.labels(pbx, state).set(state is LinkState.CONNECTING)
+            self.link_state.set(state is LinkState.CONNECTING, pbx, state)
         for part in Deadlines().limits():
-            self.stuck.labels(pbx, part).set(0)
+            self.stuck.set(0, pbx, part)
         for side in SIDES:
-            self.rejected.labels(pbx, side).set(0)
-            self.starts.labels(pbx, side)
+            self.rejected.set(0, pbx, side)
+            self.starts.show(pbx, side)
             for error in _ERRORS:
-                self.ends.labels(pbx, side, error.__name__)
+                self.ends.show(pbx, side, error.__name__)
         for count in (self.contradictions, self.takeovers, self.bugs):
-            count.labels(pbx)
+            count.show(pbx)
 
 
 class PbxMetrics:
@@ -113,20 +113,20 @@ class PbxMetrics:
     def announce(self, pbx: str) -> None:
         """Show zeros for a PBX that has not been reached yet."""
         for gauge in (self.calls, self.users, self.monitored, self.refused_users, self.last_poll):
-            gauge.labels(pbx).set(0)
-        self.unreadable.labels(pbx)
+            gauge.set(0, pbx)
+        self.unreadable.show(pbx)
         for limit in LIMITS:
-            self.left_out.labels(pbx, limit)
+            self.left_out.show(pbx, limit)
 
     def announce_session(self, pbx: str) -> None:
         """Show zeros for what can happen once a session is up."""
         for kind in EventType:
-            self.events.labels(pbx, kind.value)
+            self.events.show(pbx, kind.value)
         for outcome in ("events", "idle", "error"):
-            self.poll_seconds.labels(pbx, outcome)
+            self.poll_seconds.show(pbx, outcome)
         for operation in self._operations:
             for result in RESULTS:
-                self.requests.labels(pbx, operation, result)
+                self.requests.show(pbx, operation, result)
 
 
 class BrokerMetrics:
@@ -159,10 +159,10 @@ class BrokerMetrics:
     def announce(self, pbx: str) -> None:
         """Show zeros for a PBX that has not been reached yet."""
         for gauge in (self.outbox, self.oldest, self.delivered, self.refused_topics):
-            gauge.labels(pbx).set(0)
-        self.held_back.labels(pbx)
+            gauge.set(0, pbx)
+        self.held_back.show(pbx)
         for reason in DROPS:
-            self.dropped.labels(pbx, reason)
+            self.dropped.show(pbx, reason)
 
 
 class CommandMetrics:
@@ -179,8 +179,8 @@ class CommandMetrics:
 
     def announce_session(self, pbx: str) -> None:
         """Show zeros for what can happen once the broker session is up."""
-        self.unanswered.labels(pbx)
-        self.seconds.labels(pbx)
+        self.unanswered.show(pbx)
+        self.seconds.show(pbx)
         for verb in SETS["basic"]:  # the other verbs are for the few who allow them: 150 series a PBX
             for code in ("ok", *FAILURES):
-                self.commands.labels(pbx, verb, code)
+                self.commands.show(pbx, verb, code)

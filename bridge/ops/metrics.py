@@ -30,7 +30,7 @@ class Metrics:
     def announce_side(self, pbx: str, side: str) -> None:
         """Show zeros for what can happen only once a session is up: most of the series of a PBX."""
         if side == "mqtt":
-            self.broker.publish_seconds.labels(pbx)
+            self.broker.publish_seconds.show(pbx)
             self.commands.announce_session(pbx)
         else:
             self.pbx.announce_session(pbx)
@@ -38,9 +38,9 @@ class Metrics:
     def certificate_ends(self, pbx: str, side: str, unix_s: float | None) -> None:
         """When the certificate of a side expires, if that is known. The broker's has an empty `pbx`."""
         if unix_s is None:
-            self.sessions.certificate.remove_by_labels({"pbx": pbx, "side": side})
+            self.sessions.certificate.remove(pbx, side)
         else:
-            self.sessions.certificate.labels(pbx, side).set(unix_s)
+            self.sessions.certificate.set(unix_s, pbx, side)
 
     def forget(self, pbx: str) -> None:
         """Remove all series of a PBX that is no longer configured."""

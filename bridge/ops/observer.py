@@ -63,11 +63,11 @@ class Observer:
         self._show(side, up=True)
         self._metrics.announce_side(self._pbx, side)
         self._sessions[side] = SessionStatus(up=True, reason="", since_ms=_now_ms())
-        self._metrics.sessions.starts.labels(self._pbx, side).inc()
-        self._metrics.sessions.rejected.labels(self._pbx, side).set(0)
+        self._metrics.sessions.starts.add(self._pbx, side)
+        self._metrics.sessions.rejected.set(0, self._pbx, side)
         self._failure_logs[side].up(**facts)
         if side == "mqtt":
-            self._metrics.sessions.taken_over.labels(self._pbx).set(0)
+            self._metrics.sessions.taken_over.set(0, self._pbx)
 
     def left(self, side: str) -> None:
         """The session of a side has ended, for any reason."""
@@ -80,11 +80,11 @@ class Observer:
     def down(self, side: str, down: Down) -> None:
         """The session of a side failed, or an attempt did."""
         metrics = self._metrics.sessions
-        metrics.ends.labels(self._pbx, side, type(down.cause).__name__).inc()
-        metrics.rejected.labels(self._pbx, side).set(isinstance(down.cause, Rejected))
+        metrics.ends.add(self._pbx, side, type(down.cause).__name__)
+        metrics.rejected.set(isinstance(down.cause, Rejected), self._pbx, side)
         self._sessions[side] = self._sessions[side].because(down.cause.reason)
         if side == "mqtt":
-            metrics.taken_over.labels(self._pbx).set(isinstance(down.cause, StandsBack))
+            metrics.taken_over.set(isinstance(down.cause, StandsBack), self._pbx)
         else:
             self.pbx.session_failed()
         self._failure_logs[side].down(down)
@@ -95,7 +95,7 @@ class Observer:
             self._log.warning("mqtt without effect", reason=reason)
             self._show("mqtt", up=False)
             self._sessions["mqtt"] = SessionStatus(up=False, reason=reason, since_ms=_now_ms())
-            self._metrics.sessions.rejected.labels(self._pbx, "mqtt").set(1)
+            self._metrics.sessions.rejected.set(1, self._pbx, "mqtt")
 
     def crashed_link(self, down: Down) -> None:
         """A bug ended the link; a new one replaces it after a delay."""
@@ -107,13 +107,13 @@ class Observer:
 
     def contradicted(self) -> None:
         """Another client overwrote the state topic, which was republished."""
-        self._metrics.sessions.contradictions.labels(self._pbx).inc()
+        self._metrics.sessions.contradictions.add(self._pbx)
         self.broker.contradicted()
 
     def left_out(self, counts: Mapping[str, int]) -> None:
         """Records beyond a limit were skipped. Each limit is logged once."""
         for limit, count in counts.items():
-            self._metrics.pbx.left_out.labels(self._pbx, limit).inc(count)
+            self._metrics.pbx.left_out.add(self._pbx, limit, by=count)
             if limit not in self._limits_reached:
                 self._limits_reached.add(limit)
                 self._log.warning("limit reached", limit=limit, count=count, hint=LEFT_OUT[limit])
@@ -125,11 +125,11 @@ class Observer:
             self._log.error("stuck", parts=parts, hint=hint)
         self._stuck = parts
         for part in Deadlines().limits():
-            self._metrics.sessions.stuck.labels(self._pbx, part).set(part in parts)
+            self._metrics.sessions.stuck.set(part in parts, self._pbx, part)
 
     def stored(self, problem: str | None) -> None:
         """The file in the state directory cannot be written, and why; None: it can be written again."""
-        self._metrics.broker.store_up.labels(self._pbx).set(problem is None)
+        self._metrics.broker.store_up.set(problem is None, self._pbx)
         if problem is not None:
             self._log.error("state directory down", reason=problem)
         elif self._store_problem:
@@ -142,7 +142,7 @@ class Observer:
             failures.look()
         self.commands.look()
         self._show_state(figures.status.link)
-        self._metrics.sessions.takeovers.labels(self._pbx).inc(figures.takeovers - self._takeovers)
+        self._metrics.sessions.takeovers.add(self._pbx, by=figures.takeovers - self._takeovers)
         self._takeovers = figures.takeovers
         self.pbx.measure(
             users=figures.users,
@@ -176,11 +176,11 @@ class Observer:
 
     def _show(self, side: str, *, up: bool) -> None:
         metrics = self._metrics.sessions
-        (metrics.pbx_up if side == "pbx" else metrics.mqtt_up).labels(self._pbx).set(up)
+        (metrics.pbx_up if side == "pbx" else metrics.mqtt_up).set(up, self._pbx)
 
     def _show_state(self, present: LinkState) -> None:
         for state in LinkState:
-            self._metrics.sessions.link_state.labels(self._pbx, state).set(state is present)
+            self._metrics.sessions.link_state.set(state is present, self._pbx, state)
 
 
 def _now_ms() -> int:

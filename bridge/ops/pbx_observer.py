@@ -24,8 +24,8 @@ class PbxObserver:
 
     def asked(self, operation: str, good: bool, seconds: float) -> None:  # noqa: FBT001  (a callback)
         """A request to the PBX was answered, or failed."""
-        self._metrics.requests.labels(self._pbx, operation, "ok" if good else "error").inc()
-        self._metrics.request_seconds.labels(self._pbx, operation).observe(seconds)
+        self._metrics.requests.add(self._pbx, operation, "ok" if good else "error")
+        self._metrics.request_seconds.observe(seconds, self._pbx, operation)
 
     def polling(self) -> None:
         """The first Poll of a session was sent."""
@@ -34,24 +34,24 @@ class PbxObserver:
     def polled(self, seconds: float, *, events: bool) -> None:
         """A Poll was answered, and the next one was sent."""
         self._polling_since_s = time.monotonic()
-        self._metrics.poll_seconds.labels(self._pbx, "events" if events else "idle").observe(seconds)
+        self._metrics.poll_seconds.observe(seconds, self._pbx, "events" if events else "idle")
         self.polled_s = time.time()
-        self._metrics.last_poll.labels(self._pbx).set(self.polled_s)
+        self._metrics.last_poll.set(self.polled_s, self._pbx)
 
     def session_failed(self) -> None:
         """The session ended, and with it the Poll that was pending."""
         if self._polling_since_s is not None:
             seconds, self._polling_since_s = time.monotonic() - self._polling_since_s, None
-            self._metrics.poll_seconds.labels(self._pbx, "error").observe(seconds)
+            self._metrics.poll_seconds.observe(seconds, self._pbx, "error")
 
     def events(self, events: tuple[Event, ...]) -> None:
         """Call events were put into the outbox."""
         for event in events:
-            self._metrics.events.labels(self._pbx, event.type.value).inc()
+            self._metrics.events.add(self._pbx, event.type.value)
 
     def unreadable(self, records: tuple[str, ...]) -> None:
         """Records with invalid XML were skipped. Each is logged once, up to a limit."""
-        self._metrics.unreadable.labels(self._pbx).inc(len(records))
+        self._metrics.unreadable.add(self._pbx, by=len(records))
         news = [record for record in records if record not in self._unreadable]
         loud = bool(news) and len(self._unreadable) < NAMED_AT_MOST
         self._unreadable.update(news if loud else ())
@@ -87,7 +87,7 @@ class PbxObserver:
 
     def measure(self, *, users: int, monitored: int, refused: int, calls: int) -> None:
         """Set the gauges."""
-        self._metrics.users.labels(self._pbx).set(users)
-        self._metrics.monitored.labels(self._pbx).set(monitored)
-        self._metrics.refused_users.labels(self._pbx).set(refused)
-        self._metrics.calls.labels(self._pbx).set(calls)
+        self._metrics.users.set(users, self._pbx)
+        self._metrics.monitored.set(monitored, self._pbx)
+        self._metrics.refused_users.set(refused, self._pbx)
+        self._metrics.calls.set(calls, self._pbx)

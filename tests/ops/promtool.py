@@ -46,8 +46,8 @@ def announced() -> list[Metric]:
     metrics.announce("hq")
     for side in SIDES:
         metrics.announce_side("hq", side)
-    metrics.pbx.request_seconds.labels("hq", "Echo")
-    metrics.broker.store_up.labels("hq").set(1)
+    metrics.pbx.request_seconds.show("hq", "Echo")
+    metrics.broker.store_up.set(1, "hq")
     metrics.certificate_ends("hq", "pbx", 1.0)
     return list(registry.collect())
 
