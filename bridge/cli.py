@@ -26,6 +26,7 @@ from bridge.net.addresses import listening
 from bridge.net.executor import run as run_loop
 from bridge.ops import log
 from bridge.shell.commands import command_app
+from bridge.watch.command import watch_command
 
 EXIT_CONFIG, EXIT_BUG, EXIT_FAILED = 78, 70, 1
 DEFAULT_FILE = Path("/etc/innovaphone-mqtt/config.yaml")
@@ -278,4 +279,5 @@ def _check_connections(config: Config) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+cli.command()(watch_command(DEFAULT_FILE, say, complain))
 cli.add_typer(command_app(DEFAULT_FILE, say, complain), name="command")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from bridge import app
 from bridge.config.schema import Config
 from bridge.core.message import Incoming, Message, Subscription
-from bridge.demo import words
 from bridge.demo.broker import broker
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
@@ -19,6 +18,7 @@ from bridge.ops import log
 from bridge.sim.operations import Profile
 from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.scenario import office, play
+from bridge.watch import words
 
 CALLER, PRESENT = "reception", "dave"
 PROOF_S = 15.0

@@ -12,18 +12,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from bridge.build import broker_settings, broker_tls
-from bridge.config.file import load
-from bridge.config.problems import problems, shown
-from bridge.config.schema import Mqtt
-from bridge.config.yaml import Document
+from bridge.config.schema import Config, Mqtt
 from bridge.core.commands.fields import FieldKind, Flag, Number
 from bridge.core.commands.verb import Verb
 from bridge.core.commands.verbs import VERBS
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError, LinkError
+from bridge.shell.broker import (
+    BaseTopic,
+    CaFile,
+    ConfigFile,
+    Options,
+    PasswordFile,
+    Username,
+    broker_at,
+    broker_in,
+)
 from bridge.shell.request import Asked, ask
 
 EXIT_REFUSED, EXIT_NO_REPLY = 1, 2
@@ -31,8 +37,6 @@ HELP = (
     "Send a command to a running bridge and print its reply. "
     "Exit code 0: done, 1: refused (the reply says why), 2: no reply, 78: a mistake on the command line."
 )
-SHARED = ("url", "base_topic", "encode_dots", "protocol", "connect_timeout_s", "insecure", "tls")
-"""What another user of the same broker has in common with the bridge."""
 FIELD, USER, BARE = "field_", "user_argument", "bare_argument"
 Say = Callable[[str], None]
 
@@ -63,16 +67,12 @@ def _options(default_file: Path) -> Callable[..., None]:
 
     def options(
         context: typer.Context,
-        config_file: Annotated[
-            Path, typer.Option("-c", "--config", readable=False, metavar="FILE", help="Configuration file.")
-        ] = default_file,
+        config_file: ConfigFile = default_file,
         url: Annotated[str, typer.Option(help="The broker; no configuration file is read then.")] = "",
-        username: Annotated[
-            str, typer.Option(help="Your user at the broker, if you are not to be the bridge's.")
-        ] = "",
-        password_file: Annotated[str, typer.Option(help="A file with the password of that user.")] = "",
-        ca_file: Annotated[str, typer.Option(help="With --url: the private CA of the broker.")] = "",
-        base_topic: Annotated[str, typer.Option(help="With --url: the base topic, if not innovaphone.")] = "",
+        username: Username = "",
+        password_file: PasswordFile = "",
+        ca_file: CaFile = "",
+        base_topic: BaseTopic = "",
         pbx: Annotated[str, typer.Option(help="The PBX; needed if there are several.")] = "",
         within_s: Annotated[
             float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds to wait for the reply.")
@@ -82,17 +82,14 @@ def _options(default_file: Path) -> Callable[..., None]:
             bool, typer.Option("--user-topic", help="Publish on the topic of the user, named by topic id.")
         ] = False,
     ) -> None:
-        _belongs({"--password-file": password_file}, "--username", username)
-        _belongs({"--ca-file": ca_file, "--base-topic": base_topic}, "--url", url)
-        person = {"username": username or None, "password_file": password_file or None}
+        options = Options(
+            username=username, password_file=password_file, ca_file=ca_file, base_topic=base_topic
+        )
         if url:
-            topic = {"base_topic": base_topic} if base_topic else {}
-            tls = {"ca_file": ca_file} if ca_file else {}
-            mqtt, name = _from_options({"url": url, "tls": tls, **topic, **person}), pbx
+            mqtt, name = broker_at(url, options), pbx
         else:
-            mqtt, name = _from_file(config_file, pbx)
-            if username:
-                mqtt = _from_options({**{key: getattr(mqtt, key) for key in SHARED}, **person})
+            config, mqtt = broker_in(config_file, options)
+            name = _pbx_of(config, config_file, pbx)
         if not name:
             raise ConfigError(("--pbx is required",))
         context.obj = Target(mqtt, name, on_user_topic, within_s)
@@ -100,36 +97,14 @@ def _options(default_file: Path) -> Callable[..., None]:
     return options
 
 
-def _belongs(options: dict[str, str], other: str, given: str) -> None:
-    """Refuse options that would be ignored without another one. Raises ConfigError."""
-    alone = () if given else tuple(f"{name} needs {other}" for name, value in options.items() if value)
-    if alone:
-        raise ConfigError(alone)
-
-
-def _from_options(given: dict[str, object]) -> Mqtt:
-    """The broker of the command line, under the rules of a configuration file."""
-    try:
-        return Mqtt.model_validate(given, context={"folder": Path.cwd()})
-    except ValidationError as error:
-        found = problems(error, Document(), Mqtt)
-        raise ConfigError(
-            tuple(
-                f"--{shown(one.place, Mqtt).removeprefix('tls.').replace('_', '-')}: {one.sentence}"
-                for one in found
-            )
-        ) from None
-
-
-def _from_file(path: Path, pbx: str) -> tuple[Mqtt, str]:
-    """The broker of a configuration file, and its PBX if it has only one."""
-    config = load(path)
+def _pbx_of(config: Config, path: Path, pbx: str) -> str:
+    """The PBX that is meant, or the only one. Raises ConfigError."""
     names = [one.name for one in config.pbxs]
     if pbx and pbx not in names:
         raise ConfigError((f"{path}: no PBX is named '{pbx}'; configured: {', '.join(names)}",))
     if not pbx and len(names) > 1:
         raise ConfigError((f"--pbx is required: {path} has {', '.join(names)}",))
-    return config.mqtt, pbx or names[0]
+    return pbx or names[0]
 
 
 def _subcommand(name: str, verb: Verb, say: Say, complain: Say) -> Callable[..., None]:
