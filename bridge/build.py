@@ -193,7 +193,7 @@ class Builder:
                 forwards=pbx.forwards,
                 presentation=self.presentation(pbx),
             ),
-            outbox=Limits(events.max_queued, events.max_age_s),
+            outbox=Limits(events.max_queued, events.max_age_s, event_bytes=events.max_queued_bytes),
             commands=CommandSettings(
                 permissions=commands.to_permissions(),
                 per_minute=commands.rate_per_minute,

@@ -192,6 +192,7 @@ class Events(Section):
 
     max_age_s: float = Field(300, gt=0)
     max_queued: int = Field(100_000, ge=1)
+    max_queued_bytes: int = Field(100_000_000, ge=100_000)
 
 
 def _own_name(host: str) -> str:

@@ -57,7 +57,7 @@ class PbxEvents(Protocol):
         ...
 
     async def kept(self) -> None:
-        """Return when everything reported so far would survive a crash of the bridge.
+        """Return when everything reported so far would survive a crash of the bridge, and more may come.
 
         A session calls this before it acknowledges to the PBX, which then forgets what it has sent.
         """

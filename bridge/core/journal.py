@@ -61,8 +61,8 @@ class Journal(Protocol):
         """What an earlier run recorded."""
         ...
 
-    def user(self, topic_id: str, payload: Json | None) -> None:
-        """A user's state was published, or (None) erased."""
+    def user(self, topic_id: str, payload: Json | bytes | None) -> None:
+        """A user's state was published, or (None) erased. Bytes are encoded JSON."""
         ...
 
     def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
@@ -141,7 +141,7 @@ class MemoryJournal:
         events, commands = tuple(self._events.values()), tuple(self._commands.values())
         return Snapshot(dict(self._left), events, commands, self._whole)
 
-    def user(self, topic_id: str, payload: Json | None) -> None:  # noqa: ARG002  (the link keeps it)
+    def user(self, topic_id: str, payload: Json | bytes | None) -> None:  # noqa: ARG002  (the link keeps it)
         """See Journal."""
         self._left.pop(topic_id, None)
 

@@ -1,10 +1,10 @@
-"""Queued messages, their kinds, and a bounded queue. Plain data; must not decide what is sent."""
+"""Queued messages, their kinds, and the queues in which they wait. Must not decide what is sent."""
 
 import json
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from typing import NamedTuple
 
 from bridge.core.message import Message
 
@@ -28,9 +28,12 @@ class Kind(Enum):
 ANSWERS = (Kind.REPLY, Kind.CHOSEN_REPLY, Kind.ERASURE)
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedMessage:
-    """A message in the outbox. Events have a `number`. `queued`: it waited for a broker, and must say so."""
+class QueuedMessage(NamedTuple):
+    """A message in the outbox. A tuple, because one is made for every message, and that costs a fifth.
+
+    Events have a `number`. `queued`: it waited for a broker, and must say so. `ahead`: a new session hears
+    it before anything else.
+    """
 
     message: Message
     since_s: float
@@ -38,11 +41,61 @@ class QueuedMessage:
     number: int | None = None
     queued: bool = False
     size: int = 0
+    ahead: bool = False
 
     @property
     def key(self) -> str | int | None:
         """Identifies a message across sessions: topic of a state, number of an event. Answers have none."""
         return self.message.topic if self.kind is Kind.STATE else self.number
+
+
+class States:
+    """Retained messages, at most one for each topic. Each topic keeps its place until it is taken."""
+
+    def __init__(self) -> None:
+        # A dict would look at every place that was emptied before its first one, each time.
+        self._entries: OrderedDict[str, QueuedMessage] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[QueuedMessage]:
+        return iter(self._entries.values())
+
+    @property
+    def head(self) -> QueuedMessage | None:
+        """The next message, without taking it out."""
+        return next(iter(self._entries.values()), None)
+
+    def get(self, topic: str) -> QueuedMessage | None:
+        """The message that waits for this topic."""
+        return self._entries.get(topic)
+
+    def put(self, entry: QueuedMessage) -> None:
+        """Append a message, or replace the one of its topic."""
+        self._entries[entry.message.topic] = entry
+
+    def put_first(self, entries: Iterable[QueuedMessage]) -> None:
+        """Put messages before all that wait, in this order, replacing those of their topics. All go ahead."""
+        others = self._entries
+        self._entries = OrderedDict((entry.message.topic, entry._replace(ahead=True)) for entry in entries)
+        for topic, entry in others.items():
+            self._entries.setdefault(topic, entry._replace(ahead=True))
+
+    def put_back(self, entry: QueuedMessage) -> None:
+        """Return a message to the head, unless a newer one of its topic waits."""
+        topic = entry.message.topic
+        if topic not in self._entries:
+            self._entries[topic] = entry
+            self._entries.move_to_end(topic, last=False)
+
+    def pop(self) -> QueuedMessage:
+        """Take the next message out."""
+        return self._entries.popitem(last=False)[1]
+
+    def discard(self, topic: str) -> None:
+        """Take the message of this topic out."""
+        self._entries.pop(topic, None)
 
 
 class Line:
@@ -59,6 +112,11 @@ class Line:
 
     def __iter__(self) -> Iterator[QueuedMessage]:
         return iter(self._entries)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all messages."""
+        return self._bytes
 
     @property
     def head(self) -> QueuedMessage | None:
@@ -91,6 +149,10 @@ class Line:
 def size_of(message: Message) -> int:
     """An upper estimate of the bytes of its packet."""
     payload = message.payload
-    body = payload if payload is None or isinstance(payload, str) else json.dumps(payload)
-    texts = len(message.topic.encode(errors="replace")) + len((body or "").encode(errors="replace"))
-    return texts + len(message.correlation or b"") + OVERHEAD_BYTES
+    if isinstance(payload, bytes):
+        body = payload
+    else:
+        text = payload if payload is None or isinstance(payload, str) else json.dumps(payload)
+        body = (text or "").encode(errors="replace")
+    topic = message.topic.encode(errors="replace")
+    return len(topic) + len(body) + len(message.correlation or b"") + OVERHEAD_BYTES

@@ -5,21 +5,25 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 Json = Mapping[str, object]
+Payload = Json | str | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to publish. `payload` None erases a retained topic; a mapping is sent as JSON.
+    """A message to publish.
 
-    `response_topic`, `correlation`: properties of MQTT 5, not sent with 3.1.1.
+    `payload` None erases a retained topic; a mapping is sent as JSON; bytes are such JSON, encoded before.
+    `response_topic`, `correlation`: properties of MQTT 5, not sent with 3.1.1. `age_ms`: of an event that
+    waited, and says so when it is sent.
     """
 
     topic: str
-    payload: Json | str | None
+    payload: Payload
     retain: bool = False
     qos: int = 1
     correlation: bytes | None = None
     response_topic: str | None = None
+    age_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The queue between the state of a link and its broker session. Must not send anything or encode anything.
 
 States coalesce: at most one message per retained topic waits, the newest. Events wait in one line, answers to
-requests in another. Each line keeps its order and has its own limits, so neither can displace or starve the
-other. Dropped messages are counted.
+requests in another. Each keeps its order and has its own limits, and the three take turns, so none can
+displace or starve another. Dropped messages are counted.
 """
 
 from collections import Counter
@@ -11,18 +11,24 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge.core.blame import Blame, Culprit
-from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, size_of
+from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, States, size_of
 from bridge.core.message import Message
+
+LATE_S = 1.0
+"""An event that has waited this long says so, although the broker was there."""
+CROWD_AT_MOST = 1000
+"""So many events may wait for a broker that is there, before the PBX is asked for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most events that wait, their greatest age in seconds, and the most answers and bytes of answers."""
+    """The most events that wait, their greatest age in seconds, and their bytes; answers and their bytes."""
 
     most: int = 100_000
     event_age_s: float = 300.0
     answers: int = 1000
     answer_bytes: int = 1_048_576
+    event_bytes: int = 100_000_000
 
 
 class Signal(Protocol):
@@ -61,11 +67,11 @@ class Outbox:
         self._event_done = event_done
         self._signal = signal
         self._numbered = 0
-        self._states: dict[str, QueuedMessage] = {}
+        self._states = States()
         self._at_broker: set[str] = set()
-        self._events = Line(limits.most)
+        self._events = Line(limits.most, limits.event_bytes)
         self._answers = Line(limits.answers, limits.answer_bytes)
-        self._answer_is_next = False
+        self._turns: list[States | Line] = [self._states, self._events, self._answers]
         self._flying: dict[int, QueuedMessage] = {}
         self._refused: set[int] = set()
         self._blame = Blame()
@@ -86,7 +92,7 @@ class Outbox:
     def oldest_s(self) -> float | None:
         """When the oldest unacknowledged message was put in, in monotonic seconds."""
         heads = (line.head for line in (self._events, self._answers))
-        waiting = (*self._states.values(), *heads, *self._flying.values())
+        waiting = (*self._states, *heads, *self._flying.values())
         return min((entry.since_s for entry in waiting if entry is not None), default=None)
 
     @property
@@ -98,6 +104,11 @@ class Outbox:
     def answers_in_flight(self) -> bool:
         """An answer to a request was sent and is not yet acknowledged."""
         return any(entry.kind in ANSWERS for entry in self._flying.values())
+
+    @property
+    def crowded(self) -> bool:
+        """The broker is there, but slower than the PBX: no more should be asked of it."""
+        return self.connected and len(self._events) > CROWD_AT_MOST
 
     async def changed(self) -> None:
         """Wait for the next change: a message was put in, acknowledged, refused or dropped.
@@ -126,26 +137,27 @@ class Outbox:
             # A PBX may create and delete users without end while the broker is away. If their erasures
             # were queued, the outbox would grow for ever.
             if older is not None and message.topic not in self._at_broker:
-                del self._states[message.topic]
+                self._states.discard(message.topic)
                 self.recheck()
                 return False
             self._at_broker.add(message.topic)
-        since_s = now_s if older is None else older.since_s
-        self._states[message.topic] = QueuedMessage(message, since_s, Kind.STATE)
+        if older is None:
+            self._states.put(QueuedMessage(message, now_s, Kind.STATE))
+        else:
+            self._states.put(older._replace(message=message))
         self.recheck()
         return True
 
     def put_event(self, message: Message, now_s: float) -> int:
         """Queue an event and return its number. When the line is full, the oldest event is dropped."""
         self._numbered += 1
-        queued = not self.connected
-        self._queue_event(QueuedMessage(message, now_s, Kind.EVENT, self._numbered, queued=queued), now_s)
+        self._queue_event(message, self._numbered, now_s, queued=not self.connected)
         return self._numbered
 
     def put_back(self, number: int, message: Message, since_s: float) -> None:
         """Queue an event of an earlier run under its old number, before any new event."""
         self._numbered = max(self._numbered, number)
-        self._queue_event(QueuedMessage(message, since_s, Kind.EVENT, number, queued=True), since_s)
+        self._queue_event(message, number, since_s, queued=True)
 
     def put_reply(self, message: Message, now_s: float, *, chosen: bool = False) -> None:
         """Queue a reply. `chosen`: the request named the response topic."""
@@ -163,15 +175,14 @@ class Outbox:
 
     def refresh(self, messages: Iterable[Message], now_s: float) -> None:
         """Start a new broker session: queue all retained messages in this order, before everything else."""
-        fresh = {message.topic: QueuedMessage(message, now_s, Kind.STATE) for message in messages}
-        self._states = {**fresh, **{topic: old for topic, old in self._states.items() if topic not in fresh}}
-        self._at_broker |= fresh.keys()
+        self._states.put_first(QueuedMessage(message, now_s, Kind.STATE) for message in messages)
+        self._at_broker.update(entry.message.topic for entry in self._states)
         self.connected = True
         self._blame.session_began()
         self.recheck()
 
     def take(self, now_s: float) -> tuple[int, Message] | None:
-        """The next message to send and its delivery id; states go first.
+        """The next message to send and its delivery id.
 
         None if nothing may be sent now: something is held; or the broker refused messages while others are
         still in flight, and the order must be kept; or a suspect has to travel alone.
@@ -182,10 +193,15 @@ class Outbox:
             if self.in_flight:
                 return None
             self._take_back()
-        entry = self._head(now_s)
-        if entry is None or (self._flying and self._one_goes_alone(entry, now_s)):
+        waiting = self._next(now_s)
+        if waiting is None or waiting.head is None:
             return None
-        self._remove(entry)
+        if self._flying and self._one_goes_alone(waiting.head, now_s):
+            return None
+        entry = waiting.pop()
+        if self._turns[-1] is not waiting:
+            self._turns.remove(waiting)
+            self._turns.append(waiting)
         self._last_delivery_id += 1
         self._flying[self._last_delivery_id] = entry
         if entry.kind is Kind.STATE:
@@ -261,18 +277,19 @@ class Outbox:
         # changed meanwhile has a newer message waiting already: that one wins.
         for entry in reversed(self._flying.values()):
             if entry.kind is Kind.STATE:
-                self._states.setdefault(entry.message.topic, entry)
+                self._states.put_back(entry)
             elif entry.kind is Kind.EVENT:
-                self._events.put_back(replace(entry, queued=True))
+                self._events.put_back(entry._replace(queued=True))
             else:
                 self._answers.put_back(entry)
         self._flying.clear()
         self._refused.clear()
 
-    def _queue_event(self, entry: QueuedMessage, now_s: float) -> None:
+    def _queue_event(self, message: Message, number: int, now_s: float, *, queued: bool) -> None:
         """Queue an event and drop those that are too old to be sent: they need not wait for a broker."""
         while (head := self._events.head) is not None and self._is_too_old(head, now_s):
             self._drop(self._events.pop(), "age")
+        entry = QueuedMessage(message, now_s, Kind.EVENT, number, queued, size_of(message))
         for gone in self._events.push(entry):
             self._drop(gone, "overflow")
         self.recheck()
@@ -285,49 +302,33 @@ class Outbox:
     def _is_too_old(self, event: QueuedMessage, now_s: float) -> bool:
         return now_s - event.since_s > self._limits.event_age_s
 
-    def _head(self, now_s: float) -> QueuedMessage | None:
-        """The next message to send. Messages that are too old or must not be sent are dropped on the way."""
-        while self._states:
-            topic, entry = next(iter(self._states.items()))
-            if self._blame.may_send(entry, now_s):
-                return entry
-            del self._states[topic]
-            self.recheck()
-        event, answer = self._next_event(now_s), self._next_answer(now_s)
-        if event is None or answer is None:
-            self._answer_is_next = False
-            return event or answer
-        return answer if self._answer_is_next else event
-
-    def _next_event(self, now_s: float) -> QueuedMessage | None:
-        while (head := self._events.head) is not None:
-            if not self._blame.may_send(head, now_s):
-                self._drop(self._events.pop(), "poison")
-            elif self._is_too_old(head, now_s):
-                self._drop(self._events.pop(), "age")
+    def _next(self, now_s: float) -> States | Line | None:
+        """Where the next message waits. Those that are too old or must not be sent are dropped on the way."""
+        while (waiting := self._first()) is not None and (entry := waiting.head) is not None:
+            if not self._blame.may_send(entry, now_s):
+                reason = None if entry.kind is Kind.STATE else "poison"
+            elif entry.kind is Kind.EVENT and self._is_too_old(entry, now_s):
+                reason = "age"
             else:
                 break
-        return head
+            self._drop(waiting.pop(), reason)
+        return waiting
 
-    def _next_answer(self, now_s: float) -> QueuedMessage | None:
-        while (head := self._answers.head) is not None:
-            if self._blame.may_send(head, now_s):
-                break
-            self._drop(self._answers.pop(), "poison")
-        return head
+    def _first(self) -> States | Line | None:
+        """What a new session hears first; then the three whose turn it is, if something waits there."""
+        state = self._states.head
+        if state is not None and state.ahead:
+            return self._states
+        for waiting in self._turns:
+            if waiting.head is not None:
+                return waiting
+        return None
 
-    def _remove(self, entry: QueuedMessage) -> None:
-        """Take a message out of its queue. Events and answers alternate while both wait."""
-        if entry.kind is Kind.STATE:
-            del self._states[entry.message.topic]
-            return
-        is_event = entry.kind is Kind.EVENT
-        (self._events if is_event else self._answers).pop()
-        self._answer_is_next = is_event
-
-    def _drop(self, entry: QueuedMessage, reason: str) -> None:
-        self._forget(entry)
-        self.dropped[reason] += 1
+    def _drop(self, entry: QueuedMessage, reason: str | None) -> None:
+        """Drop a message and count it. A state without a reason is skipped: it comes again."""
+        if reason is not None:
+            self._forget(entry)
+            self.dropped[reason] += 1
         self.recheck()
 
     def _forget(self, entry: QueuedMessage) -> None:
@@ -337,9 +338,8 @@ class Outbox:
 
 
 def _dated(entry: QueuedMessage, now_s: float) -> Message:
-    """The message as it is sent: an event that waited carries `queued` and its age."""
-    payload = entry.message.payload
-    if entry.number is None or not entry.queued or payload is None or isinstance(payload, str):
+    """The message as it is sent: an event that waited says so."""
+    waited_s = now_s - entry.since_s
+    if entry.number is None or not (entry.queued or waited_s >= LATE_S):
         return entry.message
-    age_ms = round((now_s - entry.since_s) * 1000)
-    return replace(entry.message, payload={**payload, "queued": True, "age_ms": age_ms})
+    return replace(entry.message, age_ms=round(waited_s * 1000))

@@ -3,7 +3,7 @@
 Must not wait, open connections or render payloads; the outputs of core/outputs render.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -26,6 +26,7 @@ from bridge.core.rules import Scope
 from bridge.core.status import About, LinkFigures, LinkState, Status
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, ProtocolError
+from bridge.mqtt.encode import packed
 
 NO_CHANGES = Changes()
 
@@ -89,27 +90,27 @@ class Mirror:
             for guid, topic in self.state.topics.items()
         }
 
-    def tree(self) -> list[Message]:
+    def tree(self) -> Iterator[Message]:
         """All that must be retained, in the order in which a new broker session hears it."""
         view = self._view()
-        return [message for output in self._outputs for message in output.tree(view)]
+        return (message for output in self._outputs for message in output.tree(view))
 
     def refresh(self) -> None:
         """Queue all retained topics for a new broker session, before anything else."""
-        self.outbox.refresh(self.tree(), self._clock().monotonic_s)
+        self.outbox.refresh(map(packed, self.tree()), self._clock().monotonic_s)
 
     def say_again(self, topics: AbstractSet[str]) -> None:
         """Publish these topics again. Those on which nothing must be retained are erased."""
         now_s = self._clock().monotonic_s
-        tree = {message.topic: message for message in self.tree()}
+        tree = {message.topic: message for message in self.tree() if message.topic in topics}
         for topic in topics:
-            self.outbox.put_state(tree.get(topic, _erasure(topic)), now_s)
+            self.outbox.put_state(packed(tree.get(topic, _erasure(topic))), now_s)
 
     def republish(self) -> None:
         """Publish all retained topics again: another client may have deleted them."""
         now_s = self._clock().monotonic_s
         for message in self.tree():
-            self.outbox.put_state(message, now_s)
+            self.outbox.put_state(packed(message), now_s)
 
     @property
     def consumers(self) -> tuple[Consumer, ...]:
@@ -123,7 +124,7 @@ class Mirror:
         for output in self._outputs:
             if output.consumer(self.topics) is not None:
                 for message in output.tree(view):
-                    self.outbox.put_state(message, view.now.monotonic_s)
+                    self.outbox.put_state(packed(message), view.now.monotonic_s)
 
     def found_elsewhere(self, topics: AbstractSet[str]) -> None:
         """Topics of consumers that an earlier run wrote. Once the users are known, the others are erased."""
@@ -247,7 +248,7 @@ class Mirror:
     def reply(self, message: Message) -> None:
         """Queue a reply to a command."""
         chosen = message.topic not in self._own_replies
-        self.outbox.put_reply(message, self._clock().monotonic_s, chosen=chosen)
+        self.outbox.put_reply(packed(message), self._clock().monotonic_s, chosen=chosen)
 
     def erase_retained(self, topic: str) -> None:
         """Erase a retained message from a command topic."""
@@ -273,14 +274,15 @@ class Mirror:
         self._journal.commit()
 
     def _put(self, message: Message, now: Instant) -> None:
+        ready = packed(message)
         if message.retain:
             topic_id = self.topics.user_in_state(message.topic)
-            if topic_id is not None and isinstance(message.payload, Mapping):
-                self._journal.user(topic_id, message.payload)
-            self.outbox.put_state(message, now.monotonic_s)
+            if topic_id is not None and isinstance(ready.payload, bytes):
+                self._journal.user(topic_id, ready.payload)
+            self.outbox.put_state(ready, now.monotonic_s)
         else:
-            number = self.outbox.put_event(message, now.monotonic_s)
-            self._journal.event(KeptEvent(number, message, now.unix_ms))
+            number = self.outbox.put_event(ready, now.monotonic_s)
+            self._journal.event(KeptEvent(number, ready, now.unix_ms))
 
     def _view(self) -> View:
         return View(

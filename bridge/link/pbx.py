@@ -20,6 +20,8 @@ from bridge.ops.observer import Observer
 
 KEPT_S = 1.0
 LIST_S = 60.0
+CROWDED_S = 5.0
+"""So long a broker that is slower than the PBX delays the PBX. It ends a session that asks no more."""
 Later = Callable[[float, Callable[[], None]], object]
 """Runs a callback after a number of seconds."""
 
@@ -125,10 +127,19 @@ class PbxSide:
         self._observer.pbx.forwards_unread(name, reason)
 
     async def kept(self) -> None:
-        """Wait until the journal is on disk (PbxEvents), but a disk that hangs must not stop the events."""
+        """Wait until the journal is on disk, and the broker keeps up (PbxEvents).
+
+        A disk that hangs must not stop the events, nor a broker that is slow: they wait within limits.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KEPT_S):
                 await self._journal.kept_now()
+        outbox = self._mirror.outbox
+        if outbox.crowded:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CROWDED_S):
+                    while outbox.crowded:
+                        await outbox.changed()
 
     def alive(self, seconds: float, *, events: bool) -> None:
         """The PBX has answered (PbxEvents)."""

@@ -15,8 +15,6 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-import orjson
-
 from bridge.core.journal import COMMANDS_AT_MOST, KeptCommand, KeptEvent, Snapshot
 from bridge.core.message import Json
 from bridge.link.state_files import set_aside
@@ -30,6 +28,7 @@ from bridge.link.state_tables import (
     trim,
     write,
 )
+from bridge.mqtt.encode import body, encode
 
 AGAIN_S = HANGS_S = 10.0
 TRIM_S = 1.0
@@ -98,9 +97,9 @@ class Store:
             self._leave_damaged(error)
             return Snapshot(whole=True)
 
-    def user(self, topic_id: str, payload: Json | None) -> None:
+    def user(self, topic_id: str, payload: Json | bytes | None) -> None:
         """See Journal."""
-        self._pending.users[topic_id] = None if payload is None else orjson.dumps(payload)
+        self._pending.users[topic_id] = None if payload is None else body(payload)
         self._fall_behind()
 
     def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
@@ -108,7 +107,7 @@ class Store:
 
     def event(self, event: KeptEvent) -> None:
         """See Journal."""
-        row = event.message.topic, orjson.dumps(event.message.payload), event.unix_ms
+        row = event.message.topic, encode(event.message), event.unix_ms
         self._pending.events[event.number] = row
         self._fall_behind()
 
@@ -119,7 +118,7 @@ class Store:
 
     def command(self, command: KeptCommand) -> None:
         """See Journal. While the file cannot be written, only the newest commands are kept."""
-        reply = None if command.reply is None else orjson.dumps(command.reply)
+        reply = None if command.reply is None else body(command.reply)
         commands = self._pending.commands
         commands.pop(command.id, None)
         row = command.verb, command.unix_ms, reply, command.fingerprint

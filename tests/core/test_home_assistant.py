@@ -287,8 +287,8 @@ def news(discovery: Discovery, before: PbxState, after: PbxState, changes: Chang
     found = list(output(discovery).news(view(before), view(after), changes))
     assert all(message.retain for message in found)
     payloads = {message.topic: message.payload for message in found}
-    assert not [payload for payload in payloads.values() if isinstance(payload, str)]
-    return {topic: payload for topic, payload in payloads.items() if not isinstance(payload, str)}
+    assert not [payload for payload in payloads.values() if isinstance(payload, str | bytes)]
+    return {topic: payload for topic, payload in payloads.items() if not isinstance(payload, str | bytes)}
 
 
 @pytest.mark.parametrize("mode", Mode)

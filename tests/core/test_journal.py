@@ -62,7 +62,7 @@ def test_events_of_an_earlier_run_go_first_and_keep_their_numbers() -> None:
     assert outbox.put_event(Message("t", {"seq": 8}), 0.0) == 8
     outbox.refresh([], 0.0)
     delivery_id, message = outbox.take(0.0) or (0, Message("", None))
-    assert message.payload == {"seq": 7, "queued": True, "age_ms": 50_000}
+    assert (message.payload, message.age_ms) == ({"seq": 7}, 50_000)
     outbox.done(delivery_id)
     for number in (9, 10):
         outbox.put_event(Message("t", {"seq": number}), 0.0)

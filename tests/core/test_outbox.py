@@ -1,6 +1,7 @@
 """State coalesces, events queue, nothing is lost between outbox and broker; the small memories too."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from itertools import islice
 
@@ -10,8 +11,9 @@ from bridge.core.backoff import delays
 from bridge.core.blame import Culprit
 from bridge.core.caused import BLAMED_AT_MOST, PROVEN_AT_MOST, REST_S, Caused
 from bridge.core.line import Kind, Line, QueuedMessage
-from bridge.core.message import Message
-from bridge.core.outbox import Limits, Outbox
+from bridge.core.message import Json, Message
+from bridge.core.outbox import CROWD_AT_MOST, Limits, Outbox
+from bridge.mqtt.encode import encode
 
 
 def state(topic: str, payload: str | None = "x") -> Message:
@@ -31,6 +33,11 @@ def drain(outbox: Outbox, now_s: float = 0.0) -> list[Message]:
         outbox.done(item[0])
         taken.append(item[1])
     return taken
+
+
+def sent(message: Message) -> object:
+    """What the broker gets of it."""
+    return json.loads(encode(message) or "null")
 
 
 def test_states_coalesce_and_go_first() -> None:
@@ -55,9 +62,33 @@ def test_late_events_say_so() -> None:
     outbox.put_event(Message("event", None), 8.0)
 
     messages = drain(outbox, 12.5)
-    assert messages[0].payload == {"seq": 2, "queued": True, "age_ms": 4500}
+    assert sent(messages[0]) == {"seq": 2, "queued": True, "age_ms": 4500}
     assert messages[1].payload is None
     assert outbox.dropped == {"age": 1}
+
+
+@pytest.mark.parametrize("payload", [{"seq": 1}, b'{"seq":1}'])
+def test_events_that_a_slow_broker_delays_say_so(payload: Json | bytes) -> None:
+    """It is there, and they wait for it all the same; a moment is no news."""
+    outbox = Outbox(Limits(event_age_s=10))
+    outbox.refresh([], 0.0)
+    for second in (0.0, 5.0, 9.5):
+        outbox.put_event(Message("event", payload), second)
+
+    messages = drain(outbox, 10.25)
+    assert [sent(message) for message in messages] == [
+        {"seq": 1, "queued": True, "age_ms": 5250},
+        {"seq": 1},
+    ]
+    assert outbox.dropped == {"age": 1}
+
+
+@pytest.mark.parametrize("payload", ["ding", b"7", None])
+def test_what_is_no_object_cannot_say_that_it_waited(payload: str | bytes | None) -> None:
+    """It is sent as it is."""
+    outbox = Outbox(Limits())
+    outbox.put_event(Message("event", payload), 0.0)
+    assert [encode(message) for message in drain(outbox, 5.0)] == [encode(Message("event", payload))]
 
 
 def test_the_oldest_goes_when_there_are_too_many() -> None:
@@ -87,9 +118,9 @@ def test_what_was_not_acknowledged_comes_again_in_order() -> None:
 
     taken = drain(outbox, 2)
     assert [message.payload for message in taken[:2]] == ["3", "2"]
-    assert [message.payload for message in taken[2:]] == [
+    assert [sent(message) for message in taken[2:]] == [
         {"seq": 1, "queued": True, "age_ms": 2000},
-        event(2).payload,
+        {"seq": 2, "queued": True, "age_ms": 2000},
     ]
 
 
@@ -207,6 +238,75 @@ def test_deletions_on_command_topics_are_limited_too() -> None:
     assert (len(outbox), outbox.dropped) == (3, {"reply": 97})
     outbox.refresh((), 0)
     assert [(each.payload, each.retain) for each in drain(outbox)] == [(None, True)] * 3
+
+
+def test_events_are_limited_in_bytes() -> None:
+    """The oldest go, and are counted; what has left the line does not count."""
+    outbox = Outbox(Limits(event_bytes=2500))
+    outbox.refresh((), 0)
+    for _ in range(2):
+        for number in range(4):
+            outbox.put_event(Message("e", b"%d" % number * 1000), 0)
+        assert [encode(message)[:1] for message in drain(outbox)] == [b"2", b"3"]
+    assert outbox.dropped == {"overflow": 4}
+
+
+def test_states_that_change_all_the_time_starve_no_event() -> None:
+    """Nor do events starve states: with a broker that takes one message for each that comes, both go on."""
+    outbox = Outbox(Limits())
+    outbox.refresh([state(f"u{number}") for number in range(10)], 0.0)
+    taken = []
+    for second in range(40):
+        for number in range(10):
+            outbox.put_state(state(f"u{number}", str(second)), second)
+        outbox.put_event(event(second), second)
+        outbox.put_reply(Message("reply", "x"), second)
+        item = outbox.take(second)
+        assert item is not None
+        outbox.done(item[0])
+        taken.append(item[1].topic)
+
+    assert taken[:10] == [f"u{number}" for number in range(10)], "a new session hears all of them first"
+    assert [taken[10:].count(topic) for topic in ("event", "reply")] == [10, 10]
+    assert sorted(taken[10:40]) == sorted([*["event", "reply"] * 10, *(f"u{number}" for number in range(10))])
+
+
+def test_of_a_change_the_state_goes_first() -> None:
+    """Whoever gets an event finds the state that belongs to it, also after something else was sent."""
+    outbox = Outbox(Limits())
+    outbox.refresh((), 0)
+    for _ in range(3):
+        outbox.put_event(event(1), 0)
+        outbox.put_state(state("a"), 0)
+        assert [message.topic for message in drain(outbox)] == ["a", "event"]
+        outbox.put_event(event(1), 0)
+        drain(outbox)
+
+
+def test_it_is_crowded_while_the_broker_is_slow() -> None:
+    """Not while it is away: then events wait up to their limits, and the PBX is read on."""
+    outbox = Outbox(Limits())
+    for number in range(CROWD_AT_MOST + 1):
+        outbox.put_event(event(number), 0)
+    crowded = [outbox.crowded]
+    outbox.refresh((), 0)
+    crowded.append(outbox.crowded)
+    assert outbox.take(0) is not None
+    assert [*crowded, outbox.crowded] == [False, True, False]
+
+
+def test_a_refresh_goes_before_what_waits() -> None:
+    """The tree first, in its order; then what waited of other topics; events last."""
+    outbox = Outbox(Limits())
+    outbox.put_event(event(1), 0)
+    outbox.put_state(state("b", "old"), 0)
+    outbox.put_state(state("c"), 0)
+    outbox.refresh([state("a"), state("b", "new")], 1)
+    outbox.put_state(state("d"), 1)
+    outbox.put_state(state("b", "newest"), 1)
+    taken = [(message.topic, message.payload) for message in drain(outbox, 1)]
+    assert taken[:3] == [("a", "x"), ("b", "newest"), ("c", "x")]
+    assert {topic for topic, _ in taken[3:]} == {"d", "event"}
 
 
 def test_replies_and_events_take_turns() -> None:

@@ -7,6 +7,7 @@ import orjson
 
 from bridge.core.journal import KeptCommand, KeptEvent, Snapshot
 from bridge.core.message import Json, Message
+from bridge.mqtt.encode import body, encode
 
 
 class Disk:
@@ -41,16 +42,16 @@ class DiskJournal:
         """What an earlier run left."""
         return self._disk.read()
 
-    def user(self, topic_id: str, payload: Json | None) -> None:
+    def user(self, topic_id: str, payload: Json | bytes | None) -> None:
         """A user's state was told, or (None) cleared."""
-        self._pending.append(("user", topic_id, None if payload is None else orjson.dumps(payload)))
+        self._pending.append(("user", topic_id, None if payload is None else body(payload)))
 
     def leave(self, users: Callable[[], Mapping[str, Json]]) -> None:
         """All states are on the disk already."""
 
     def event(self, event: KeptEvent) -> None:
         """An event waits for the broker."""
-        row = event.message.topic, orjson.dumps(event.message.payload), event.unix_ms
+        row = event.message.topic, encode(event.message), event.unix_ms
         self._pending.append(("event", event.number, row))
 
     def event_done(self, number: int) -> None:

@@ -17,6 +17,7 @@ from bridge.link.performer import CommandSettings
 from tests.core.builders import PEOPLE, leg
 from tests.kit.pbx_session import FakePbxSession
 from tests.kit.request_forms import SCOPE
+from tests.kit.unpacked import unpacked
 
 TURNS = 5
 BASIC = CommandSettings()
@@ -73,7 +74,7 @@ class Desk:
         sent = []
         while (item := self._outbox.take(float(self._seconds))) is not None:
             self._outbox.done(item[0])
-            sent.append(item[1])
+            sent.append(unpacked(item[1]))
         assert self._outbox.idle
         return sent
 

@@ -40,6 +40,7 @@ from bridge.ops.observer import Observer
 from tests.bus import eventually
 from tests.core.builders import PEOPLE, leg, user
 from tests.kit.pbx_session import FakePbxSession
+from tests.kit.unpacked import unpacked
 
 TOPICS = Topics("innovaphone", "hq")
 
@@ -193,7 +194,7 @@ def _all(outbox: Outbox) -> list[Message]:
     taken = []
     while (item := outbox.take(1.0)) is not None:
         outbox.done(item[0])
-        taken.append(item[1])
+        taken.append(unpacked(item[1]))
     return taken
 
 

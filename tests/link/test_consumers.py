@@ -26,6 +26,7 @@ from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import BrokerSettings
 from tests.bus import Mosquitto
 from tests.core.builders import PEOPLE
+from tests.kit.unpacked import unpacked
 
 TOPICS = Topics("innovaphone", "hq")
 STATUS = "homeassistant/status"
@@ -63,9 +64,10 @@ class Stage:
         found: dict[str, object] = {}
         while (item := self.outbox.take(1.0)) is not None:
             self.outbox.done(item[0])
-            found[item[1].topic] = item[1].payload
-            if item[1].retain:
-                self.retained[item[1].topic] = item[1].payload
+            message = unpacked(item[1])
+            found[message.topic] = message.payload
+            if message.retain:
+                self.retained[message.topic] = message.payload
         return found
 
     @property
