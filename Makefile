@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -u -m pip $(WHEELS)
 SHORTLY := sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking them/p' \
 	-e 's,^Processing .*/,  ,p'
 
-.PHONY: demo test test-here test-all test-newer test-homeassistant drills soak check lock audit dist base clean
+.PHONY: demo test test-here test-all test-newer test-homeassistant bench drills soak check lock audit dist base clean
 
 # What the demo needs: the program and a broker.
 $(VENV)/.demo: pyproject.toml locks/demo.lock
@@ -63,6 +63,12 @@ drills: $(VENV)/.installed
 
 soak: $(VENV)/.installed
 	$(BIN)/python -m tests.drills.soak $(ARGS)
+
+# What the program costs, beside other ways to do the same: docs/performance.md. ARGS="--only saturated single" measures these rows,
+# AGAINST=path/to/python another installation of the bridge in the same run.
+AGAINST ?=
+bench: $(VENV)/.installed
+	$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 # The same tests on newer Pythons, those that are found; what is not about Python runs on the oldest only.
 OLDEST_ONLY := $(addprefix --ignore=tests/,container drills helm homeassistant systemd)
