@@ -14,6 +14,7 @@ from bridge import clock
 from bridge.config.schema import Config, Mqtt, Pbx
 from bridge.config.tls import Tls
 from bridge.core.backend import Backend
+from bridge.core.backoff import Spread
 from bridge.core.dial_plan import DialPlan
 from bridge.core.journal import Journal, Snapshot, hand_over
 from bridge.core.liveness import Deadlines
@@ -23,6 +24,7 @@ from bridge.core.outputs.consumer import Consumer
 from bridge.core.outputs.output import Output
 from bridge.core.presentation import Presentation
 from bridge.core.rules import Scope, SizeLimits
+from bridge.core.standby import Addresses
 from bridge.core.topics import Topics
 from bridge.errors import ConfigError
 from bridge.link.link import Link, LinkSettings
@@ -64,6 +66,7 @@ class Builder:
     ) -> None:
         written = config.dial_plan.to_plan().written
         self.phonebook = phonebook or PhonebookFile(config.phonebook.file, written)
+        self.spread = Spread()
         self._config = config
         self._disk = disk
         self._soap = soap or Soap()
@@ -86,14 +89,16 @@ class Builder:
         old = self._config
         same = (config.phonebook, config.dial_plan) == (old.phonebook, old.dial_plan)
         book = self.phonebook if same else None
-        return type(self)(config, self._soap, self._disk, self._make_backend, book)
+        made = type(self)(config, self._soap, self._disk, self._make_backend, book)
+        made.spread = self.spread
+        return made
 
     def link(self, pbx: Pbx, observer: Observer, journal: Journal) -> Link:
         """The link of one PBX."""
         return Link(
             self._link_settings(pbx),
             self.backend(pbx).sessions(observer.pbx.asked),
-            Dialer(self.broker(pbx)),
+            Dialer.all(self.brokers(pbx), self.spread),
             observer=observer,
             clock=clock.now,
             later=clock.later,
@@ -117,15 +122,15 @@ class Builder:
 
     def certificate_targets(self, pbxs: Sequence[Pbx]) -> list[Target]:
         """The TLS addresses of the broker and of each of these PBXs."""
-        broker = (self._config.mqtt.address,) if self._config.mqtt.encrypted else ()
+        broker = tuple(each.place for each in self._config.mqtt.brokers if each.encrypted)
         boxes = (Target(pbx.name, "pbx", tuple(self.backend(pbx).tls_addresses)) for pbx in pbxs)
         return [Target("", "mqtt", broker), *boxes]
 
-    def broker(self, pbx: Pbx) -> BrokerSettings:
-        """The broker, with the client id of this PBX's link."""
-        mqtt = self._config.mqtt
-        settings = broker_settings(mqtt, f"{mqtt.client_id_prefix}-{pbx.name}", self._broker_tls)
-        return replace(settings, sender_property=self._config.commands.sender_property)
+    def brokers(self, pbx: Pbx) -> tuple[BrokerSettings, ...]:
+        """The broker and its standbys, with the client id of this PBX's link."""
+        mqtt, sender = self._config.mqtt, self._config.commands.sender_property
+        found = broker_settings(mqtt, f"{mqtt.client_id_prefix}-{pbx.name}", self._broker_tls)
+        return tuple(replace(settings, sender_property=sender) for settings in found)
 
     async def store(self, pbx: Pbx, observer: Observer, memory: Snapshot) -> Store | None:
         """The durable journal of a PBX, or None without a state directory. It takes over `memory`."""
@@ -211,24 +216,30 @@ class Builder:
                 outbox_s=max(120.0, 3.0 * self._config.mqtt.keepalive_s),
             ),
             outputs=(*OUTPUTS, *self._outputs(pbx)),
+            pbxs=Addresses(tuple(self.backend(pbx).addresses), pbx.return_after_s),
+            brokers=Addresses(
+                tuple(broker.place for broker in self.brokers(pbx)), self._config.mqtt.return_after_s
+            ),
         )
 
 
-def broker_settings(mqtt: Mqtt, client_id: str, tls: ssl.SSLContext | None) -> BrokerSettings:
-    """The broker for a client with this id."""
-    host, port = mqtt.address
-    return BrokerSettings(
-        host=host,
-        port=port,
-        client_id=client_id,
-        transport="tcp" if mqtt.websocket_path is None else "websockets",
-        path=mqtt.websocket_path or "",
-        tls=tls,
-        username=mqtt.username,
-        password=mqtt.secret,
-        keepalive_s=mqtt.keepalive_s,
-        protocol=mqtt.protocol,
-        connect_timeout_s=mqtt.connect_timeout_s,
+def broker_settings(mqtt: Mqtt, client_id: str, tls: ssl.SSLContext | None) -> tuple[BrokerSettings, ...]:
+    """The broker and its standbys for a client with this id."""
+    return tuple(
+        BrokerSettings(
+            host=broker.host,
+            port=broker.port,
+            client_id=client_id,
+            transport="tcp" if broker.websocket_path is None else "websockets",
+            path=broker.websocket_path or "",
+            tls=tls,
+            username=mqtt.username,
+            password=mqtt.secret,
+            keepalive_s=mqtt.keepalive_s,
+            protocol=mqtt.protocol,
+            connect_timeout_s=mqtt.connect_timeout_s,
+        )
+        for broker in mqtt.brokers
     )
 
 
@@ -260,7 +271,7 @@ def _pbx_tls(pbx: Pbx) -> ssl.SSLContext:
 def broker_tls(mqtt: Mqtt) -> ssl.SSLContext | None:
     """The TLS context for the broker, if it is reached by TLS. Raises ConfigError."""
     tls = mqtt.tls
-    if not mqtt.encrypted:
+    if not any(broker.encrypted for broker in mqtt.brokers):
         return None
     try:
         made = context(_tls_settings(tls))

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
 from bridge.link.survey import Survey, survey
+from bridge.mqtt.settings import BrokerSettings
 from bridge.mqtt.shared_id import ONE_ID, one_id_for_all
 from bridge.mqtt.trial import TrialResult, try_out
 from bridge.ops import phonebook
@@ -57,34 +58,43 @@ async def _one_id_for_all(builder: Builder, config: Config) -> bool:
     """
     first = config.pbxs[0]
     with suppress(LinkError):
-        return await one_id_for_all(builder.broker(first), Topics(config.mqtt.base_topic, first.name))
+        return await one_id_for_all(builder.brokers(first)[0], Topics(config.mqtt.base_topic, first.name))
     return False
 
 
 def _checks(
     builder: Builder, pbx: Pbx, config: Config, *, one_id: bool
 ) -> Iterator["asyncio.Future[list[Line]]"]:
-    yield asyncio.ensure_future(_check_pbx(builder, pbx))
-    yield asyncio.ensure_future(_check_broker(builder, pbx, config, one_id=one_id))
+    for place in range(len(builder.backend(pbx).addresses)):
+        yield asyncio.ensure_future(_check_pbx(builder, pbx, place))
+    for place, settings in enumerate(builder.brokers(pbx)):
+        found = _check_broker(builder, pbx, config, settings, one_id=one_id)
+        yield asyncio.ensure_future(_of_standby(found) if place else found)
 
 
-async def _check_pbx(builder: Builder, pbx: Pbx) -> list[Line]:
-    question = partial(_seen, pbx)
+async def _of_standby(found: Coroutine[None, None, list[Line]]) -> list[Line]:
+    """A standby may be away as long as it is not needed: that is a warning."""
+    return [line._replace(word=WARN if line.word == FAIL else line.word) for line in await found]
+
+
+async def _check_pbx(builder: Builder, pbx: Pbx, place: int) -> list[Line]:
+    start = f"{pbx.name}: standby PBX {place}: " if place else f"{pbx.name}: PBX: "
+    question = partial(_seen, pbx, start)
     try:
-        async with builder.backend(pbx).sessions()(0) as session:
+        async with builder.backend(pbx).sessions()(place) as session:
             return [await survey(session, sys.maxsize, question, within_s=LIST_S)]
     except LinkError as error:
-        return [Line(FAIL, f"{pbx.name}: PBX: {error.reason}")]
+        return [Line(WARN if place else FAIL, start + error.reason)]
 
 
-async def _seen(pbx: Pbx, found: Survey) -> Line:
+async def _seen(pbx: Pbx, start: str, found: Survey) -> Line:
     """How many users the session sees, and whether it may do with them what is configured."""
     users = await found.listed()
     sentence = await _calls(pbx.session_user, users, found)
     if pbx.forwards and users and not await found.reads_forwards(users[0]):
         reason = f"cannot read forwards, which takes an administrator's account: {found.refusal}"
-        return Line(WARN, f"{pbx.name}: PBX: {sentence}; {reason}")
-    return Line(OK, f"{pbx.name}: PBX: {sentence}")
+        return Line(WARN, f"{start}{sentence}; {reason}")
+    return Line(OK, start + sentence)
 
 
 async def _calls(session_user: str, users: Sequence[UserRecord], found: Survey) -> str:
@@ -99,8 +109,9 @@ async def _calls(session_user: str, users: Sequence[UserRecord], found: Survey) 
     return f"{start}, {len(users)} visible users, cannot monitor and control their calls: {found.refusal}"
 
 
-async def _check_broker(builder: Builder, pbx: Pbx, config: Config, *, one_id: bool) -> list[Line]:
-    settings = builder.broker(pbx)
+async def _check_broker(
+    builder: Builder, pbx: Pbx, config: Config, settings: BrokerSettings, *, one_id: bool
+) -> list[Line]:
     topics = Topics(config.mqtt.base_topic, pbx.name)
     start = f"{pbx.name}: broker {settings.place}: "
     if one_id and len(config.pbxs) > 1:

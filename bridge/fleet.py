@@ -171,6 +171,7 @@ class Fleet:
         keeper = Keeper(pbx.name, made_from(config, pbx), make, observer, self._bugs)
         task = self._tasks.create_task(keeper.run(), name=f"link:{pbx.name}")
         self._running[pbx.name] = keeper, task
+        builder.spread.among(len(self._running))
 
     async def _journal(self, pbx: Pbx, builder: Builder, observer: Observer) -> Journal:
         """The journal for a new link. A new state directory takes over what waited in memory."""

@@ -144,6 +144,7 @@ def test_the_payloads_of_the_page_have_the_keys_of_the_code() -> None:
         monitored=1,
         asking=False,
         takeovers=0,
+        on_standby=False,
         now=Instant(0, 0.0),
         presentation=PLAIN,
     )

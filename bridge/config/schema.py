@@ -22,7 +22,7 @@ from bridge.config.privacy import PrivacySection
 from bridge.config.rules import RuleSection
 from bridge.config.tls import MqttTls, Reach, Tls
 from bridge.config.types import (
-    BROKER_PORTS,
+    BrokerAddress,
     BrokerUrl,
     MisplacedError,
     OnOff,
@@ -38,12 +38,15 @@ from bridge.core.topics import REPLY
 from bridge.net.addresses import ascii_host, listening
 
 _GRACE_AT_MOST_S = 60
+RETURN_AFTER_S = Field(60, gt=0, le=86_400)
 
 
 class Mqtt(WithPassword):
     """The broker."""
 
     url: BrokerUrl = "mqtt://127.0.0.1:1883"
+    urls: tuple[BrokerUrl, ...] = Field((), strict=False)
+    return_after_s: float = RETURN_AFTER_S
     username: str | None = None
     base_topic: Topic = "innovaphone"
     protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(text_of_number)] = "auto"
@@ -57,6 +60,8 @@ class Mqtt(WithPassword):
 
     @model_validator(mode="after")
     def _named(self) -> Self:
+        if self.urls and "url" in self.model_fields_set:
+            raise MisplacedError("give url, or urls for a primary and its standby", "urls")
         if self.secret is not None and self.username is None:
             raise MisplacedError("a password needs a username", "username")
         if self.encode_dots and "." in self.base_topic:
@@ -67,33 +72,33 @@ class Mqtt(WithPassword):
     @property
     def reach(self) -> Reach:
         """How the broker is reached, and which secret the bridge sends to it."""
-        query = "the query of the address, which may hold a token" if urlsplit(self.url).query else ""
-        sent = query if self.secret is None else "the password"
-        return Reach(self.tls, {("url",): self.url}, sent, self.insecure)
+        places: dict[tuple[str | int, ...], str] = {
+            ("urls", index): url for index, url in enumerate(self.urls)
+        }
+        places = places or {("url",): self.url}
+        query = any(urlsplit(url).query for url in places.values())
+        token = "the query of the address, which may hold a token" if query else ""
+        sent = token if self.secret is None else "the password"
+        return Reach(self.tls, places, sent, self.insecure)
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or BROKER_PORTS[parts.scheme]
-
-    @property
-    def encrypted(self) -> bool:
-        """The connection uses TLS."""
-        return urlsplit(self.url).scheme in {"mqtts", "wss"}
-
-    @property
-    def websocket_path(self) -> str | None:
-        """The path of a WebSocket with its query, /mqtt where no path is given; None for TCP."""
-        parts = urlsplit(self.url)
-        query = f"?{parts.query}" if parts.query else ""
-        return (parts.path or "/mqtt") + query if parts.scheme in {"ws", "wss"} else None
+    def brokers(self) -> tuple[BrokerAddress, ...]:
+        """The addresses, the primary first."""
+        return tuple(map(BrokerAddress.of, self.urls or (self.url,)))
 
     @field_serializer("url")
-    def _without_query(self, url: str) -> str:
-        """Mask the query, which may hold a token."""
-        parts = urlsplit(url)
-        return urlunsplit(parts._replace(query="*" * 10 if parts.query else ""))
+    def _url_in_force(self, url: str) -> str | None:
+        return None if self.urls else _without_query(url)
+
+    @field_serializer("urls")
+    def _urls_in_force(self, urls: tuple[str, ...]) -> list[str]:
+        return list(map(_without_query, urls))
+
+
+def _without_query(url: str) -> str:
+    """Mask the query of an address, which may hold a token."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="*" * 10 if parts.query else ""))
 
 
 class PbxLimits(Section):
@@ -113,6 +118,7 @@ class Pbx(WithPassword):
     ]
     url: PbxUrl | None = None
     urls: tuple[PbxUrl, ...] = Field((), strict=False)
+    return_after_s: float = RETURN_AFTER_S
     dynamic_pbx: (
         Annotated[str, shaped(r"[A-Za-z0-9._~-]{1,64}", "the name alone: letters, digits, . _ ~ and -")]
         | None

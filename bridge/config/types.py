@@ -2,9 +2,10 @@
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,30 @@ class MisplacedError(ValueError):
         super().__init__(sentence)
         self.place = place
         self.see = see
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """An address of a broker, parsed. `websocket_path`: with its query, None for TCP."""
+
+    host: str
+    port: int
+    encrypted: bool
+    websocket_path: str | None
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Parse a URL that BrokerUrl has accepted. The path of a WebSocket is /mqtt where none is given."""
+        parts = urlsplit(url)
+        query = f"?{parts.query}" if parts.query else ""
+        path = (parts.path or "/mqtt") + query if parts.scheme in {"ws", "wss"} else None
+        port = parts.port or BROKER_PORTS[parts.scheme]
+        return cls(parts.hostname or "", port, parts.scheme in {"mqtts", "wss"}, path)
 
 
 class FileSecret(SecretStr):

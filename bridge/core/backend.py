@@ -149,7 +149,7 @@ class PbxSession(Protocol):
 
 
 OpenPbx = Callable[[int], AbstractAsyncContextManager[PbxSession]]
-"""Opens a session. The argument counts failed attempts in a row, so that a standby address gets its turn."""
+"""Opens a session at the address with this number in `Backend.addresses`."""
 Asked = Callable[[str, bool, float], None]
 """Called for each request to a PBX with the operation, whether it was answered, and its time in seconds.
 
@@ -171,6 +171,11 @@ class Backend(Protocol):
     """
 
     operations: ClassVar[Sequence[str]]
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where the PBX is reached, the primary first, without credentials. At least one."""
+        ...
 
     @property
     def tls_addresses(self) -> Sequence[Address]:

@@ -48,6 +48,10 @@ class Info(TypedDict):
     firmware: Annotated[str, About("as the PBX reports it; may be empty")]
     serial: Annotated[str, About("as the PBX reports it; may be empty")]
     location: Annotated[str, About("as the PBX reports it; may be empty")]
+    address: Annotated[
+        Literal["primary", "standby"],
+        About("whether the first of `urls` is used, or tried, or another one; `primary` where there is one"),
+    ]
     users: Annotated[int, About("visible users")]
     monitored: Annotated[int, About("users whose calls the PBX reports")]
     calls: Annotated[int, About("running calls")]

@@ -6,9 +6,9 @@ Retries nothing: supervise.py calls `session` again and again.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.core.line import ANSWERS
@@ -16,6 +16,7 @@ from bridge.core.liveness import Liveness
 from bridge.core.message import Incoming, Message
 from bridge.core.model import Instant
 from bridge.core.packet_limit import PacketLimit
+from bridge.core.standby import AddressChoice
 from bridge.core.takeover import Takeover
 from bridge.core.topics import Topics
 from bridge.errors import LinkError, Rejected, SessionLost, StandsBack, TakenOver
@@ -23,6 +24,7 @@ from bridge.link.deliveries import Deliveries
 from bridge.link.dots import DotCheck
 from bridge.link.earlier import EarlierRun
 from bridge.link.mirror import Mirror
+from bridge.link.standby import WayBack
 from bridge.link.state_guard import StateGuard
 from bridge.link.supervise import Up
 from bridge.mqtt.client import Connection
@@ -49,9 +51,31 @@ class Dialer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Brokers:
+    """The ways to the brokers, the primary first, and which of them is used.
+
+    `calm`: no request waits for its reply.
+    """
+
+    dialers: Sequence[Dialer]
+    choice: AddressChoice
+    calm: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What was learned of one broker."""
+
+    dialer: Dialer
+    takeover: Takeover = field(default_factory=Takeover)
+    packet_limit: PacketLimit = field(default_factory=PacketLimit)
+
+
+@dataclass(frozen=True, slots=True)
 class _Live:
     """The session that is open now."""
 
+    broker: _Known
     connection: Connection
     session: BrokerSession
     deliveries: Deliveries
@@ -62,7 +86,7 @@ class BrokerSide:
 
     def __init__(
         self,
-        dialer: Dialer,
+        brokers: Brokers,
         mirror: Mirror,
         earlier: EarlierRun,
         *,
@@ -73,15 +97,22 @@ class BrokerSide:
     ) -> None:
         self.earlier = earlier
         self.inbound_dropped: Counter[str] = Counter()
-        self._dialer = dialer
+        self._brokers = tuple(map(_Known, brokers.dialers))
+        self._choice = brokers.choice
+        self._last: _Known | None = None
         self._mirror = mirror
         self._observer = observer
         self._clock = clock
         self._arrived = arrived
         self._liveness = liveness
         self._live: _Live | None = None
-        self._takeover = Takeover()
-        self._packet_limit = PacketLimit()
+        self._way_back = WayBack(
+            brokers.choice,
+            look=self._look,
+            calm=lambda: mirror.outbox.idle and brokers.calm(),
+            clock=lambda: clock().monotonic_s,
+            said=lambda: observer.returns("mqtt", brokers.choice.primary),
+        )
         self._guard = StateGuard(mirror, observer.contradicted)
         self._dots = DotCheck(mirror.topics.dotted, observer.broker.limited)
 
@@ -110,49 +141,59 @@ class BrokerSide:
 
     async def session(self, attempt: int, up: Up) -> None:
         """One session, until it breaks. Raises the LinkError that says why."""
-        topics = self._mirror.topics
-        await self._probe_for_another_bridge(topics)
-        async with self._dialer.open(Message(topics.state, "offline", retain=True), attempt) as connection:
-            self._takeover.no_other_bridge()
+        topics, broker = self._mirror.topics, self._brokers[self._choice.place]
+        await self._probe_for_another_bridge(broker, topics)
+        async with broker.dialer.open(Message(topics.state, "offline", retain=True), attempt) as connection:
+            broker.takeover.no_other_bridge()
             for sentence in connection.limits.lacks:
                 self._observer.broker.limited(sentence)
-            await self.earlier.read(connection)
-            live = self._live = self._new_session(connection)
+            await self.earlier.read(connection, moved=self._last not in (None, broker))
+            self._last = broker
+            live = self._live = self._new_session(connection, broker)
             self.earlier.connected(connection)
             self._mirror.refresh()
             up()
             try:
                 if not self._mirror.scope.encode_dots:
                     await self._dots.ask(connection)
-                await live.session.serve(topics)
+                await self._way_back.beside(live.session.serve(topics), connection.close)
             except LinkError as error:
-                self._note_end(error)
+                self._note_end(error, broker.takeover)
                 if isinstance(error, Rejected) and self._mirror.outbox.answers_in_flight:
                     # Strangers choose where replies go: what they cause must not count as our configuration.
                     raise SessionLost(f"{error.reason} (at an answer to a request)") from None
                 raise
             finally:
-                self._leave(connection)
+                self._leave(live)
 
-    async def _probe_for_another_bridge(self, topics: Topics) -> None:
-        if not self._takeover.suspected:
+    async def _look(self) -> bool:
+        """Whether the primary broker would serve us: not while another bridge does its work there."""
+        try:
+            result = await self._brokers[0].dialer.probe(self._mirror.topics)
+        except LinkError as error:
+            return isinstance(error, Rejected)  # it answers, and may not let in the client id of the probe
+        return result in {ProbeResult.NOBODY, ProbeResult.UNPROVEN}
+
+    async def _probe_for_another_bridge(self, broker: _Known, topics: Topics) -> None:
+        takeover = broker.takeover
+        if not takeover.suspected:
             return
         try:
-            result = await self._dialer.probe(topics)
+            result = await broker.dialer.probe(topics)
         except LinkError:  # the probe's client id is not let in; or nobody is, as the connection will show
             return
-        anybody = result is ProbeResult.ANYBODY and self._takeover.may_stand_back(self._clock().monotonic_s)
+        anybody = result is ProbeResult.ANYBODY and takeover.may_stand_back(self._clock().monotonic_s)
         if result is ProbeResult.BRIDGE or anybody:
             raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
         if result is not ProbeResult.NOBODY:
             self._observer.broker.impostor()
-        self._takeover.no_other_bridge()
+        takeover.no_other_bridge()
 
-    def _new_session(self, connection: Connection) -> _Live:
+    def _new_session(self, connection: Connection, broker: _Known) -> _Live:
         deliveries = Deliveries(
             connection,
             self._mirror,
-            self._packet_limit,
+            broker.packet_limit,
             observer=self._observer,
             clock=self._clock,
             liveness=self._liveness,
@@ -160,36 +201,36 @@ class BrokerSide:
         session = BrokerSession(
             connection, self._mirror.outbox, clock=self._clock, arrived=self._route, deliveries=deliveries
         )
-        return _Live(connection, session, deliveries)
+        return _Live(broker, connection, session, deliveries)
 
-    def _note_end(self, error: LinkError) -> None:
+    def _note_end(self, error: LinkError, takeover: Takeover) -> None:
         taken_over = isinstance(error, TakenOver)
         if taken_over or isinstance(error, SessionLost):
-            self._takeover.session_ended(self._clock().monotonic_s, taken_over=taken_over)
+            takeover.session_ended(self._clock().monotonic_s, taken_over=taken_over)
         if taken_over:
             self._mirror.contested()
 
-    def _leave(self, connection: Connection) -> None:
-        self._live = None
+    def _leave(self, live: _Live) -> None:
+        self._live, connection = None, live.connection
         self.earlier.disconnected()
         self._count_inbound(connection)
-        self._packet_limit.taken(connection.largest_taken)
+        live.broker.packet_limit.taken(connection.largest_taken)
         now_s, by_broker = self._clock().monotonic_s, connection.ended_by_broker
         culprit = self._mirror.outbox.disconnected(now_s, by_broker=by_broker)
         if culprit is not None and culprit.kind in ANSWERS:
             self._observer.broker.answers_rest(culprit.message.topic, culprit.kind)
         elif culprit is not None:
-            self._set_aside(culprit.message, now_s)
+            self._set_aside(culprit.message, live.broker.packet_limit, now_s)
         self._observer.left("mqtt")
         self._guard.cancel()
 
-    def _set_aside(self, culprit: Message, now_s: float) -> None:
+    def _set_aside(self, culprit: Message, packet_limit: PacketLimit, now_s: float) -> None:
         """The broker ends our sessions at this message: hold it back, so that the others get through.
 
         If it may be too large, every message of its size is held back; else its topic is forbidden.
         """
         size = packet_size(culprit, encode(culprit))
-        too_large = self._packet_limit.blame(size, now_s)
+        too_large = packet_limit.blame(size, now_s)
         if not too_large:
             self._mirror.outbox.set_aside(culprit.topic, now_s)
         self._observer.broker.set_aside(culprit.topic, size, too_large=too_large)
@@ -212,7 +253,7 @@ class BrokerSide:
             return
         elif topics.command_in(incoming.topic) is None:
             self.earlier.take(incoming)
-        elif not live.deliveries.is_echo(incoming) and not self._dialer.answer_probe(
+        elif not live.deliveries.is_echo(incoming) and not live.broker.dialer.answer_probe(
             incoming, topics, self._mirror.reply
         ):
             self._arrived(incoming)

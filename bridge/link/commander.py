@@ -81,7 +81,13 @@ class Commander:
         self._turns = Turns[Accepted]()
         self._pings = Turns[Accepted]()
         self._queries = Turns[Accepted]()
+        self._unanswered = 0
         self._over = False
+
+    @property
+    def idle(self) -> bool:
+        """Every request that was let through has its reply."""
+        return self._unanswered == 0
 
     def restore(self, kept: Snapshot) -> None:
         """Know the ids of an earlier run."""
@@ -119,6 +125,7 @@ class Commander:
             self._repeat(known, request, now)
         else:
             self._ids.open(accepted)
+            self._unanswered += 1
             self._line_of(request.verb).put(self._about(request), accepted)
 
     def _refusal(self, accepted: Accepted, known: Entry | None, now: Instant) -> CommandError | None:
@@ -203,6 +210,7 @@ class Commander:
 
     def _finish(self, accepted: Accepted, answer: Answer) -> None:
         """Send the reply, to the duplicates that wait for it as well, and remember it."""
+        self._unanswered -= 1
         since = accepted.deadline.since
         payload = self._send(answer, since)
         for address in self._ids.close(accepted, payload):

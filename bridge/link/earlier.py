@@ -50,10 +50,15 @@ class EarlierRun:
         self._connection: Connection | None = None
         self._recall: Recall | None = None
 
-    async def read(self, connection: Connection) -> None:
-        """Subscribe with a wildcard. If nothing comes although something is there, leave it to `recall`."""
+    async def read(self, connection: Connection, *, moved: bool = False) -> None:
+        """Subscribe with a wildcard. If nothing comes although something is there, leave it to `recall`.
+
+        `moved`: the session before was with another broker: this one may have missed that users were deleted.
+        """
         await self._consumers.read(connection)
         if self.remembers.is_set():
+            if moved:
+                await self._erase_deleted(connection)
             return
         retained = self._new_retained()
         found = await read_back(connection, self._mirror.topics, retained)
@@ -67,6 +72,15 @@ class EarlierRun:
         any_user = retained.users or found.erased
         if any_user or not found.was_here or not connection.limits.retain_available:
             self._remember(retained)
+
+    async def _erase_deleted(self, connection: Connection) -> None:
+        """Erase the states of users that the PBX no longer has. What it has is published again anyway."""
+        mirror = self._mirror
+        if not mirror.online or mirror.state.torn:
+            return
+        known = Memory(dict.fromkeys(mirror.state.topics.values()), whole=True)
+        found = await read_back(connection, mirror.topics, Retained(known, mirror.scope, self._clock))
+        self._observer.broker.deleted_elsewhere(found.erased)
 
     def connected(self, connection: Connection) -> None:
         """A session is open: `recall` may use it."""

@@ -5,7 +5,7 @@ Links share nothing. A link speaks no protocol itself: its two sides open sessio
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import random
@@ -21,22 +21,26 @@ from bridge.core.outputs import OUTPUTS
 from bridge.core.outputs.output import Output
 from bridge.core.restore import Memory, remembered
 from bridge.core.rules import Scope
+from bridge.core.standby import ONE, AddressChoice, Addresses
 from bridge.core.status import Down, LinkFigures, LinkState
 from bridge.core.topics import Topics
-from bridge.errors import Crashed
-from bridge.link.broker import BrokerSide, Dialer
+from bridge.errors import Crashed, LinkError
+from bridge.link.broker import Brokers, BrokerSide, Dialer
 from bridge.link.commander import Commander
 from bridge.link.consumers import Consumers
 from bridge.link.earlier import EarlierRun
 from bridge.link.mirror import Mirror
 from bridge.link.pbx import Later, PbxSide
 from bridge.link.performer import CommandSettings
+from bridge.link.standby import WayBack
 from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
+from bridge.link.survey import Survey, survey
 from bridge.ops.bugs import REASON
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
 
 FLUSH_S = 1.0
+LOOK_AT_MOST_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class LinkSettings:
     """The settings of one run of a link.
 
     `epoch` identifies the run. `end_grace_s`: how long the end of a call may arrive after the PBX has said
-    that the user has no channel left.
+    that the user has no channel left. `pbxs`, `brokers`: the addresses of both sides.
     """
 
     epoch: str
@@ -55,6 +59,8 @@ class LinkSettings:
     deadlines: Deadlines
     end_grace_s: float
     outputs: tuple[Output, ...] = OUTPUTS
+    pbxs: Addresses = ONE
+    brokers: Addresses = ONE
 
 
 class Link:
@@ -64,7 +70,7 @@ class Link:
         self,
         settings: LinkSettings,
         open_pbx: OpenPbx,
-        dialer: Dialer,
+        dialers: Sequence[Dialer],
         *,
         observer: Observer,
         clock: Callable[[], Instant],
@@ -72,6 +78,8 @@ class Link:
         journal: Journal,
     ) -> None:
         self._settings = settings
+        self._open_pbx = open_pbx
+        self._choices = {"pbx": AddressChoice(settings.pbxs), "mqtt": AddressChoice(settings.brokers)}
         self._observer = observer
         self._clock = clock
         self._journal = journal
@@ -92,7 +100,8 @@ class Link:
         )
         self._pbx = self._new_pbx_side(open_pbx, later)
         self._commander = self._new_commander(settings.commands)
-        self._broker = self._new_broker_side(dialer, self._new_earlier_run(later))
+        self._broker = self._new_broker_side(dialers, self._new_earlier_run(later))
+        self._way_back = self._new_way_back()
         journal.on_kept(self.outbox.recheck)
 
     def _new_pbx_side(self, open_pbx: OpenPbx, later: Later) -> PbxSide:
@@ -121,9 +130,19 @@ class Link:
         consumers = Consumers(self.mirror, later=later, random=random, limited=limited)
         return EarlierRun(self.mirror, self._restore(), consumers, observer=self._observer, clock=self._clock)
 
-    def _new_broker_side(self, dialer: Dialer, earlier: EarlierRun) -> BrokerSide:
+    def _new_way_back(self) -> WayBack:
+        choice = self._choices["pbx"]
+        return WayBack(
+            choice,
+            look=self._look_at_primary,
+            calm=lambda: self._commander.idle and not self._figures.calls,
+            clock=lambda: self._clock().monotonic_s,
+            said=lambda: self._observer.returns("pbx", choice.primary),
+        )
+
+    def _new_broker_side(self, dialers: Sequence[Dialer], earlier: EarlierRun) -> BrokerSide:
         return BrokerSide(
-            dialer,
+            Brokers(dialers, self._choices["mqtt"], calm=lambda: self._commander.idle),
             self.mirror,
             earlier,
             observer=self._observer,
@@ -263,19 +282,39 @@ class Link:
             self._observer.commands.crashed(bug)
 
     async def _supervised(self, side: str, session: Callable[[int, Up], Awaitable[None]]) -> None:
+        choice = self._choices[side]
+
+        async def attempt(number: int, up: Up) -> None:
+            if choice.several:
+                self._observer.chosen(side, choice.name, standby=choice.place > 0)
+            await session(number, up)
+
+        def elsewhere(cause: LinkError, lived_s: float | None) -> bool:
+            return choice.down(cause, lived_s, self._clock().monotonic_s)
+
         await supervise(
-            session,
+            attempt,
             delays=partial(delays, random),
             flapping=partial(delays, random, longest_s=NEEDS_A_HUMAN_S),
             report=partial(self._report, side),
+            elsewhere=elsewhere,
         )
 
-    async def _pbx_session(self, attempt: int, up: Up) -> None:
+    async def _pbx_session(self, _attempt: int, up: Up) -> None:
+        place = self._choices["pbx"].place
+        self.mirror.on_standby = place > 0
         await self._broker.earlier.has_read.wait()
         if not self._broker.earlier.remembers.is_set():
-            users = await self._pbx.users(attempt, self._settings.scope.limits.users)
+            users = await self._pbx.users(place, self._settings.scope.limits.users)
             await self._broker.earlier.recall(users)
-        await self._pbx.serve(attempt, up)
+        await self._way_back.beside(self._pbx.serve(place, up), self._pbx.leave)
+
+    async def _look_at_primary(self) -> bool:
+        """Whether the primary PBX lets us in."""
+        with contextlib.suppress(LinkError):
+            async with self._open_pbx(0) as session:
+                return await survey(session, 0, Survey.begun, within_s=LOOK_AT_MOST_S)
+        return False
 
     def _report(self, side: str, down: Down) -> None:
         self._observer.down(side, down)

@@ -52,6 +52,7 @@ class Mirror:
         self.about = About()
         self.monitoring = Monitoring()
         self.takeovers = 0
+        self.on_standby = False
         self._epoch = epoch
         self._clock = clock
         self._journal = journal or MemoryJournal()
@@ -295,6 +296,7 @@ class Mirror:
             monitored=len(self.monitoring.monitored),
             asking=self.monitoring.pending,
             takeovers=self.takeovers,
+            on_standby=self.on_standby,
             now=self._clock(),
             presentation=self.scope.presentation,
         )

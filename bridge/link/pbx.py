@@ -8,7 +8,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from bridge.core.backend import OpenPbx, PbxSession
+from bridge.core.backend import OpenPbx, PbxSession, at_any_time
+from bridge.core.commands.verbs.resync import Resync
 from bridge.core.journal import Journal
 from bridge.core.model import Changes
 from bridge.core.records import Batch, UserRecord
@@ -63,16 +64,21 @@ class PbxSide:
         """Disarm the timers that are still running: from now on the journal belongs to the next link."""
         self._closed = True
 
-    async def users(self, attempt: int, most: int) -> Sequence[UserRecord]:
+    async def users(self, place: int, most: int) -> Sequence[UserRecord]:
         """Read the list of users, up to `most`, in a session of its own. Raises LinkError."""
-        async with self._open_pbx(attempt) as session:
+        async with self._open_pbx(place) as session:
             return await survey(session, most, Survey.listed, within_s=LIST_S)
 
-    async def serve(self, attempt: int, up: Up) -> None:
+    async def leave(self) -> None:
+        """Let the session end, once no call can end with it."""
+        if self._session is not None:
+            await self._session.perform(Resync(), command_id=None, in_time=at_any_time)
+
+    async def serve(self, place: int, up: Up) -> None:
         """Serve one session until it breaks. Calls `up` when the list of users is complete."""
         self._up = up
         try:
-            async with self._open_pbx(attempt) as session:
+            async with self._open_pbx(place) as session:
                 self._session = session
                 await session.serve(self)
         finally:

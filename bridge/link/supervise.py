@@ -22,6 +22,7 @@ async def supervise(
     sleep: Sleep = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
     over: Callable[[], bool] = lambda: False,
+    elsewhere: Callable[[LinkError, float | None], bool] = lambda *_: False,
 ) -> None:
     """Run `session(attempt, up)` again and again until `over`; call `report` after each failure.
 
@@ -29,7 +30,8 @@ async def supervise(
     start over when a session comes up. After a session that broke within STAYED_S, wait for the next of
     `flapping`, which start over only when a session has stayed up. A failure that a human must fix waits
     longest, but a rejection right after a working session is retried once soon: devices reject logins while
-    they start.
+    they start. `elsewhere` chooses the address of the next attempt after a cause and the life of the session;
+    if it says that this one has not rejected us, the attempt follows soon as well.
     A bug is not handled here: it ends the link, and fleet.py makes a new one.
     """
     outage, flaps = delays(), flapping()
@@ -54,7 +56,7 @@ async def supervise(
         lived_s = clock() - came_up[0] if came_up else None
         if lived_s is not None and lived_s >= STAYED_S:
             flaps = flapping()
-        soon = cause.heals or (proven and isinstance(cause, Rejected))
+        soon = elsewhere(cause, lived_s) or cause.heals or (proven and isinstance(cause, Rejected))
         proven = proven and cause.heals
         flapped = lived_s is not None and lived_s < STAYED_S
         short = next(outage)  # also after a flap: it is the first failure of the outage that may follow

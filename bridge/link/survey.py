@@ -25,9 +25,13 @@ class Survey(IgnoreEvents):
         self.refusal = ""
         self._session = session
         self._most = most
-        self._complete = asyncio.Event()
+        self._begun, self._complete = asyncio.Event(), asyncio.Event()
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._forwards: asyncio.Future[bool] | None = None
+
+    async def begun(self) -> bool:
+        """The PBX has let us in."""
+        return await self._begun.wait()
 
     async def listed(self) -> Sequence[UserRecord]:
         """The users, once the list is complete."""
@@ -51,6 +55,7 @@ class Survey(IgnoreEvents):
     def began(self, about: About) -> None:
         """The session is open (PbxEvents)."""
         self.about = about
+        self._begun.set()
 
     def reported(self, batch: Batch) -> None:
         """Users changed (PbxEvents)."""
@@ -99,7 +104,7 @@ async def survey(session: PbxSession, most: int, question: Question[Answer], *, 
             return answer.result()
         if serving.done():
             serving.result()
-        raise SessionLost(f"the list of users did not come within {within_s:g} s")
+        raise SessionLost(f"the PBX did not answer within {within_s:g} s: its list of users is incomplete")
     finally:
         serving.cancel()
         answer.cancel()

@@ -1,9 +1,12 @@
 """Opens connections to one broker, and remembers what it accepted last. Holds no connection."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Self
 
+from bridge.core.backoff import Spread
 from bridge.core.message import Incoming, Message
 from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection
@@ -13,10 +16,16 @@ from bridge.mqtt.settings import BrokerSettings
 
 
 class Dialer:
-    """Starts each attempt with the protocol, the will and the timeouts that worked last time."""
+    """Starts each attempt with the protocol, the will and the timeouts that worked last time.
 
-    def __init__(self, settings: BrokerSettings) -> None:
-        self._probe = BridgeProbe(settings.client_id, settings.password or "")
+    `probe`: shared by the dialers of one link; `spread`: by those of all links.
+    """
+
+    def __init__(
+        self, settings: BrokerSettings, probe: BridgeProbe | None = None, spread: Spread | None = None
+    ) -> None:
+        self._probe = probe or BridgeProbe(settings.client_id, settings.password or "")
+        self._spread = spread or Spread()
         self._configured = settings
         self._settings = settings
         self._will: Message | None = None
@@ -24,6 +33,7 @@ class Dialer:
     @asynccontextmanager
     async def open(self, will: Message, attempt: int = 0) -> AsyncIterator[Connection]:
         """Open a connection, see `connect`. The timeouts grow with each failed attempt."""
+        await asyncio.sleep(self._spread.wait_s(asyncio.get_running_loop().time()))
         settings, lowered = self._settings.patient(attempt), self._will
         self._settings, self._will = self._configured, None
         if lowered is not None:
@@ -40,6 +50,13 @@ class Dialer:
         slow = taken_s > configured.trial_s / 2
         longest_s = connection.settings.connect_timeout_s
         return replace(configured, connect_timeout_s=longest_s, trial_s=longest_s) if slow else configured
+
+    @classmethod
+    def all(cls, brokers: Sequence[BrokerSettings], spread: Spread) -> tuple[Self, ...]:
+        """The dialers of one link to a broker and its standbys."""
+        first = brokers[0]
+        probe = BridgeProbe(first.client_id, first.password or "")
+        return tuple(cls(settings, probe, spread) for settings in brokers)
 
     async def probe(self, topics: Topics) -> ProbeResult:
         """Ask whether another bridge serves this PBX. Raises what `connect` raises."""

@@ -47,6 +47,7 @@ class BridgeProbe:
         self._password = password
         self._key: bytes | None = None
         self._making: asyncio.Future[bytes] | None = None
+        self._own_question = ""
         self._answered: OrderedDict[str, None] = OrderedDict()
 
     async def find(self, settings: BrokerSettings, topics: Topics) -> ProbeResult:
@@ -55,7 +56,7 @@ class BridgeProbe:
             key = self._key or await self._make_key()
         except (OSError, ValueError) as error:  # no thread; or an OpenSSL that may not do it (FIPS)
             raise Unreachable(f"cannot look for another bridge: {error}") from None
-        question = proof.question(key, secrets.token_bytes(proof.NONCE_BYTES))
+        question = self._own_question = proof.question(key, secrets.token_bytes(proof.NONCE_BYTES))
         name = f"probe-{secrets.token_hex(8)}"
         will = Message(topics.response(VERB), {"id": name, "status": "gone"})
         found = ProbeResult.NOBODY
@@ -75,11 +76,14 @@ class BridgeProbe:
     def answer(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """Answer the question of another bridge; False for any other command.
 
-        Each question is answered only once, so replaying one is useless.
+        Each question is answered only once, so replaying one is useless. Our own comes back where the primary
+        broker and its standby share their messages.
         """
         asked = _question_in(incoming, topics)
         if asked is None:
             return False
+        if asked == self._own_question:
+            return True
         if self._key is None:
             self._make_key()
             return False

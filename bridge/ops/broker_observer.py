@@ -99,6 +99,11 @@ class BrokerObserver:
                 hint="another client may write the user states, or the state directory is of another bridge",
             )
 
+    def deleted_elsewhere(self, count: int) -> None:
+        """Retained states of users that were deleted while another broker was in use were erased."""
+        if count:
+            self._log.info("states of deleted users erased", count=count)
+
     def contradicted(self) -> None:
         """Another client overwrote the state topic, which was republished. A warning now and then."""
         self._contradictions += 1

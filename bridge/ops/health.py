@@ -19,11 +19,20 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """Whether the session with a PBX or the broker is up, why not, and since when (Unix milliseconds)."""
+    """Whether the session with a PBX or the broker is up, why not, and since when (Unix milliseconds).
+
+    `address`: where it is, or is tried, if there are several; `standby`: it is not the first of them.
+    """
 
     up: bool
     reason: str
     since_ms: int
+    address: str = ""
+    standby: bool = False
+
+    def since(self, unix_ms: int, *, up: bool) -> Self:
+        """The session has come up, or has ended."""
+        return replace(self, up=up, reason="", since_ms=unix_ms)
 
     def because(self, reason: str) -> Self:
         """The same session with another reason; it has not changed since."""
@@ -38,7 +47,13 @@ class SessionStatus:
 
     def as_json(self) -> dict[str, object]:
         """The fields for /status."""
-        return {"up": self.up, "reason": self.reason, "since": rfc3339(self.since_ms)}
+        return {
+            "up": self.up,
+            "reason": self.reason,
+            "since": rfc3339(self.since_ms),
+            "address": self.address,
+            "standby": self.standby,
+        }
 
 
 @dataclass(frozen=True, slots=True)

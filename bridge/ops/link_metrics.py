@@ -41,6 +41,11 @@ class SessionMetrics:
         self.taken_over = make.gauge(
             "taken_over", "1 while another bridge serves the PBX and this one stands back."
         )
+        self.standby = make.gauge(
+            "standby",
+            "1 while this side uses another than the first of its addresses; no series with one.",
+            "side",
+        )
         self.stuck = make.gauge(
             "stuck", "1 while this part of the link makes no progress, through a fault of the bridge.", "part"
         )

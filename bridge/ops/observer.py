@@ -5,6 +5,7 @@ Occurrences of one side only are in pbx_observer.py, broker_observer.py and comm
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -58,14 +59,24 @@ class Observer:
         self.broker.fresh()
         self._takeovers = 0
 
+    def chosen(self, side: str, address: str, *, standby: bool) -> None:
+        """The next attempt of this side goes to one of several addresses."""
+        self._sessions[side] = replace(self._sessions[side], address=address, standby=standby)
+        self._metrics.sessions.standby.set(standby, self._pbx, side)
+
+    def returns(self, side: str, address: str) -> None:
+        """The session with a standby is being ended, because the primary works again."""
+        self._log.info(f"{side} returns to the primary", address=address)
+
     def up(self, side: str, **facts: object) -> None:
         """The session of a side is up."""
         self._show(side, up=True)
         self._metrics.announce_side(self._pbx, side)
-        self._sessions[side] = SessionStatus(up=True, reason="", since_ms=_now_ms())
+        self._sessions[side] = self._sessions[side].since(_now_ms(), up=True)
         self._metrics.sessions.starts.add(self._pbx, side)
         self._metrics.sessions.rejected.set(0, self._pbx, side)
-        self._failure_logs[side].up(**facts)
+        address = self._sessions[side].address
+        self._failure_logs[side].up(**facts, **({"address": address} if address else {}))
         if side == "mqtt":
             self._metrics.sessions.taken_over.set(0, self._pbx)
 
@@ -75,7 +86,7 @@ class Observer:
         if side == "mqtt":
             self.broker.refused_topics("", 0)
         if self._sessions[side].up:
-            self._sessions[side] = SessionStatus(up=False, reason="", since_ms=_now_ms())
+            self._sessions[side] = self._sessions[side].since(_now_ms(), up=False)
 
     def down(self, side: str, down: Down) -> None:
         """The session of a side failed, or an attempt did."""
@@ -94,7 +105,7 @@ class Observer:
         if self._sessions["mqtt"].reason != reason:
             self._log.warning("mqtt without effect", reason=reason)
             self._show("mqtt", up=False)
-            self._sessions["mqtt"] = SessionStatus(up=False, reason=reason, since_ms=_now_ms())
+            self._sessions["mqtt"] = self._sessions["mqtt"].since(_now_ms(), up=False).because(reason)
             self._metrics.sessions.rejected.set(1, self._pbx, "mqtt")
 
     def crashed_link(self, down: Down) -> None:

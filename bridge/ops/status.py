@@ -118,6 +118,9 @@ def _table(links: Sequence[Facts]) -> Table:
 
 def _why(link: Facts) -> list[str]:
     reasons = [str(link.get("reason") or ""), str(link["broker"].get("reason") or "")]
+    for name, session in (("PBX", link), ("broker", link["broker"])):
+        if session.get("standby"):
+            reasons.append(f"the standby {name} is used: {session.get('address')}")
     reasons.append(str(link.get("refused") or ""))
     reasons += [f"stuck: {part}" for part in link.get("stuck", ())]
     reasons += [f"{count} dropped ({reason})" for reason, count in link.get("dropped", {}).items()]

@@ -16,7 +16,7 @@ _HTTPS = 443
 
 
 class SoapBackend:
-    """A PBX at some addresses, the primary first; they take turns with the attempts to open a session.
+    """A PBX at some addresses, the primary first.
 
     `poll_s` and `request_s` limit how long a Poll and any other request may take.
     """
@@ -39,6 +39,11 @@ class SoapBackend:
         self._request_s = request_s
 
     @property
+    def addresses(self) -> Sequence[str]:
+        """The URLs."""
+        return tuple(endpoint.url for endpoint in self._endpoints)
+
+    @property
     def tls_addresses(self) -> Sequence[Address]:
         """The addresses whose certificates can expire."""
         return tuple(self._tls_addresses())
@@ -48,11 +53,10 @@ class SoapBackend:
         poll_ends = PollEnds()
 
         @asynccontextmanager
-        async def open_pbx(attempt: int) -> AsyncIterator[PbxSession]:
-            endpoint = self._endpoints[attempt % len(self._endpoints)]
+        async def open_pbx(place: int) -> AsyncIterator[PbxSession]:
             client = Client(
                 self._soap,
-                endpoint,
+                self._endpoints[place],
                 poll_s=self._poll_s,
                 request_s=self._request_s,
                 asked=asked,

@@ -117,9 +117,9 @@ def _subcommand(name: str, verb: Verb, say: Say, complain: Say) -> Callable[...,
             raise ConfigError(("--user-topic needs a user",))
         topics = Topics(target.mqtt.base_topic, target.pbx)
         asked = Asked(topics, name, fields, target.on_user_topic, target.mqtt.encode_dots)
-        settings = broker_settings(target.mqtt, "innovaphone-mqtt-command", broker_tls(target.mqtt))
+        brokers = broker_settings(target.mqtt, "innovaphone-mqtt-command", broker_tls(target.mqtt))
         try:
-            reply = asyncio.run(ask(settings, asked, within_s=target.within_s))
+            reply = asyncio.run(ask(brokers, asked, within_s=target.within_s))
         except LinkError as error:
             complain(error.reason)
             raise typer.Exit(EXIT_NO_REPLY) from None

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.core.message import Incoming, Json, Message, Subscription
 from bridge.core.topics import Topics, encode
-from bridge.errors import Unreachable
+from bridge.errors import LinkError, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
 from bridge.mqtt.settings import MQTT_5, BrokerSettings
@@ -25,19 +27,22 @@ class Asked:
     dots: bool = False
 
 
-async def ask(settings: BrokerSettings, asked: Asked, *, within_s: float) -> Json:
-    """Send a request and wait for its reply. Raises a LinkError, also when no reply comes.
+async def ask(brokers: Sequence[BrokerSettings], asked: Asked, *, within_s: float) -> Json:
+    """Send a request at the first broker that lets us in, and wait for its reply there.
+
+    Raises a LinkError, also when no reply comes.
 
     With MQTT 5 the reply comes to a topic of its own, below that of the user's name, as config/examples has
     the rights; with 3.1.1 to the topic that all replies of the verb have.
     """
     identity = secrets.token_hex(12)
     request = _message(asked, identity)
-    own = settings.username if settings.username and not set("+#/") & set(settings.username) else "shell"
+    user = brokers[0].username
+    own = user if user and not set("+#/") & set(user) else "shell"
     private = f"{asked.topics.replies}{own}/{identity}"
-    mine = settings.with_client_id(f"{settings.client_id}-{identity}")
+    mine = [each.with_client_id(f"{each.client_id}-{identity}") for each in brokers]
     # The will is never needed, and goes where this client is about to publish anyway.
-    async with connect(mine, Message(request.topic, None)) as connection:
+    async with _let_in(mine, Message(request.topic, None)) as connection:
         connection.needs_no_will()
         place = private if connection.protocol == MQTT_5 else asked.topics.response(asked.verb)
         await connection.subscribe([Subscription(place)])
@@ -50,6 +55,22 @@ async def ask(settings: BrokerSettings, asked: Asked, *, within_s: float) -> Jso
                 f"no reply on {place} within {within_s:g} s: does the bridge run, and may this client "
                 f"publish on {request.topic} and read the reply?"
             ) from None
+
+
+@asynccontextmanager
+async def _let_in(brokers: Sequence[BrokerSettings], will: Message) -> AsyncIterator[Connection]:
+    """A connection to the first of these brokers that lets us in. Raises what the primary says otherwise."""
+    refusals: list[LinkError] = []
+    async with AsyncExitStack() as stack:
+        for settings in brokers:
+            try:
+                connection = await stack.enter_async_context(connect(settings, will))
+            except LinkError as error:
+                refusals.append(error)
+            else:
+                yield connection
+                return
+        raise refusals[0]
 
 
 def _message(asked: Asked, identity: str) -> Message:

@@ -62,7 +62,7 @@ def watch_command(default_file: Path, say: Say, complain: Say) -> Callable[..., 
         if as_json and busy:
             raise ConfigError(("--json and --busy exclude each other",))
         choice = Choice(mqtts[0].base_topic, tuple(pbx or ()), tuple(user or ()), busy=busy, as_json=as_json)
-        brokers = [broker_settings(mqtt, CLIENT_ID, broker_tls(mqtt)) for mqtt in mqtts]
+        brokers = [one for mqtt in mqtts for one in broker_settings(mqtt, CLIENT_ID, broker_tls(mqtt))]
         _show(choice, brokers, for_s, say, complain)
 
     return watch

@@ -12,6 +12,7 @@ import yaml
 from bridge.config.file import CUT, NUMBERS, load, masked
 from bridge.config.schema import Config
 from bridge.config.tls import UNVERIFIED
+from bridge.config.types import BrokerAddress
 from bridge.core.commands.dialling import EMERGENCY, DialRules
 from bridge.core.commands.permissions import Form, Grant, Permissions
 from bridge.core.commands.verbs import SETS, VERBS
@@ -523,10 +524,10 @@ def test_addresses_of_broker_and_web() -> None:
 
     first, second = made("wss://b/x?token=t0ps3cret", listen=False), made("mqtt://b", listen="[::1]:80")
     path = "/x?token=t0ps3cret"
-    assert (first.mqtt.address, first.mqtt.websocket_path, first.mqtt.encrypted) == (("b", 443), path, True)
+    assert first.mqtt.brokers == (BrokerAddress("b", 443, encrypted=True, websocket_path=path),)
     assert "t0ps3cret" not in masked(first)
     assert "wss://b/x?**********" in masked(first)
-    assert (second.mqtt.address, second.mqtt.websocket_path) == (("b", 1883), None)
+    assert second.mqtt.brokers == (BrokerAddress("b", 1883, encrypted=False, websocket_path=None),)
     assert (first.http.address, second.http.address) == (None, ("::1", 80))
     assert (first.http.probes_address, first.http.pages) == (None, "loopback")
     full = load(ROOT / "config" / "full.yaml").http

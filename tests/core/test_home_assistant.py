@@ -75,6 +75,7 @@ def view(state: PbxState, topics: Topics = TOPICS, about: About = FIRMWARE) -> V
         monitored=0,
         asking=False,
         takeovers=0,
+        on_standby=False,
         now=Instant(1_795_000_000_000, 1.0),
         presentation=PLAIN,
     )

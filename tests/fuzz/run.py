@@ -73,7 +73,7 @@ class Run:
         self._link = Link(
             settings,
             self._opener,
-            self._dialer,
+            (self._dialer,),
             observer=Observer(TOPICS.pbx, METRICS, Bugs(lambda _: None)),
             clock=clock.now,
             later=lambda _seconds, call: self.doubted.append((exchange.session, call)),

@@ -33,6 +33,7 @@ class FakeBackend:
     """A PBX in memory; it counts one request for each session."""
 
     operations: ClassVar[Sequence[str]] = ("Greet",)
+    addresses: Sequence[str] = ("memory",)
     tls_addresses: Sequence[Address] = (("127.0.0.1", 443),)
 
     def __init__(self) -> None:

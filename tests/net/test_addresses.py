@@ -140,10 +140,10 @@ def test_addresses_are_tidied() -> None:
     )
 
     assert config.pbxs[0].endpoints == ("https://pbx.example:8443/PBX0/user.soap",)
-    assert config.mqtt.address == ("xn--bcher-kva.example", 443)
-    assert config.mqtt.encrypted
-    assert config.mqtt.websocket_path == "/a/?token=geheim"
-    assert made(mqtt={"url": "wss://b?x=1"}).mqtt.websocket_path == "/mqtt?x=1"
+    (address,) = config.mqtt.brokers
+    assert (address.place, address.encrypted) == (("xn--bcher-kva.example", 443), True)
+    assert address.websocket_path == "/a/?token=geheim"
+    assert made(mqtt={"url": "wss://b?x=1"}).mqtt.brokers[0].websocket_path == "/mqtt?x=1"
     assert "geheim" not in masked(config)
     assert "wss://xn--bcher-kva.example/a/?**********" in masked(config)
     assert made(pbx={"url": "http://pbx.soap"}).pbxs[0].endpoints == ("http://pbx.soap/PBX0/user.soap",)

@@ -135,7 +135,7 @@ async def test_a_pinned_broker_hears_nothing_before_its_certificate_is_compared(
     (ca.trusted.issue_cert("127.0.0.1") if impostor else broker).configure_cert(tls)
     with served(tls) as (port, heard):
         config = pinned(port, scheme, sha256=digest(broker))
-        settings = Builder(config).broker(config.pbxs[0])
+        settings = Builder(config).brokers(config.pbxs[0])[0]
         with pytest.raises(LinkError) as refused:
             async with connect(settings, Message("t", "offline")):
                 pass

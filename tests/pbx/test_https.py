@@ -202,7 +202,7 @@ def test_the_broker_is_encrypted_in_each_spelling(scheme: str) -> None:
     """With a context that checks certificates."""
     settings = {"mqtt": {"url": f"{scheme}://127.0.0.1"}, "pbxs": [{**PBX, "url": "http://127.0.0.1"}]}
     config = Config.model_validate(settings)
-    tls = Builder(config, SOAP).broker(config.pbxs[0]).tls
+    tls = Builder(config, SOAP).brokers(config.pbxs[0])[0].tls
 
     assert tls is not None
     assert tls.check_hostname
@@ -262,7 +262,7 @@ def test_one_helper_for_pbx_and_broker(tmp_path: Path, tls: dict[str, object]) -
         "pbxs": [{**PBX, "url": "https://127.0.0.1", "tls": tls}],
     }
     config = Config.model_validate(settings, context={"folder": tmp_path})
-    made = Builder(config, SOAP).broker(config.pbxs[0]).tls
+    made = Builder(config, SOAP).brokers(config.pbxs[0])[0].tls
     assert made is not None
     assert made.minimum_version is ssl.TLSVersion.TLSv1_2
     by_ca = tls in ({}, {"ca_file": "ca.pem"})

@@ -42,6 +42,7 @@ def _info(view: View) -> payloads.Info:
         "firmware": view.about.firmware,
         "serial": view.about.serial,
         "location": view.about.location,
+        "address": "standby" if view.on_standby else "primary",
         "users": len(view.state.users),
         "monitored": view.monitored,
         "calls": view.calls,

@@ -16,7 +16,8 @@ class View:
     """All that can be published about one PBX, at one moment.
 
     `version`: that of the bridge. `calls`: how many run. `monitored`: of how many users the PBX reports the
-    calls. `asking`: it has not answered for all of them yet. `presentation`: how parties of calls are shown.
+    calls. `asking`: it has not answered for all of them yet. `on_standby`: at another than the first address.
+    `presentation`: how parties of calls are shown.
     """
 
     topics: Topics
@@ -28,6 +29,7 @@ class View:
     monitored: int
     asking: bool
     takeovers: int
+    on_standby: bool
     now: Instant
     presentation: Presentation
 
