@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS commands (
 """
 INDEX = "CREATE INDEX IF NOT EXISTS commands_by_age ON commands (unix_ms);"
 FROM_0_1_0 = "ALTER TABLE commands ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';"
+PUT_USER = "INSERT INTO users VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET payload = excluded.payload"
+PUT_EVENT = "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)"
+PUT_COMMAND = "INSERT OR REPLACE INTO commands VALUES (?, ?, ?, ?, ?)"
 NEWEST = "SELECT * FROM commands WHERE typeof(unix_ms) = 'integer' ORDER BY unix_ms DESC LIMIT ?"
 UNSENT = "SELECT number, topic, payload, unix_ms FROM events WHERE number < ? ORDER BY number"
 LARGEST_NUMBER = 2**53
@@ -131,17 +134,18 @@ def forget_earlier_run(db: sqlite3.Connection) -> None:
 
 def write(db: sqlite3.Connection, batch: Batch) -> None:
     """Write a batch within the caller's transaction."""
-    written = [(topic, payload) for topic, payload in batch.users.items() if payload is not None]
-    gone = [(topic,) for topic, payload in batch.users.items() if payload is None]
-    db.executemany("INSERT OR REPLACE INTO users VALUES (?, ?)", written)
-    db.executemany("DELETE FROM users WHERE topic = ?", gone)
-    events = [(number, *row) for number, row in batch.events.items()]
-    db.executemany("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)", events)
-    db.executemany("DELETE FROM events WHERE number = ?", [(number,) for number in batch.done])
-    commands = [(request_id, *row) for request_id, row in batch.commands.items() if row is not None]
-    retried = [(request_id,) for request_id, row in batch.commands.items() if row is None]
-    db.executemany("INSERT OR REPLACE INTO commands VALUES (?, ?, ?, ?, ?)", commands)
-    db.executemany("DELETE FROM commands WHERE id = ?", retried)
+    users, commands = batch.users.items(), batch.commands.items()
+    steps: tuple[tuple[str, list[tuple[object, ...]]], ...] = (
+        (PUT_USER, [(topic, payload) for topic, payload in users if payload is not None]),
+        ("DELETE FROM users WHERE topic = ?", [(topic,) for topic, payload in users if payload is None]),
+        (PUT_EVENT, [(number, *row) for number, row in batch.events.items()]),
+        ("DELETE FROM events WHERE number = ?", [(number,) for number in batch.done]),
+        (PUT_COMMAND, [(request_id, *row) for request_id, row in commands if row is not None]),
+        ("DELETE FROM commands WHERE id = ?", [(request_id,) for request_id, row in commands if row is None]),
+    )
+    for statement, rows in steps:
+        if rows:
+            db.executemany(statement, rows)
 
 
 def trim(db: sqlite3.Connection, now_ms: int) -> None:

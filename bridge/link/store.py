@@ -62,19 +62,19 @@ class Store:
         self._on_lost: Callable[[], None] = lambda: None
         self._lost = False
         self._pending, self._batch = Batch(), Batch()
-        self._writing: asyncio.Future[Exception | None] | None = None
+        self._writing: Future[Exception | None] | None = None
         self._started, self._ended, self._began_s = 0, 0, 0.0
         self._waiting: list[asyncio.Future[None]] = []
         self._behind_since_s: float | None = None
         self._again_s: float | None = None
         self._trimmed_s = 0.0
         self._closing = self._closed = False
-        self._known = False
+        self._known = self._prepared = False
         self._db: sqlite3.Connection | None = None
         try:
             self._db = open_file(path)
             self._known = True
-            prepare(self._db)
+            self._prepare(self._db)
         except (sqlite3.Error, OSError) as error:
             self._broken(error)
         else:
@@ -191,8 +191,8 @@ class Store:
         if self._run is at_once:
             then(future.result())
         else:
-            self._writing = asyncio.wrap_future(future)
-            self._writing.add_done_callback(lambda done: then(_result(done)))
+            self._writing = future
+            future.add_done_callback(partial(_hand_back, asyncio.get_running_loop(), then))
 
     def _written(self, error: Exception | None) -> None:
         self._writing = None
@@ -247,7 +247,8 @@ class Store:
         """Write a batch and return the error, if any. Runs in the thread of `run`."""
         try:
             self._db = self._db or open_file(self.path)
-            prepare(self._db)
+            if not self._prepared:
+                self._prepare(self._db)
             if not self._known:
                 forget_earlier_run(self._db)
                 self._known = True
@@ -261,10 +262,14 @@ class Store:
             return error
         return None
 
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        prepare(db)
+        self._prepared = True
+
     def _leave_damaged(self, error: Exception) -> None:
         """Move a damaged file away: it does not heal, and the next attempt creates a new one."""
         if self._db is not None and is_damage(error):
-            db, self._db, self._lost = self._db, None, True
+            db, self._db, self._lost, self._prepared = self._db, None, True, False
             with contextlib.suppress(sqlite3.Error, OSError):
                 db.close()
                 set_aside(self.path)
@@ -280,9 +285,23 @@ class Store:
                 self._db.close()
 
 
-def _result(done: "asyncio.Future[Exception | None]") -> Exception | None:
-    """The result of a job. An OSError means that no thread could run it; anything else is a bug."""
-    try:
-        return done.result()
-    except OSError as error:
-        return error
+def _hand_back(
+    loop: asyncio.AbstractEventLoop,
+    then: Callable[[Exception | None], None],
+    done: "Future[Exception | None]",
+) -> None:
+    """Pass the result of a job to the event loop, from the thread that ran it. One that has ended needs none.
+
+    An OSError means that no thread could run the job; anything else is a bug. For a few microseconds less
+    than `asyncio.wrap_future`, which makes another future.
+    """
+
+    def tell() -> None:
+        try:
+            result = done.result()
+        except OSError as error:
+            result = error
+        then(result)
+
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(tell)
