@@ -15,7 +15,7 @@ from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.model import User
 from bridge.core.records import Batch, Forwards
 from bridge.errors import CommandError, LinkError, ProtocolError, Unreachable
-from bridge.pbx import wire
+from bridge.pbx.parse import parse_xml
 
 PER_S = 5.0
 """How many users a second are read. All of a PBX are read in a row after the start."""
@@ -152,7 +152,7 @@ class ForwardsReader:
     async def _show(self, name: str, in_time: InTime, **how: str) -> etree._Element | None:
         """The configuration of a user; None where the PBX gives that of nobody, or of somebody else."""
         answer = await self._client.admin(document("show", name, **how), in_time)
-        user = wire.parse_xml(answer.encode())[0].find("user") if answer.strip() else None
+        user = parse_xml(answer.encode())[0].find("user") if answer.strip() else None
         return None if user is None or user.get("cn", name) != name else user
 
 
@@ -221,6 +221,6 @@ def _end(element: etree._Element) -> str:
 def is_ok(answer: str) -> bool:
     """Whether a change was made."""
     try:
-        return wire.parse_xml(answer.strip().encode())[0].tag == "ok"
+        return parse_xml(answer.strip().encode())[0].tag == "ok"
     except ProtocolError:
         return False

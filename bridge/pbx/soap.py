@@ -64,7 +64,7 @@ class Soap:
 
         Raises ProtocolError, or SoapFault if the answer is a fault.
         """
-        answer, _ = wire.parse_answer(body)
+        answer = wire.answer_element(body)
         _undecorate(answer)
         try:
             return self._binding.get(operation).process_reply(answer.getroottree().getroot())

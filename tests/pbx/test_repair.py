@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.core.records import Batch
 from bridge.errors import ProtocolError
 from bridge.pbx.soap import Soap
-from bridge.pbx.wire import decode_poll
+from bridge.pbx.wire import PollSlice, decode_poll
 from bridge.sim import xml
 from bridge.sim.model import LegNews, No, SimUser, UserNews
 from bridge.sim.xml import Decoration, Writer
@@ -105,7 +105,7 @@ def poll(how: Decoration, users: list[str], legs: list[str], *, complete: bool =
 
 def read(body: bytes) -> Batch:
     """All slices as one batch."""
-    parts = list(decode_poll(body))
+    parts = [part for part in decode_poll(body) if part] or [PollSlice()]
     assert all(not part.unreadable for part in parts[1:])
     return Batch(
         tuple(user for part in parts for user in part.users),
@@ -153,6 +153,20 @@ def test_a_record_that_cannot_be_mended_costs_itself(
     (said,) = batch.unreadable
     assert said.startswith("user record") if which < len(users) else re.fullmatch("call record [0-9]+", said)
     assert said.isprintable()
+
+
+@pytest.mark.parametrize("piece", [9, 100, 3000])
+@pytest.mark.parametrize("defect", [*LOST, "&", "&#11;", "\xfc"])
+def test_a_reply_that_is_read_in_pieces_is_mended_alike(
+    defect: str, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before the defect was found is not read twice."""
+    body = poll(Decoration(), ["a", "b" + MARK, "c"], ["d", MARK, "e"])
+    body = body.replace(MARK.encode(), defect.encode("latin-1"))
+    plain = read(body)
+    monkeypatch.setattr("bridge.pbx.parse.PIECE", piece)
+
+    assert read(body) == plain
 
 
 @pytest.mark.parametrize("attribute", ["t='a>b'", 't="a>b"', "t='\">\"'", "t=\"x\" u='/>'", 't="a'])

@@ -1,5 +1,6 @@
 """Poll replies in every dress: decoded alike, and as zeep understands them."""
 
+from math import ceil
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from bridge.core.records import CallState, Group, LegRecord, Party, Presence, ReleasedBy, UserRecord
 from bridge.errors import ProtocolError
 from bridge.pbx.decode import HeardLeg
+from bridge.pbx.parse import PIECE, growing, parse_xml
 from bridge.pbx.soap import Soap
-from bridge.pbx.wire import SLICE, PollSlice, SoapFault, decode_poll
+from bridge.pbx.wire import SLICE, PollSlice, Records, SoapFault, decode_poll
 from bridge.sim import xml
 from bridge.sim.model import Entry, LegNews, No, SimUser, UserNews
 from bridge.sim.xml import Decoration, Writer
@@ -214,10 +216,54 @@ def test_a_pickup_and_odd_numbers() -> None:
 
 
 def test_large_replies_come_in_slices() -> None:
-    """So that other links get their turn in between."""
+    """So that other links get their turn in between; empty ones while the reply is still read."""
     users = [UserNews(SimUser(f"User {number}")) for number in range(SLICE * 2 + 1)]
+    body = poll_reply(Decoration(), users, [])
+    sizes = [len(part.users) for part in decode_poll(body)]
 
-    assert [len(part.users) for part in decode_poll(poll_reply(Decoration(), users, []))] == [SLICE, SLICE, 1]
+    assert sizes == [*[0] * ceil(len(body) / PIECE), SLICE, SLICE, 1]
+
+
+ODD = {
+    "flat": "<user><groups><groups><group>g</group></groups></groups><cn>A{}</cn></user>",
+    "flat calls": "<call><call>{}</call><user>4</user><state>5</state></call>",
+    "strange items": "<user><person><cn>A{}</cn></person><cat/><person><cn>B{}</cn></person></user>",
+    "an empty item first": "<user><user/><user><cn>A{}</cn></user></user>",
+    "an empty item later": "<call><call><call>{}</call></call><call/><call><call>2</call></call></call>",
+    "several arrays": "<user><user><cn>A{}</cn></user></user><x/><call><item><call>{}</call></item></call>",
+    "a namespace": '<n:user xmlns:n="n"><n:user><n:cn>A{}</n:cn></n:user></n:user>',
+    "nobody's": "<reg><user><cn>A{}</cn></user></reg>",
+}
+
+
+@pytest.mark.parametrize("piece", [1, 10, 37, 500])
+@pytest.mark.parametrize("body", [*DRESSES, *ODD.values()], ids=[*map(str, range(len(DRESSES))), *ODD])
+def test_pieces_do_not_matter(body: Decoration | str, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large reply is decoded while it is parsed, and gives the same records as in one piece."""
+    if isinstance(body, str):
+        reply = xml.reply("Poll", [f"<return>{''.join(body.format(n, n) for n in range(9))}</return>"])
+    else:
+        users = [UserNews(ANNA, number) for number in range(9)]
+        reply = poll_reply(body, [*users, UserNews(SimUser(""), end_of_list=True)], [LEG] * 9)
+    at_once = whole(reply)
+    monkeypatch.setattr("bridge.pbx.parse.PIECE", piece)
+
+    assert whole(reply) == at_once
+
+
+@pytest.mark.parametrize("how", DRESSES)
+def test_what_is_decoded_is_gone(how: Decoration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the list, only a piece of its tree is there."""
+    monkeypatch.setattr("bridge.pbx.parse.PIECE", 5000)
+    body = poll_reply(how, [UserNews(ANNA)] * 200, [LEG] * 200)
+    records, left = Records(), list[int]()
+    for root, complete in growing(body):
+        records.take(root, whole=complete)
+        left.append(0 if root is None else sum(1 for _ in root.iter()))
+
+    total = sum(1 for _ in parse_xml(body)[0].iter())
+    assert len(left) == ceil(len(body) / 5000) + 1
+    assert max(left) < total / 20
 
 
 def test_a_number_that_is_none_reads_as_nothing() -> None:
@@ -260,7 +306,7 @@ def test_endless_lists_of_a_user_are_cut() -> None:
     """A thousand groups are kept; without end, or long ones, they cost no more than that."""
     many = tuple((f"group {number}", True) for number in range(5000))
     usual, crowd, large = (
-        next(iter(decode_poll(poll_reply(Decoration(), [UserNews(user)], [])))).users[0]
+        whole(poll_reply(Decoration(), [UserNews(user)], [])).users[0]
         for user in (
             SimUser("A", groups=many[:1000], emails=("a@example.com",) * 500),
             SimUser("B", groups=many, emails=("",) * 5000),
