@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -15,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
 from bridge.errors import LinkError, ProtocolError, SessionLost, TakenOver, Unreachable
 from bridge.mqtt import errors as reasons
-from bridge.mqtt import translate
+from bridge.mqtt import framing, translate
 from bridge.mqtt.acceptance import Acceptance
 from bridge.mqtt.connecting import connect_in_thread, fingerprint_of_rejected
 from bridge.mqtt.encode import encode, packet_size
@@ -23,7 +24,7 @@ from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.last_word import LastWord
 from bridge.mqtt.loop import LoopDriver
 from bridge.mqtt.paho_client import new_client
-from bridge.mqtt.pending import Pending, Request
+from bridge.mqtt.pending import Answered, Pending, Request
 from bridge.mqtt.settings import BrokerSettings
 
 DISCONNECT_S = 0.2
@@ -60,7 +61,8 @@ class Connection:
         self._client.on_connect = self._guarded(self._on_connect)
         self._client.on_disconnect = self._guarded(self._on_disconnect)
         self._client.on_message = self._guarded(self._on_message)
-        self._client.on_publish = self._guarded(self._on_publish)
+        self._client.on_publish = self._guarded(self._on_written)
+        self._client.acknowledged = self._guarded(self._on_acknowledged)
         self._client.on_subscribe = self._guarded(self._on_subscribe)
 
     @property
@@ -135,7 +137,9 @@ class Connection:
         if code != paho.MQTT_ERR_SUCCESS or mid is None:
             raise SessionLost(f"the connection to the broker {self.settings.place} ended")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._subscribing.add(mid, Request(tuple(each.topic_filter for each in subscriptions), future))
+        future.add_done_callback(_seen)
+        topics = tuple(each.topic_filter for each in subscriptions)
+        self._subscribing.add(mid, Request(topics, partial(_settle, future)))
         try:
             async with asyncio.timeout(self.settings.connect_timeout_s):
                 await future
@@ -149,32 +153,45 @@ class Connection:
         self._client.unsubscribe(list(filters))
 
     def publish(self, message: Message) -> asyncio.Future[None]:
-        """Send; the future is done when the broker has acknowledged, or fails with a LinkError.
+        """Send; the future is done when the broker has the message (see `send`), or fails with a LinkError.
 
-        With QoS 0 it is done when the last byte is written: until then paho holds the message in memory, and
-        the window of the session must count it. A caller may ignore the future.
+        A caller may ignore the future.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
+        self.send(message, partial(_settle, future))
+        return future
+
+    def send(self, message: Message, answered: Answered) -> None:
+        """Send; `answered` is called once, when the broker has acknowledged the message or never will.
+
+        That may be before this returns. With QoS 0 it is called when the last byte is written: until then the
+        message is in our memory, and the window of the session must count it.
+        """
         if self.lost.done():
-            future.set_exception(SessionLost(self.lost.result().reason))
-            return future
+            answered(SessionLost(self.lost.result().reason))
+            return
         payload = encode(message)
         most, size = self.limits.maximum_packet_bytes, packet_size(message, payload)
         if most is not None and size > most:
-            future.set_exception(ProtocolError(f"{message.topic}: larger than the broker's {most} bytes"))
-            return future
+            answered(ProtocolError(f"{message.topic}: larger than the broker's {most} bytes"))
+            return
         qos = min(message.qos, self.limits.maximum_qos)
         retain = message.retain and self.limits.retain_available
-        properties = translate.publish_properties(message, self.protocol)
-        self._last_word.published(message, future)
-        # paho only asks for a writer here and writes later, so no answer comes before it is noted as pending.
-        info = self._client.publish(message.topic, payload, qos, retain, properties=properties)
-        if info.rc != paho.MQTT_ERR_SUCCESS:
-            future.set_exception(SessionLost(f"the connection to the broker {self.settings.place} ended"))
+        mid = self._free_mid()
+        packet = framing.publish(message, payload, mid, qos=qos, retain=retain, protocol=self.protocol)
+        answered = self._last_word.follow(message, answered)
+        # The packet is queued here and written later, so no answer comes before it is noted as pending.
+        if self._client.send_publish(packet, mid, asks=qos > 0):
+            self._publishing.add(mid, Request((message.topic,), answered, size))
         else:
-            self._publishing.add(info.mid, Request((message.topic,), future, size))
-        return future
+            answered(SessionLost(f"the connection to the broker {self.settings.place} ended"))
+
+    def _free_mid(self) -> int:
+        """A packet identifier that no unanswered publish has: a broker may leave one out for ever."""
+        while (mid := self._client.next_mid()) in self._publishing:
+            pass
+        return mid
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         """A callback for paho that reports our own bugs; from paho they would look like a broken socket."""
@@ -219,6 +236,8 @@ class Connection:
         self._subscribing.fail(cause)
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        if self.lost.done():
+            return
         if self._client.reads_too_much:
             self.oversized += 1
             self.oversized_topic = message.topic
@@ -230,16 +249,29 @@ class Connection:
         except UnicodeDecodeError as error:
             self._broken(error)
 
-    def _on_publish(
-        self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
-    ) -> None:
-        accepted = self._publishing.answer(mid, [code])
+    def _on_acknowledged(self, mid: int, code: int) -> None:
+        accepted = self._publishing.acknowledged(mid, code)
         self.largest_taken = max(self.largest_taken, accepted)
+
+    def _on_written(
+        self, _client: paho.Client, _data: object, mid: int, _code: ReasonCode, _properties: object
+    ) -> None:
+        self._on_acknowledged(mid, 0)
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
         self._subscribing.answer(mid, codes)
+
+
+def _settle(answer: asyncio.Future[None], error: LinkError | None) -> None:
+    """Who waited may have been cancelled."""
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(None)
+    else:
+        answer.set_exception(error)
 
 
 def _seen(answer: asyncio.Future[None]) -> None:

@@ -1,8 +1,8 @@
 """Whether a connection may end with DISCONNECT, which makes the broker discard the will. Sends nothing."""
 
-import asyncio
-
 from bridge.core.message import Message
+from bridge.errors import LinkError
+from bridge.mqtt.pending import Answered
 
 
 class LastWord:
@@ -17,7 +17,7 @@ class LastWord:
         self._will = will
         self._said = not will.retain
         self._needed = True
-        self._latest: asyncio.Future[None] | None = None
+        self._latest = 0
 
     @property
     def is_said(self) -> bool:
@@ -28,15 +28,20 @@ class LastWord:
         """This connection only looks: its will may be discarded, whatever its topic says."""
         self._needed = False
 
-    def published(self, message: Message, acknowledged: asyncio.Future[None]) -> None:
-        """A message is on its way."""
+    def follow(self, message: Message, answered: Answered) -> Answered:
+        """A message is on its way: who has to hear what became of it."""
         if message.topic != self._will.topic:
-            return
-        self._said, self._latest = False, acknowledged
-        if message.payload in (self._will.payload, None):
-            acknowledged.add_done_callback(self._note)
+            return answered
+        self._said = False
+        self._latest += 1
+        if message.payload not in (self._will.payload, None):
+            return answered
+        mine = self._latest
 
-    def _note(self, acknowledged: asyncio.Future[None]) -> None:
-        # Only the latest message counts: an `online` after it makes its acknowledgement worthless.
-        if acknowledged is self._latest and not acknowledged.cancelled():
-            self._said = acknowledged.exception() is None
+        def note(error: LinkError | None) -> None:
+            # Only the latest message counts: an `online` after it makes its acknowledgement worthless.
+            if mine == self._latest:
+                self._said = error is None
+            answered(error)
+
+        return note

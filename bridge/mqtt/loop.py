@@ -15,7 +15,8 @@ from bridge.errors import LinkError
 from bridge.mqtt.paho_client import Client
 from bridge.net.keepalive import options as tcp_options
 
-MISC_S = 1.0
+MISC_S, MISC_A_KEEPALIVE = 1.0, 10
+"""How often paho looks whether a ping is due: so often in a keepalive, but not more often than this."""
 TROUBLE = (LinkError, OSError, ValueError, LookupError, TypeError, RuntimeError, struct.error, MQTTException)
 """Errors that paho may raise when it reads bytes of a broken or hostile broker."""
 
@@ -31,6 +32,7 @@ class LoopDriver:
         self._broken = broken
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
+        self._blocked = False
         self._timer: asyncio.TimerHandle | None = None
         self.heard_s = self._loop.time()
         client.on_socket_register_write = self._want_write
@@ -46,9 +48,8 @@ class LoopDriver:
         tune(self._client.raw)
         self._loop.add_reader(self._socket, self._read)
         # paho has already asked for a writer, from the connecting thread, where it was ignored; it does not
-        # ask twice. Without a writer now CONNECT would stay in paho's queue. A writer that finds nothing to
-        # write removes itself.
-        self._loop.add_writer(self._socket, self._write)
+        # ask twice. Without a call now CONNECT would stay in paho's queue.
+        self._loop.call_soon(self._write)
         self._timer = self._loop.call_later(MISC_S, self._misc)
 
     def detach(self) -> None:
@@ -62,17 +63,24 @@ class LoopDriver:
     def _read(self) -> None:
         """Read until nothing is buffered: the loop sees the TCP socket only, TLS and WebSocket read ahead."""
         self.heard_s = self._loop.time()
-        if not self._guarded(self._client.loop_read):
+        if not self._guarded(self._client.read):
             return
         while self._socket is not None and getattr(self._socket, "pending", int)() > 0:
-            if not self._guarded(self._client.loop_read):
+            if not self._guarded(self._client.read):
                 return
 
     def _write(self) -> None:
-        self._guarded(self._client.loop_write)
+        """Write at the end of the turn in which paho got something to write, and then when there is room."""
+        if self._socket is None or not self._guarded(self._client.write):
+            return
+        if self._socket is not None and self._client.want_write() and not self._blocked:
+            self._blocked = True
+            self._loop.add_writer(self._socket, self._write)
 
     def _misc(self) -> None:
-        self._timer = self._loop.call_later(MISC_S, self._misc)
+        self._timer = self._loop.call_later(
+            max(MISC_S, self._client.keepalive / MISC_A_KEEPALIVE), self._misc
+        )
         self._guarded(self._client.loop_misc)
 
     def _guarded(self, step: Callable[[], object]) -> bool:
@@ -91,12 +99,13 @@ class LoopDriver:
         return True
 
     def _want_write(self, _client: paho.Client, _userdata: object, sock: Any) -> None:
-        """Start writing. From the connecting thread paho asks too early: attach() does it."""
+        """Write soon. From the connecting thread paho asks too early: attach() does it."""
         if self._socket is sock:
-            self._loop.add_writer(sock, self._write)
+            self._loop.call_soon(self._write)
 
     def _enough_written(self, _client: paho.Client, _userdata: object, sock: Any) -> None:
-        if self._socket is sock:
+        if self._socket is sock and self._blocked:
+            self._blocked = False
             self._loop.remove_writer(sock)
 
     def _closing(self, _client: paho.Client, _userdata: object, sock: Any) -> None:

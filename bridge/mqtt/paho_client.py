@@ -1,35 +1,38 @@
 """A paho client for asyncio: the one file that touches paho's private parts. Knows nothing of our messages.
 
-paho is synchronous and trusts its broker. The overrides here close sockets that paho would leave open, bound
-what a broker can make us keep, and read WebSocket frames without buffering them. `test_paho_client.py` pins
-every private name that is used, so that an upgrade of paho that changes one fails there.
+paho is synchronous, slow, and trusts its broker. The overrides here close sockets that paho would leave open,
+bound what a broker can make us keep, read WebSocket frames without buffering them, and lead PUBLISH and
+PUBACK past paho (framing.py). `test_paho_client.py` pins every private name that is used, so that an upgrade
+of paho that changes one fails there.
 """
 
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.exception import MalformedPacket
 
 from bridge.core.message import Message
 from bridge.errors import ProtocolError
 from bridge.mqtt.encode import encode
+from bridge.mqtt.framing import INBOUND_BYTES, PUBACK, PUBLISH, Packet, PacketReader, acknowledgement
 from bridge.mqtt.settings import MQTT_5, BrokerSettings
 from bridge.mqtt.websocket import PONG, FrameReader
 
-INBOUND_BYTES = 262_144
-KEPT_BYTES = 2 * 65_536 + 16
-"""Of a packet that is too large: the longest topic, and more payload than a command may have."""
-CHUNK_BYTES = 65_536
+CHUNK_BYTES = 4096
+"""What is read at once: more packets than that would hold the event loop for too long."""
+GATHERED_BYTES = 65_536
+"""Publishes of one turn of the loop leave in writes of about this size."""
 UNREAD_AT_MOST = 1000
 """Our packets that the broker leaves unread while it sends: many times what may be unacknowledged."""
 HEAD_BYTES = 16_384
 """Of the answer to the WebSocket handshake: more than any broker or proxy sends."""
 UNSENT_BYTES = 2**20
 """More than one of our frames. Beyond it pings get no pong, so that pings cannot fill the memory."""
-_PUBLISH = 0x30
 _NO_LIMIT = 65_535
 
 
@@ -37,6 +40,7 @@ class Client(paho.Client):
     """A paho client that leaks no socket and keeps no large packet.
 
     Raises ProtocolError when a broker sends what no broker needs to send. `answered`: any byte has come.
+    `acknowledged` is called with the packet identifier and the reason code of each PUBACK.
     """
 
     def __init__(self, settings: BrokerSettings, protocol: str) -> None:
@@ -51,7 +55,12 @@ class Client(paho.Client):
         self.raw: socket.socket | None = None
         self.connecting = False
         self.answered = False
+        self.acknowledged: Callable[[int, int], None] = _ignore
         self._settings = settings
+        self._spoken = protocol
+        self._reader = PacketReader(settings.place)
+        self._gathering: Any = None
+        self._last_bytes_received = paho.time_func()
 
     def close_raw(self) -> None:
         """Close the TCP socket, whatever paho still thinks of it.
@@ -69,9 +78,72 @@ class Client(paho.Client):
 
     @property
     def reads_too_much(self) -> bool:
-        """The packet that is being read is larger than we accept."""
-        packet = self._in_packet
-        return bool(packet["have_remaining"]) and packet["remaining_length"] > INBOUND_BYTES
+        """The message that is being handled was larger than we accept."""
+        return self._in_packet["remaining_length"] > INBOUND_BYTES
+
+    def next_mid(self) -> int:
+        """Another packet identifier; paho uses the same series."""
+        return self._mid_generate()
+
+    def send_publish(self, packet: bytes, mid: int, *, asks: bool) -> bool:
+        """Queue a PUBLISH behind what waits; False if the connection has ended.
+
+        Those that ask for a PUBACK are gathered: one write for all of a turn of the loop. Without (QoS 0),
+        `on_publish` is called when the last byte is written.
+        """
+        if self._sock is None:
+            return False
+        if not asks:
+            self._packet_queue(PUBLISH, packet, mid, 0, paho.MQTTMessageInfo(mid))
+        elif self._gathering is None or self._gathering is not self._out_packet[-1]:
+            self._packet_queue(PUBLISH, bytearray(packet), mid, 1)
+            self._gathering = self._out_packet[-1]
+        else:
+            self._gathering["packet"] += packet
+            self._gathering["to_process"] += len(packet)
+        if self._gathering is not None and self._gathering["to_process"] > GATHERED_BYTES:
+            self._gathering = None
+        return True
+
+    def write(self) -> None:
+        """Write what waits, as far as there is room."""
+        self._gathering = None  # TLS and WebSocket may have begun with a packet: it must not grow
+        self.loop_write()
+
+    def read(self) -> None:
+        """Read once, and handle the packets that are complete."""
+        try:
+            data = self._sock_recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop_rc_handle(paho.MQTT_ERR_CONN_LOST)
+            return
+        self.answered = True
+        self._last_bytes_received = paho.time_func()
+        for packet in self._reader.feed(data):
+            if packet.command == PUBACK:
+                self.acknowledged(*acknowledgement(packet.body, self._spoken))
+            else:
+                self._hand_to_paho(packet)
+            if self._sock is None:
+                return
+
+    def _hand_to_paho(self, packet: Packet) -> None:
+        if len(self._out_packet) > UNREAD_AT_MOST:
+            place = self._settings.place
+            raise ProtocolError(f"the broker {place} sends messages but reads no acknowledgements")
+        incoming: Any = self._in_packet
+        incoming["command"], incoming["packet"] = packet.command, packet.body
+        incoming["remaining_length"] = packet.size
+        try:
+            code = self._packet_handle()
+        except MalformedPacket:
+            code = paho.MQTT_ERR_PROTOCOL
+        if code > 0:
+            self._loop_rc_handle(code)
 
     def _create_socket_connection(self) -> socket.socket:
         self.raw = super()._create_socket_connection()
@@ -97,30 +169,9 @@ class Client(paho.Client):
         sock.settimeout(self.connect_timeout)
         return WebSocket(sock, self.host, self.port, encrypted, self._settings.path, None)
 
-    def _sock_recv(self, bufsize: int) -> bytes:
-        """Read; of a packet that is too large only the beginning is kept.
 
-        MQTT 3.1.1 has no way to announce our limit. Disconnecting would not help: the broker would send the
-        message again on the next connection. So paho reads it to its end and acknowledges it.
-        """
-        self._check_broker()
-        if self.reads_too_much:
-            del self._in_packet["packet"][KEPT_BYTES:]
-            bufsize = min(bufsize, CHUNK_BYTES)
-        received = super()._sock_recv(bufsize)
-        self.answered = self.answered or bool(received)
-        return received
-
-    def _check_broker(self) -> None:
-        """Reject, before the rest of the packet is read, what paho would have to store."""
-        kind, qos = self._in_packet["command"] & 0xF0, self._in_packet["command"] >> 1 & 0x03
-        place = self._settings.place
-        if kind == _PUBLISH and qos > 1:
-            raise ProtocolError(f"the broker {place} sends a message with QoS {qos}, we asked for 1")
-        if kind != _PUBLISH and self.reads_too_much:
-            raise ProtocolError(f"the broker {place} sends a packet too large for its kind")
-        if len(self._out_packet) > UNREAD_AT_MOST:
-            raise ProtocolError(f"the broker {place} sends messages but reads no acknowledgements")
+def _ignore(_mid: int, _code: int) -> None:
+    """Nobody waits for an acknowledgement."""
 
 
 class WebSocket(paho._WebsocketWrapper):  # noqa: SLF001  (paho has no other place for it)

@@ -10,7 +10,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
-from bridge.mqtt.paho_client import INBOUND_BYTES
+from bridge.mqtt.framing import INBOUND_BYTES
 from bridge.mqtt.settings import MQTT_5
 
 RECEIVE_MAXIMUM = 50
@@ -24,18 +24,6 @@ def connect_properties(protocol: str) -> Properties | None:
     properties = Properties(PacketTypes.CONNECT)
     properties.ReceiveMaximum = RECEIVE_MAXIMUM
     properties.MaximumPacketSize = INBOUND_BYTES
-    return properties
-
-
-def publish_properties(message: Message, protocol: str) -> Properties | None:
-    """The MQTT 5 properties of a publish, if it needs any."""
-    if protocol != MQTT_5 or (message.correlation, message.response_topic) == (None, None):
-        return None
-    properties = Properties(PacketTypes.PUBLISH)
-    if message.correlation is not None:
-        properties.CorrelationData = message.correlation
-    if message.response_topic is not None:
-        properties.ResponseTopic = message.response_topic
     return properties
 
 

@@ -265,6 +265,7 @@ async def test_over_a_websocket(tmp_path: Path) -> None:
 
 async def test_garbage_from_a_broker_ends_the_connection() -> None:
     """Bytes that are no MQTT cost the connection, not the process."""
+    closed = asyncio.Event()
 
     async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -273,6 +274,9 @@ async def test_garbage_from_a_broker_ends_the_connection() -> None:
             await writer.drain()
             await reader.read()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        closed.set()
 
     server = await asyncio.start_server(garbage, "127.0.0.1", 0)
     async with server:
@@ -281,6 +285,7 @@ async def test_garbage_from_a_broker_ends_the_connection() -> None:
                 settings(server.sockets[0].getsockname()[1], protocol="5"), WILL
             ) as connection:
                 raise await asyncio.wait_for(connection.lost, 5)
+        await asyncio.wait_for(closed.wait(), 5)
 
 
 def test_payloads_as_bytes() -> None:

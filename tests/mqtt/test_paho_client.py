@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import inspect
+import time
 from collections import deque
 from pathlib import Path
 
@@ -18,8 +19,10 @@ FILES = sorted((ROOT / "bridge").rglob("*.py"))
 READ = {
     "Client._create_socket": "3043436f2eb23690",
     "Client._create_socket_connection": "fb7815d85a2c9461",
+    "Client._loop_rc_handle": "ee5ad3b7849433a4",
+    "Client._mid_generate": "55fc1e4a5f1584fb",
+    "Client._packet_handle": "ac4c129ed409db42",
     "Client._packet_queue": "e298fa9ab31e5f79",
-    "Client._packet_read": "bbe32d8af1e37955",
     "Client._packet_write": "d097b7b51bed128d",
     "Client._sock_recv": "c3b9043a46dd81b7",
     "Client._sock_send": "300d9f1031bd0dbd",
@@ -31,7 +34,15 @@ READ = {
     "_WebsocketWrapper._send_impl": "952059abe92ced05",
 }
 """What we override or call, and what calls our overrides: the start of the SHA-256 of its source."""
-STATE = {"_in_packet", "_out_packet", "_requested_size", "_sendbuffer", "_socket"}
+STATE = {
+    "_in_packet",
+    "_last_bytes_received",
+    "_out_packet",
+    "_requested_size",
+    "_sendbuffer",
+    "_sock",
+    "_socket",
+}
 """Private attributes that we read or write."""
 
 
@@ -52,10 +63,11 @@ def test_paho_keeps_its_packets_where_we_look() -> None:
     """The packet that is being read, and those that wait to be written."""
     client = paho.Client(CallbackAPIVersion.VERSION2)
 
-    assert client._in_packet["command"] == client._in_packet["have_remaining"] == 0
-    assert client._in_packet["remaining_length"] == 0
+    assert client._in_packet["command"] == client._in_packet["remaining_length"] == 0
     assert client._in_packet["packet"] == bytearray()
     assert client._out_packet == deque()
+    assert client._sock is None
+    assert client._last_bytes_received <= time.monotonic()
 
 
 def test_every_private_name_that_we_use_is_pinned() -> None:
