@@ -61,6 +61,7 @@ class SimPbx:
     """One PBX. Methods change users and calls; `faults` and `reboot` disturb it.
 
     `invalid_session` selects the response to an unknown session and may be changed at any time.
+    `addresses` are those of PBXs on other hosts, by location, as LocationUrl tells them.
     `beside`: answer on the port of another PBX under a path of its own, as a dynamic PBX does
     (docs/wire.md#several-pbxs). Enter the other one first; they share its power supply.
     """
@@ -77,6 +78,7 @@ class SimPbx:
         self.faults = Faults()
         self.invalid_session = options.invalid_session
         self.log: list[Request] = []
+        self.addresses: dict[str, str] = {}
         self.sessions = Sessions(self.exchange, options.habits, self._abort)
         self._gate = Gate(options.account)
         self.host: Host = beside.host if beside else Host(options.host, options.port, options.tls)
@@ -238,7 +240,7 @@ class SimPbx:
 
     def _locations(self) -> dict[str, str]:
         known = {site.location: site.soap_url for site in self.host.sites.values()}
-        return known | {self.location: self._options.profile.url or self.soap_url}
+        return known | {self.location: self._options.profile.url or self.soap_url} | self.addresses
 
     def _seen(self, operation: str, args: dict[str, object]) -> None:
         """Log the request; cap the log at a few days of an office."""
