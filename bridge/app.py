@@ -84,7 +84,7 @@ class Process:
                 helpers = [
                     self._side_job("beat", lambda: self._beat(fleet)),
                     self._side_job("reload", lambda: self._reload_at_signals(fleet)),
-                    self._side_job("certificates", self._look_at_certificates),
+                    self._side_job("certificates", lambda: self._look_at_certificates(fleet)),
                     self._side_job("damaged files", self._forget_damaged),
                     self._side_job("phonebook", lambda: self._look_at_phonebook(fleet)),
                 ]
@@ -170,11 +170,11 @@ class Process:
         await phonebook.watch(lambda: self._builder.phonebook, partial(self._show, fleet))
 
     def _show(self, fleet: Fleet) -> None:
-        fleet.show(self._chosen[1], self._builder.presentation)
+        fleet.show(self._builder.presentation)
 
-    async def _look_at_certificates(self) -> None:
+    async def _look_at_certificates(self, fleet: Fleet) -> None:
         def targets() -> list[certificates.Target]:
-            return self._builder.certificate_targets(self._chosen[1])
+            return self._builder.certificate_targets(fleet.pbxs)
 
         await certificates.watch(targets, self._metrics.certificate_ends)
 
@@ -212,7 +212,7 @@ class Process:
         """Update the health. A bug in the status of one link does not hide the others."""
         stuck: dict[str, tuple[str, ...]] = {}
         statuses = []
-        ready = {pbx.name: False for pbx in self._chosen[1]}
+        ready = {pbx.name: False for pbx in (*self._chosen[1], *fleet.pbxs)}
         for name, keeper in fleet.keepers.items():
             with self.bugs.contained("status", name):
                 statuses.append(keeper.status)

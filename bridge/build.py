@@ -73,13 +73,14 @@ class Builder:
         self._broker_tls = broker_tls(config.mqtt)
         self._contexts = _pbx_contexts(config.pbxs)
         self._make_backend = make_backend
-        make = make_backend or self._backend
-        self._backends = {pbx.name: make(pbx) for pbx in config.pbxs}
+        self._backends: dict[str, tuple[Pbx, Backend]] = {}
+        for pbx in config.pbxs:
+            self.backend(pbx)
 
     @property
     def operations(self) -> Sequence[str]:
         """The requests that the configured PBXs can be sent, for the metrics."""
-        return tuple(dict.fromkeys(name for each in self._backends.values() for name in each.operations))
+        return tuple(dict.fromkeys(name for _, each in self._backends.values() for name in each.operations))
 
     def renewed(self, config: Config) -> Self:
         """A builder for a new configuration. Reads the certificates again. Raises ConfigError.
@@ -106,8 +107,12 @@ class Builder:
         )
 
     def backend(self, pbx: Pbx) -> Backend:
-        """The interface by which this PBX is reached."""
-        return self._backends[pbx.name]
+        """The interface by which this PBX is reached; one that was found may have moved since it was made."""
+        made_for, backend = self._backends.get(pbx.name, (None, None))
+        if backend is None or made_for != pbx:
+            backend = (self._make_backend or self._backend)(pbx)
+            self._backends[pbx.name] = pbx, backend
+        return backend
 
     def presentation(self, pbx: Pbx) -> Presentation:
         """How the parties of this PBX's calls are shown. The phonebook is the last one that was read."""
@@ -197,6 +202,7 @@ class Builder:
                 limits=SizeLimits(**pbx.limits.model_dump()),
                 forwards=pbx.forwards,
                 presentation=self.presentation(pbx),
+                home=pbx.home,
             ),
             outbox=Limits(events.max_queued, events.max_age_s, event_bytes=events.max_queued_bytes),
             commands=CommandSettings(
@@ -257,13 +263,13 @@ def _tls_settings(tls: Tls) -> TlsSettings:
 
 def _pbx_contexts(pbxs: Sequence[Pbx]) -> Mapping[TlsSettings, ssl.SSLContext]:
     """One context for each setting, also of a PBX that is reached by http: a wrong file is an error."""
-    first = {_tls_settings(pbx.tls): pbx for pbx in reversed(pbxs)}
-    return {settings: _pbx_tls(pbx) for settings, pbx in first.items()}
+    first = {_tls_settings(tls): (pbx, tls) for pbx in reversed(pbxs) for tls in pbx.all_tls}
+    return {settings: _pbx_tls(pbx, tls) for settings, (pbx, tls) in first.items()}
 
 
-def _pbx_tls(pbx: Pbx) -> ssl.SSLContext:
+def _pbx_tls(pbx: Pbx, tls: Tls) -> ssl.SSLContext:
     try:
-        return context(_tls_settings(pbx.tls))
+        return context(_tls_settings(tls))
     except OSError as error:
         raise ConfigError((f"pbxs: {pbx.name}: tls.ca_file cannot be used: {_why(error)}",)) from None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import random
 
 from bridge.build import Builder
+from bridge.config.found import served
 from bridge.config.schema import Config, Pbx
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal, MemoryJournal
@@ -21,6 +22,7 @@ from bridge.core.status import Down
 from bridge.errors import Crashed
 from bridge.link.link import Link
 from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
+from bridge.locations.finder import Finder
 from bridge.ops.bugs import OWNER, REASON, Bugs, Owner
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
@@ -38,9 +40,9 @@ class Keeper:
         bugs: Bugs,
     ) -> None:
         self.made_from = made_from
+        self.observer = observer
         self._name = name
         self._make = make
-        self._observer = observer
         self._bugs = bugs
         self._link: Link | None = None
         self._stop = asyncio.Event()
@@ -53,7 +55,7 @@ class Keeper:
     @property
     def status(self) -> LinkStatus:
         """The status of the link, also while there is none."""
-        return self._observer.crash_status() if self._link is None else self._link.status
+        return self.observer.crash_status() if self._link is None else self._link.status
 
     async def run(self) -> None:
         """Serve the PBX until `stop`. Never raises."""
@@ -78,7 +80,7 @@ class Keeper:
         """Run one link until it is stopped or has a bug."""
         up()
         try:
-            self._observer.fresh()
+            self.observer.fresh()
             self._link = await self._make()
             if self._stop.is_set():
                 self._link.stop()
@@ -99,7 +101,7 @@ class Keeper:
 
     def _report(self, down: Down) -> None:
         with self._bugs.contained("supervision", self._name):
-            self._observer.crashed_link(down)
+            self.observer.crashed_link(down)
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -116,6 +118,10 @@ class Fleet:
         self._bugs = bugs
         self._running: dict[str, tuple[Keeper, asyncio.Task[None]]] = {}
         self._memories: dict[str, MemoryJournal] = {}
+        self._finders: dict[str, tuple[Finder, asyncio.Task[None]]] = {}
+        self._matching = asyncio.Lock()
+        self._applied: tuple[Config, Sequence[Pbx], Builder] | None = None
+        self.pbxs: tuple[Pbx, ...] = ()
 
     @property
     def keepers(self) -> Mapping[str, Keeper]:
@@ -123,8 +129,55 @@ class Fleet:
         return {name: keeper for name, (keeper, _) in self._running.items()}
 
     async def apply(self, config: Config, pbxs: Sequence[Pbx], builder: Builder) -> None:
-        """Start, replace and end links to match this configuration. Returns when the old ones have ended."""
-        wanted = {pbx.name: pbx for pbx in pbxs}
+        """Start, replace and end links to match this configuration. Returns when the old ones have ended.
+
+        The locations that these PBXs have found stay found.
+        """
+        self._applied = config, pbxs, builder
+        masters = {pbx.name: pbx for pbx in pbxs if pbx.locations}
+        for name in self._finders.keys() - masters:
+            self._finders.pop(name)[1].cancel()
+        for name, pbx in masters.items():
+            if name in self._finders:
+                self._finders[name][0].configure(pbx)
+            else:
+                self._find(pbx)
+        await self._match()
+
+    def _find(self, pbx: Pbx) -> None:
+        """Start to look for the locations of a master."""
+        finder = Finder(pbx, partial(self._reached, pbx.name), self._match)
+        task = self._tasks.create_task(self._bugs.side_job("locations", finder.run), name=f"find:{pbx.name}")
+        self._finders[pbx.name] = finder, task
+
+    def _reached(self, master: str) -> set[str]:
+        """The locations of this master whose links are online."""
+        homes = {pbx.name: pbx.home for pbx in self.pbxs}
+        links = ((homes.get(name), keeper.link) for name, keeper in self.keepers.items())
+        return {
+            home.location
+            for home, link in links
+            if home and home.master == master and link is not None and link.mirror.online
+        }
+
+    async def _match(self) -> None:
+        """Let what runs match the configuration and the locations that were found."""
+        async with self._matching:
+            if self._applied is None:
+                return
+            config, pbxs, builder = self._applied
+            addresses = {name: finder.addresses for name, (finder, _) in self._finders.items()}
+            found, left_out = served(config, pbxs, addresses)
+            self.pbxs = *pbxs, *found
+            await self._replace(config, builder)
+            for name, (finder, _) in self._finders.items():
+                mine = {place: why for (master, place), why in left_out.items() if master == name}
+                names = [pbx.name for pbx in found if pbx.home.master == name]
+                self._running[name][0].observer.located(names, {**finder.refused, **mine})
+
+    async def _replace(self, config: Config, builder: Builder) -> None:
+        """End the links that are not wanted like this, then start those that are missing."""
+        wanted = {pbx.name: pbx for pbx in self.pbxs}
         removed = [name for name in self._running if name not in wanted]
         changed = [
             name
@@ -143,9 +196,9 @@ class Fleet:
             if name not in self._running:
                 self._start(config, pbx, builder)
 
-    def show(self, pbxs: Sequence[Pbx], presentation: Callable[[Pbx], Presentation]) -> None:
+    def show(self, presentation: Callable[[Pbx], Presentation]) -> None:
         """Show the parties of calls in another way, such as by the names of another phonebook."""
-        for pbx in pbxs:
+        for pbx in self.pbxs:
             link = self._running[pbx.name][0].link if pbx.name in self._running else None
             if link is not None:
                 with self._bugs.contained("presentation", pbx.name):
@@ -153,6 +206,8 @@ class Fleet:
 
     def stop(self) -> None:
         """Let all links end."""
+        for _, task in self._finders.values():
+            task.cancel()
         for keeper, _ in self._running.values():
             keeper.stop()
 
@@ -162,11 +217,14 @@ class Fleet:
         async def make() -> Link:
             journal = await self._journal(pbx, builder, observer)
             try:
-                return builder.link(pbx, observer, journal)
+                link = builder.link(pbx, observer, journal)
             except BaseException:
                 journal.close()
                 await journal.closed()
                 raise
+            if pbx.name in self._finders:
+                self._finders[pbx.name][0].attach(link)
+            return link
 
         keeper = Keeper(pbx.name, made_from(config, pbx), make, observer, self._bugs)
         task = self._tasks.create_task(keeper.run(), name=f"link:{pbx.name}")
@@ -189,13 +247,17 @@ class Fleet:
 
 
 def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:
-    """Everything a link depends on. Files count by content, as they change in place."""
+    """Everything a link depends on. Files count by content, as they change in place.
+
+    How the locations of a master are found concerns their links, not its own.
+    """
+    own = pbx.model_copy(update={"locations": None})
     tls = config.mqtt.tls
     files = (tls.ca_file, tls.cert_file, tls.key_file, pbx.tls.ca_file)
     shown = (config.user_id, config.dial_plan, config.phonebook, config.privacy, config.homeassistant)
     mqtt = config.mqtt.model_copy(update={"clear_removed": False})
     others = (config.events, config.commands, config.state_dir)
-    return (pbx, mqtt, *shown, *others, *(_digest(file) for file in files))
+    return (own, pbx.home, mqtt, *shown, *others, *(_digest(file) for file in files))
 
 
 def _digest(file: Path | None) -> str | None:

@@ -35,6 +35,7 @@ SLOW_FILES = {
     "pbx/test_hostile.py": "measures the memory that hostile answers cost",
     "test_cli.py": "starts the program for each mistake",
     "test_failures.py": "runs pytest in itself",
+    "test_locations.py": "a link for each location of a system",
     "test_reload.py": "starts the program and lets it read its configuration again",
     "test_shards.py": "starts the program several times",
 }

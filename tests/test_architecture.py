@@ -34,12 +34,14 @@ ROOMS: dict[str, set[str]] = {
         "bridge.ops",
         "bridge.pbx",
     },
+    "bridge.locations": {"bridge.config", "bridge.core", "bridge.errors", "bridge.link"},
     "bridge.fleet": {
         "bridge.build",
         "bridge.config",
         "bridge.core",
         "bridge.errors",
         "bridge.link",
+        "bridge.locations",
         "bridge.ops",
     },
     "bridge.check": {

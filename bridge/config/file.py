@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from bridge.config.commands import Commands
+from bridge.config.found import wrong_overrides
 from bridge.config.problems import line_of, problems, shown
 from bridge.config.schema import Config, Mqtt, Pbx
 from bridge.config.types import FileSecret
@@ -47,6 +48,11 @@ def load(path: Path, warn: Callable[[str], None] = lambda _: None) -> Config:
     except ValidationError as error:
         found = [*problems(error, document, Config), *_cut(document)]
         raise ConfigError(lines(iter(found))) from None
+    wrong = [
+        Problem(line_of(place, document), place, sentence) for place, sentence in wrong_overrides(config)
+    ]
+    if wrong:
+        raise ConfigError(lines(iter(wrong)))
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if config.state_dir is None and given:
         config = config.model_copy(update={"state_dir": Path(given)})

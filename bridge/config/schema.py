@@ -18,6 +18,7 @@ from pydantic import (
 from bridge.config.commands import Commands
 from bridge.config.dial_plan import DialPlanSection
 from bridge.config.home_assistant import HomeAssistant
+from bridge.config.locations import Locations, auto
 from bridge.config.privacy import PrivacySection
 from bridge.config.rules import RuleSection
 from bridge.config.tls import MqttTls, Reach, Tls
@@ -27,6 +28,7 @@ from bridge.config.types import (
     MisplacedError,
     OnOff,
     PathInside,
+    PbxName,
     PbxUrl,
     Section,
     Topic,
@@ -34,7 +36,7 @@ from bridge.config.types import (
     shaped,
     text_of_number,
 )
-from bridge.core.topics import REPLY
+from bridge.core.locations import Home
 from bridge.net.addresses import ascii_host, listening
 
 _GRACE_AT_MOST_S = 60
@@ -112,10 +114,7 @@ class PbxLimits(Section):
 class Pbx(WithPassword):
     """One PBX or dynamic PBX."""
 
-    name: Annotated[
-        str,
-        shaped(r"[a-z0-9][a-z0-9_-]{0,27}", "a-z, 0-9, _ and -, at most 28 characters, like hq-berlin"),
-    ]
+    name: PbxName
     url: PbxUrl | None = None
     urls: tuple[PbxUrl, ...] = Field((), strict=False)
     return_after_s: float = RETURN_AFTER_S
@@ -143,13 +142,7 @@ class Pbx(WithPassword):
     settle_s: float | None = Field(None, gt=0, le=_GRACE_AT_MOST_S, exclude=True)
     limits: PbxLimits = PbxLimits()
     dial_plan: DialPlanSection | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _free(cls, name: str) -> str:
-        if name == REPLY:
-            raise ValueError(f"'{REPLY}' is reserved for reply topics; choose another name")
-        return name
+    locations: Annotated[Locations | None, BeforeValidator(auto)] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -179,6 +172,17 @@ class Pbx(WithPassword):
         urls: dict[tuple[str | int, ...], str] = {("urls", index): url for index, url in enumerate(self.urls)}
         sent = "the password (auth: basic)" if self.auth == "basic" else ""
         return Reach(self.tls, urls or {("url",): self.url or ""}, sent, self.insecure)
+
+    @property
+    def all_tls(self) -> tuple[Tls, ...]:
+        """Its TLS settings, and those of its locations."""
+        overrides = self.locations.overrides if self.locations else ()
+        return (self.tls, *(override.tls for override in overrides if override.tls is not None))
+
+    @property
+    def home(self) -> Home | None:
+        """Which of the users that the PBX lists are its own; None: all."""
+        return Home(frozenset({""})) if self.locations else None
 
     @property
     def endpoints(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from bridge.config.secrets import read_secret
+from bridge.core.topics import REPLY
 from bridge.net.addresses import split
 
 LONGEST_TOPIC = 128
@@ -115,12 +116,19 @@ def _broker_url(url: str) -> str:
     return urlunsplit(parts)
 
 
-def _pbx_url(url: str) -> str:
+def pbx_url(url: str) -> str:
+    """The address of a PBX in its usual form. Raises ValueError with a sentence for people."""
     parts = split(url, ("http", "https"), "https://pbx.example")
     path = parts.path.rstrip("/")
     if "?" in url or "#" in url or (path and not path.endswith(".soap")) or not path.isascii():
         raise ValueError("give only the host, or the full address ending in /user.soap")
     return urlunsplit(parts._replace(path=path))
+
+
+def _free(name: str) -> str:
+    if name == REPLY:
+        raise ValueError(f"'{REPLY}' is reserved for reply topics; choose another name")
+    return name
 
 
 def off_word(value: object) -> object:
@@ -159,9 +167,14 @@ PathInside = Annotated[Path, BeforeValidator(_path), AfterValidator(_inside)]
 ExistingFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_existing)]
 PasswordFile = Annotated[Any, BeforeValidator(_path), AfterValidator(_secret_from)]
 BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
-PbxUrl = Annotated[str, AfterValidator(_pbx_url)]
+PbxUrl = Annotated[str, AfterValidator(pbx_url)]
 Topic = Annotated[str, AfterValidator(_topic)]
 OnOff = BeforeValidator(off_word)
+PbxName = Annotated[
+    str,
+    shaped(r"[a-z0-9][a-z0-9_-]{0,27}", "a-z, 0-9, _ and -, at most 28 characters, like hq-berlin"),
+    AfterValidator(_free),
+]
 
 
 class Section(BaseModel):

@@ -34,6 +34,13 @@ StatePayload = Literal["online", "offline"]
 """What the topic `state` of a PBX says, as plain text."""
 
 
+class Master(TypedDict):
+    """By which PBX another one was found."""
+
+    pbx: Annotated[str, About("the configured PBX, as in its topics")]
+    location: Annotated[str, About("the `location` of the users who are at home here")]
+
+
 class Info(TypedDict):
     """The link to a PBX: whether it works, and why not."""
 
@@ -51,6 +58,9 @@ class Info(TypedDict):
     address: Annotated[
         Literal["primary", "standby"],
         About("whether the first of `urls` is used, or tried, or another one; `primary` where there is one"),
+    ]
+    master: Annotated[
+        Master | None, About("which PBX found this one (`locations: auto`); null for a configured PBX")
     ]
     users: Annotated[int, About("visible users")]
     monitored: Annotated[int, About("users whose calls the PBX reports")]

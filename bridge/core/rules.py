@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bridge.core import topics
+from bridge.core.locations import Home
 from bridge.core.presentation import PLAIN, Presentation
 from bridge.core.records import UserRecord
 
@@ -67,7 +68,8 @@ class SizeLimits:
 class Scope:
     """The configured view of a PBX: users to publish, users to monitor, topic ids, and parties of calls.
 
-    `forwards`: the forwards of users are read and may be changed.
+    `forwards`: the forwards of users are read and may be changed. `home`: with locations, whose users are at
+    home here; None publishes the users of all locations.
     """
 
     users: tuple[Rule, ...] = ()
@@ -77,6 +79,7 @@ class Scope:
     limits: SizeLimits = SizeLimits()
     presentation: Presentation = PLAIN
     forwards: bool = False
+    home: Home | None = None
 
     def topic_id(self, record: UserRecord) -> str:
         """The topic level that a user wants."""
@@ -84,11 +87,18 @@ class Scope:
 
     def publishes(self, record: UserRecord) -> bool:
         """Whether the user is published."""
-        return selects(self.users, record)
+        return self._at_home(record) and selects(self.users, record)
+
+    def away(self, record: UserRecord) -> bool:
+        """Whether the user is to be published by the link of another location."""
+        return not self._at_home(record) and selects(self.users, record)
 
     def monitors(self, record: UserRecord) -> bool:
         """Whether the user's calls are published, too."""
         return selects(self.calls, record)
+
+    def _at_home(self, record: UserRecord) -> bool:
+        return self.home is None or record.location in self.home.names
 
 
 def _fits(pattern: str | None, value: str) -> bool:

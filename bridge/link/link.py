@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from random import random
 
-from bridge.core.backend import OpenPbx
+from bridge.core.backend import OpenPbx, at_any_time
 from bridge.core.backoff import delays
+from bridge.core.commands.verb import Action
+from bridge.core.commands.verbs.resync import Resync
 from bridge.core.journal import Journal
 from bridge.core.liveness import MQTT, OUTBOX, POLL, Deadlines, Liveness
-from bridge.core.message import Incoming
+from bridge.core.message import Incoming, Json
 from bridge.core.model import Instant
 from bridge.core.outbox import Limits, Outbox
 from bridge.core.outputs import OUTPUTS
@@ -24,7 +26,7 @@ from bridge.core.rules import Scope
 from bridge.core.standby import ONE, AddressChoice, Addresses
 from bridge.core.status import Down, LinkFigures, LinkState
 from bridge.core.topics import Topics
-from bridge.errors import Crashed, LinkError
+from bridge.errors import Crashed, LinkError, Unreachable
 from bridge.link.broker import Brokers, BrokerSide, Dialer
 from bridge.link.commander import Commander
 from bridge.link.consumers import Consumers
@@ -227,6 +229,18 @@ class Link:
         ended = [part for part in parts if part.done() and not part.cancelled()]
         found = next((bug for part in ended if (bug := part.exception()) is not None), None)
         return Crashed(REASON) if found is None and self._crashed else found
+
+    async def ask(self, action: Action) -> Json:
+        """Ask the PBX for what changes nothing. Raises LinkError and CommandError."""
+        session = self._pbx.session
+        if session is None:
+            raise Unreachable(f"the PBX '{self._settings.topics.pbx}' has no session")
+        return await session.perform(action, command_id=None, in_time=at_any_time)
+
+    async def at_home(self, location: str) -> None:
+        """The users of this location are at home at this PBX: a new list brings them."""
+        self.mirror.knows_itself_as(location)
+        await self.ask(Resync())
 
     def measure(self) -> None:
         """Update the gauges, and commit to the journal what the broker has acknowledged."""

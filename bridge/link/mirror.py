@@ -10,6 +10,7 @@ from functools import partial
 
 from bridge import __version__
 from bridge.core import fold, render
+from bridge.core.away import Away
 from bridge.core.commands.verbs import VERBS
 from bridge.core.journal import Journal, KeptEvent, MemoryJournal
 from bridge.core.message import Json, Message
@@ -51,6 +52,7 @@ class Mirror:
         self.state = PbxState(epoch)
         self.about = About()
         self.monitoring = Monitoring()
+        self.away = Away()
         self.takeovers = 0
         self.on_standby = False
         self._epoch = epoch
@@ -173,13 +175,22 @@ class Mirror:
     def began(self, about: About) -> None:
         """A PBX session is open. It has to confirm all users and calls."""
         self.about = about
+        self.away.began()
+        self.knows_itself_as(about.location)
         self.state = fold.begin(self.state)
         self.monitoring.forget_answers()
         self.set_status(LinkState.SYNCING, "reading the list of users")
 
+    def knows_itself_as(self, location: str) -> None:
+        """A master calls itself so: the next list shows its users of this location, too."""
+        if self.scope.home is not None:
+            self.scope = replace(self.scope, home=self.scope.home.also(location))
+
     def reported(self, batch: Batch) -> Changes:
         """Fold one batch and publish the changes."""
         changes = self._apply(fold.fold(self.state, batch, self.scope, self._clock()))
+        if self.scope.home is not None and self.scope.home.finds:
+            self.away.reported(batch, self.scope)
         if batch.list_complete:
             self.set_status(LinkState.ONLINE, "")
             self._erase_elsewhere()
@@ -297,6 +308,7 @@ class Mirror:
             asking=self.monitoring.pending,
             takeovers=self.takeovers,
             on_standby=self.on_standby,
+            home=self.scope.home,
             now=self._clock(),
             presentation=self.scope.presentation,
         )

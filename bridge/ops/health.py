@@ -5,7 +5,7 @@ The event loop writes it; the thread that serves the pages reads it.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from bridge import __version__
@@ -60,7 +60,7 @@ class SessionStatus:
 class LinkStatus:
     """One link. `dropped`: messages dropped, by reason. `stuck`: parts of the link that make no progress.
 
-    `refused`: a sentence about the topics that the broker refuses.
+    `refused`: a sentence about the topics that the broker refuses. `left_out`: why locations have no link.
     """
 
     pbx: str
@@ -75,13 +75,14 @@ class LinkStatus:
     stuck: tuple[str, ...]
     store_problem: str
     refused: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def level(self) -> str:
         """One word: ok, degraded (connecting, or not durable) or down."""
         link = OK if self.link is LinkState.ONLINE else DEGRADED if self.link.starting else DOWN
         levels = {link, self.broker_session.level, DOWN if self.stuck else OK}
-        if self.store_problem or self.refused:
+        if self.store_problem or self.refused or self.left_out:
             levels.add(DEGRADED)
         return worst(levels)
 
@@ -101,6 +102,7 @@ class LinkStatus:
             "stuck": list(self.stuck),
             "store_problem": self.store_problem,
             "refused": self.refused,
+            "locations_left_out": dict(self.left_out),
         }
 
 

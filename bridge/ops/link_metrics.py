@@ -49,6 +49,11 @@ class SessionMetrics:
         self.stuck = make.gauge(
             "stuck", "1 while this part of the link makes no progress, through a fault of the bridge.", "part"
         )
+        self.locations = make.gauge(
+            "locations",
+            "Locations that a master has found, by what became of them: served or left_out.",
+            "state",
+        )
         self.starts = make.counter("session_starts", "Sessions established.", "side")
         self.ends = make.counter("session_ends", "Sessions lost and attempts that failed.", "side", "error")
         self.contradictions = make.counter(

@@ -4,7 +4,7 @@ Occurrences of one side only are in pbx_observer.py, broker_observer.py and comm
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -45,6 +45,7 @@ class Observer:
         self._sessions = dict.fromkeys(SIDES, SessionStatus(up=False, reason="", since_ms=_now_ms()))
         self._takeovers = 0
         self._store_problem = ""
+        self._left_out: Mapping[str, str] = {}
         self._limits_reached: set[str] = set()
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
@@ -129,6 +130,16 @@ class Observer:
                 self._limits_reached.add(limit)
                 self._log.warning("limit reached", limit=limit, count=count, hint=LEFT_OUT[limit])
 
+    def located(self, served: Sequence[str], left_out: Mapping[str, str]) -> None:
+        """The links that serve the locations of this master, and why other locations have none."""
+        for location, reason in left_out.items():
+            if self._left_out.get(location) != reason:
+                self._log.warning("location left out", location=location, reason=reason)
+        self._left_out = dict(left_out)
+        locations = self._metrics.sessions.locations
+        locations.set(len(served), self._pbx, "served")
+        locations.set(len(left_out), self._pbx, "left_out")
+
     def stuck(self, parts: tuple[str, ...]) -> None:
         """These parts of the link make no progress. Logged once."""
         if parts and parts != self._stuck:
@@ -178,6 +189,7 @@ class Observer:
             stuck=self._stuck,
             store_problem=self._store_problem,
             refused=self.broker.refused_reason,
+            left_out=self._left_out,
         )
 
     def crash_status(self) -> LinkStatus:

@@ -175,6 +175,7 @@ def _row(status: LinkStatus) -> str:
     notes = [f"{count} dropped ({reason})" for reason, count in status.dropped.items()]
     notes += [f"stuck: {part}" for part in status.stuck]
     notes += [status.refused] if status.refused else []
+    notes += [f"location {name}: {reason}" for name, reason in status.left_out.items()]
     notes += [f"state directory: {status.store_problem}"] if status.store_problem else []
     cells = (
         f"<b class={status.level}>{escape(status.pbx)}</b>",

@@ -124,6 +124,7 @@ def _why(link: Facts) -> list[str]:
     reasons.append(str(link.get("refused") or ""))
     reasons += [f"stuck: {part}" for part in link.get("stuck", ())]
     reasons += [f"{count} dropped ({reason})" for reason, count in link.get("dropped", {}).items()]
+    reasons += [f"location {name}: {reason}" for name, reason in link.get("locations_left_out", {}).items()]
     problem = link.get("store_problem")
     return [reason for reason in (*reasons, f"state directory: {problem}" if problem else "") if reason]
 

@@ -43,6 +43,7 @@ def _info(view: View) -> payloads.Info:
         "serial": view.about.serial,
         "location": view.about.location,
         "address": "standby" if view.on_standby else "primary",
+        "master": _master(view),
         "users": len(view.state.users),
         "monitored": view.monitored,
         "calls": view.calls,
@@ -51,6 +52,11 @@ def _info(view: View) -> payloads.Info:
         "bridge": view.version,
         "time": render.rfc3339(view.now.unix_ms),
     }
+
+
+def _master(view: View) -> payloads.Master | None:
+    home = view.home
+    return None if home is None or home.finds else {"pbx": home.master, "location": home.location}
 
 
 OUTPUT = Output(_news, _tree)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from bridge.core.locations import Home
 from bridge.core.message import Message
 from bridge.core.model import Changes, Instant, PbxState
 from bridge.core.outputs.consumer import Consumer
@@ -18,6 +19,7 @@ class View:
     `version`: that of the bridge. `calls`: how many run. `monitored`: of how many users the PBX reports the
     calls. `asking`: it has not answered for all of them yet. `on_standby`: at another than the first address.
     `presentation`: how parties of calls are shown.
+    `home`: what the PBX is in a system of several.
     """
 
     topics: Topics
@@ -32,6 +34,7 @@ class View:
     on_standby: bool
     now: Instant
     presentation: Presentation
+    home: Home | None = None
 
     @property
     def online(self) -> bool:

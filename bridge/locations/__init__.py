@@ -1,0 +1,1 @@
+"""The locations of masters: found while their links run."""
