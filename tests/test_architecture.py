@@ -110,6 +110,7 @@ HOMES = {
     "zeep": ["bridge/pbx/soap.py"],
     "httptools": ["bridge/pbx/response.py", "bridge/sim/request.py"],
     "phonenumbers": ["bridge/core/dial_plan.py"],
+    "rpds": ["bridge/core/persistent.py"],
 }
 
 
@@ -187,7 +188,7 @@ def test_the_root_is_no_living_room() -> None:
 
 @pytest.mark.parametrize("path", [path for path in FILES if "core" in path.parts], ids=name_of)
 def test_the_core_is_pure(path: Path) -> None:
-    """The standard library without clock, I/O and randomness; phonenumbers is pure, too."""
+    """The standard library without clock, I/O and randomness; phonenumbers and rpds are pure, too."""
     forbidden = {"asyncio", "time", "random", "os", "socket", "threading", "logging", "structlog", "pathlib"}
     third = {"lxml", "zeep", "httptools", "paho", "pydantic", "orjson", "yaml"}
 

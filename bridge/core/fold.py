@@ -9,6 +9,7 @@ from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxSta
 from bridge.core.outcome import judge, terminal_event
 from bridge.core.records import Batch, CallState, LegRecord, UserRecord
 from bridge.core.rules import Scope
+from bridge.core.running import Running
 from bridge.core.transaction import Transaction
 
 PLACED_KEPT = 256
@@ -19,18 +20,16 @@ _SWITCH = re.compile(r"[01]{2}")
 
 def begin(state: PbxState) -> PbxState:
     """A new PBX session: leg handles are void and nothing is confirmed. Published states still stand."""
-    unconfirmed = {
-        guid: tuple(replace(call, leg_handle=None) for call in calls) for guid, calls in state.calls.items()
-    }
-    known = frozenset(state.users)
+    running = Running(state)
+    for call in state.running.values():
+        running.put(replace(call, leg_handle=None))
     return replace(
-        state,
-        calls=unconfirmed,
+        _with(state, running),
         placed={},
         text_messages={},
-        unseen=known,
+        unseen=state.users,
         torn=False,
-        unsettled=known,
+        unsettled=state.users,
     )
 
 
@@ -58,7 +57,7 @@ def settle(state: PbxState, guids: tuple[str, ...], scope: Scope, now: Instant) 
     """The PBX has reported all running calls of these users. Calls that it did not name are lost."""
     tx = Transaction(state, scope, now)
     for guid in guids:
-        tx.unsettled.discard(guid)
+        tx.settle(guid)
         _lose_unconfirmed(tx, guid)
     return tx.finish()
 
@@ -110,27 +109,37 @@ def send(
 
 def mark_hung_up(state: PbxState, call: Call, *, hung_up: bool) -> PbxState:
     """Note that a command hangs up this call, or that the PBX refused to."""
-    marked = tuple(
-        replace(other, hung_up=hung_up) if other.id == call.id else other
-        for other in state.calls.get(call.user, ())
-    )
-    return replace(state, calls={**state.calls, call.user: marked}) if marked else state
+    known = state.call(call.id)
+    return state if known is None else _marked(state, replace(known, hung_up=hung_up))
 
 
 def mark_added(state: PbxState, call: Call, digits: str) -> PbxState:
     """Note that a command adds digits to what this call dials: the PBX reports them later."""
-    marked = tuple(
-        replace(other, awaited=other.remote.number + digits) if other.id == call.id else other
-        for other in state.calls.get(call.user, ())
+    known = state.call(call.id)
+    return state if known is None else _marked(state, replace(known, awaited=known.remote.number + digits))
+
+
+def _marked(state: PbxState, call: Call) -> PbxState:
+    running = Running(state)
+    running.put(call)
+    return _with(state, running)
+
+
+def _with(state: PbxState, running: Running) -> PbxState:
+    """The state with these calls."""
+    return replace(
+        state,
+        calls=running.finished(),
+        running=running.by_id,
+        joints=running.joints,
+        confirmed=running.confirmed,
     )
-    return replace(state, calls={**state.calls, call.user: marked}) if marked else state
 
 
 def _see_user(tx: Transaction, record: UserRecord) -> None:
     known = tx.users.get(record.guid)
     unread = known is None or record.reconfigured or record.guid in (tx.unseen or ())
-    if tx.unseen is not None:
-        tx.unseen.discard(record.guid)
+    tx.see(record.guid)
     if not record.active or not tx.scope.publishes(record):
         _remove_user(tx, record.guid)
     elif known is None and tx.is_full:
@@ -138,7 +147,7 @@ def _see_user(tx: Transaction, record: UserRecord) -> None:
     elif known is None:
         now = tx.now.unix_ms
         tx.put_user(User(record, since_ms=now, changed_ms=now))
-        tx.unsettled.add(record.guid)
+        tx.unsettled = tx.unsettled.insert(record.guid, tx.users[record.guid])
     elif known.record != record:
         tx.put_user(replace(known, record=record))
     if known is not None and known.record.channels > 0 and record.channels == 0:
@@ -149,7 +158,7 @@ def _see_user(tx: Transaction, record: UserRecord) -> None:
         tx.monitor(record.guid)
     else:
         tx.unmonitor(record.guid)
-        tx.unsettled.discard(record.guid)
+        tx.settle(record.guid)
         _lose_calls(tx, record.guid)
 
 
@@ -175,7 +184,7 @@ def _complete(tx: Transaction) -> None:
     for guid in sorted(tx.unseen or ()):
         tx.unmonitor(guid)
         if tx.torn:
-            tx.unsettled.discard(guid)
+            tx.settle(guid)
             _lose_unconfirmed(tx, guid)
         else:
             _remove_user(tx, guid)
@@ -244,7 +253,7 @@ def _has_room(tx: Transaction, guid: str) -> bool:
     most, limit = tx.scope.limits, ""
     if tx.running.count_of(guid) >= most.calls_per_user:
         limit = "calls_per_user"
-    elif tx.running.count >= most.calls:
+    elif tx.running.confirmed >= most.calls:
         limit = "calls"
     oldest = tx.running.oldest(guid) if limit else None
     if oldest is not None and tx.now.monotonic_s - oldest.started_s > OVERDUE_S:

@@ -1,10 +1,13 @@
 """The state of one PBX as the bridge knows it, and the events that it publishes. Values only."""
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from bridge.core.persistent import Table
 from bridge.core.records import CallState, Forwards, ReleasedBy, UserRecord
 
 
@@ -183,28 +186,34 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class PbxState:
-    """Everything the bridge knows of one PBX. Mappings are never changed in place.
+    """Everything the bridge knows of one PBX. Mappings are never changed in place; a `Table` has no order.
 
     users: users by guid. topics: topic id by guid. claims: guids by the topic id that they want; if several
     want the same one, each uses its guid. names: guids by (kind of name, name). calls: running legs by guid,
-    oldest first. placed: (guid, leg handle) -> (call id, command id) of placed calls that the PBX has not
+    oldest first. running: the same by their ids. joints: ids of running legs by what joins them to others of
+    a conversation, oldest first. confirmed: how many of them this session has confirmed; running.py keeps
+    these four. placed: (guid, leg handle) -> (call id, command id) of placed calls that the PBX has not
     reported yet. text_messages: those whose end it has not reported yet, in the form of a call.
-    unseen: guids that the list of this session has not confirmed yet; None once the list is
+    unseen: by guid, users that the list of this session has not confirmed yet; None once the list is
     complete. torn: a record of that list was unreadable, so a user missing from the list may still exist.
-    unsettled: guids whose running calls the PBX may not have reported yet.
+    unsettled: by guid, users whose running calls the PBX may not have reported yet. Both have the users as
+    they were: only their guids count.
     """
 
     epoch: str
-    users: Mapping[str, User] = field(default_factory=dict)
-    topics: Mapping[str, str] = field(default_factory=dict)
-    claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    names: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    calls: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
+    users: Table[str, User] = field(default_factory=Table)
+    topics: Table[str, str] = field(default_factory=Table)
+    claims: Table[str, tuple[str, ...]] = field(default_factory=Table)
+    names: Table[tuple[str, str], tuple[str, ...]] = field(default_factory=Table)
+    calls: Table[str, tuple[Call, ...]] = field(default_factory=Table)
+    running: Table[str, Call] = field(default_factory=Table)
+    joints: Table[tuple[str, str], tuple[str, ...]] = field(default_factory=Table)
+    confirmed: int = 0
     placed: Mapping[tuple[str, int], tuple[str, str | None]] = field(default_factory=dict)
     text_messages: Mapping[tuple[str, int], Call] = field(default_factory=dict)
-    unseen: frozenset[str] | None = frozenset()
+    unseen: Table[str, User] | None = field(default_factory=Table)
     torn: bool = False
-    unsettled: frozenset[str] = frozenset()
+    unsettled: Table[str, User] = field(default_factory=Table)
     seq: int = 0
     call_count: int = 0
 
@@ -215,7 +224,7 @@ class PbxState:
 
     def call(self, call_id: str) -> Call | None:
         """The running call with this id."""
-        return next((call for calls in self.calls.values() for call in calls if call.id == call_id), None)
+        return self.running.get(call_id)
 
     def user_of(self, topic_id: str) -> User | None:
         """The user with this topic id, if any."""

@@ -60,14 +60,16 @@ def restore(
     """The state made of remembered users, and the topic ids that must be erased.
 
     A user has two topics if the bridge was killed while it was renamed. The one published last counts.
+    A call has its id alone: of two with one id, the first is kept.
     """
     tx = Transaction(PbxState(epoch), scope, now)
     room = scope.limits.calls
     for user, running in _latest(found):
         tx.put_user(user)
-        tx.users[user.guid] = user
+        tx.users = tx.users.insert(user.guid, user)
         for call in running[:room]:
-            tx.running.put(call)
+            if call.id not in tx.running.by_id:
+                tx.running.put(call)
         room = max(0, room - len(running))
     state, _ = tx.finish()
     kept = set(state.topics.values())

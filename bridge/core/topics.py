@@ -1,11 +1,13 @@
 """The topic names of one PBX, see docs/topics.md. Strings in, strings out; no payloads."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from bridge.core.records import UserRecord
 
 REPLY = "reply"
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 USER_IDS = ("h323", "e164", "cn", "guid")
 
 
@@ -26,7 +28,7 @@ def encode(name: str, *, dots: bool = False) -> str:
 
     `dots`: encode dots as well, for brokers that turn them into slashes (RabbitMQ).
     """
-    level = quote(name, safe="")
+    level = name if _PLAIN.fullmatch(name) else quote(name, safe="")
     return level.replace(".", "%2E") if dots else level
 
 

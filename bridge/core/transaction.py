@@ -1,10 +1,10 @@
-"""The working copy of a state in one transition: copied once, changed, frozen. Must not judge calls."""
+"""The state within one transition, and what changes of it. Must not judge calls."""
+
+from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote
 
 from bridge.core import topics
@@ -22,6 +22,7 @@ from bridge.core.model import (
     Switch,
     User,
 )
+from bridge.core.persistent import Table
 from bridge.core.presentation import TopicClass, remote_party
 from bridge.core.records import LegRecord, Party, UserRecord
 from bridge.core.rules import Scope
@@ -31,55 +32,23 @@ Key = TypeVar("Key")
 CONTEST = 2
 
 
-class _Sets(Generic[Key]):
-    """Sets of guids by key. A set is copied once, when it is first changed."""
-
-    def __init__(self, before: Mapping[Key, frozenset[str]]) -> None:
-        self._before = before
-        self._touched: dict[Key, set[str]] = {}
-
-    def get(self, key: Key) -> AbstractSet[str]:
-        touched = self._touched.get(key)
-        return self._before.get(key, frozenset()) if touched is None else touched
-
-    def add(self, key: Key, guid: str) -> None:
-        self._touch(key).add(guid)
-
-    def discard(self, key: Key, guid: str) -> None:
-        self._touch(key).discard(guid)
-
-    def finished(self) -> Mapping[Key, frozenset[str]]:
-        if not self._touched:
-            return self._before
-        after = {**self._before, **{key: frozenset(guids) for key, guids in self._touched.items()}}
-        for key, guids in self._touched.items():
-            if not guids:
-                del after[key]
-        return after
-
-    def _touch(self, key: Key) -> set[str]:
-        if key not in self._touched:
-            self._touched[key] = set(self._before.get(key, ()))
-        return self._touched[key]
-
-
 class Transaction:
-    """A mutable copy of a state that records what changes. Used within one transition only."""
+    """A state that records what changes. Used within one transition only."""
 
     def __init__(self, state: PbxState, scope: Scope, now: Instant) -> None:
         self._state = state
         self.scope = scope
         self.now = now
-        self.users = dict(state.users)
-        self.topics = dict(state.topics)
-        self._claims = _Sets(state.claims)
-        self._names = _Sets(state.names)
-        self.running = Running(state.calls)
+        self.users = state.users
+        self.topics = state.topics
+        self._claims = state.claims
+        self._names = state.names
+        self.running = Running(state)
         self.placed = dict(state.placed)
         self.text_messages = dict(state.text_messages)
-        self.unseen = None if state.unseen is None else set(state.unseen)
+        self.unseen = state.unseen
         self.torn = state.torn
-        self.unsettled = set(state.unsettled)
+        self.unsettled = state.unsettled
         self._call_count = state.call_count
         self._seq = state.seq
         self._touched: dict[str, None] = {}
@@ -94,7 +63,9 @@ class Transaction:
     def put_user(self, user: User) -> None:
         """Add or replace a user, and settle its topic id and those of users who want the same one."""
         known = self.users.get(user.guid)
-        self.users[user.guid] = replace(user, changed_ms=self.now.unix_ms)
+        if user.changed_ms != self.now.unix_ms:
+            user = replace(user, changed_ms=self.now.unix_ms)
+        self.users = self.users.insert(user.guid, user)
         self._touched[user.guid] = None
         if known is None or _identity(known.record) != _identity(user.record):
             self._unclaim(known)
@@ -102,10 +73,20 @@ class Transaction:
 
     def drop_user(self, guid: str) -> None:
         """Remove a user. Its calls must be closed already."""
-        user = self.users.pop(guid)
+        user = self.users[guid]
+        self.users = self.users.discard(guid)
         self._touched.pop(guid, None)
-        self.unsettled.discard(guid)
+        self.settle(guid)
         self._unclaim(user)
+
+    def see(self, guid: str) -> None:
+        """The list of this session has named a user, or one that is not ours."""
+        if self.unseen is not None:
+            self.unseen = self.unseen.discard(guid)
+
+    def settle(self, guid: str) -> None:
+        """The PBX has reported the running calls of a user, or will not."""
+        self.unsettled = self.unsettled.discard(guid)
 
     def monitor(self, guid: str) -> None:
         """Ask for the calls of a user."""
@@ -134,6 +115,8 @@ class Transaction:
 
         It may have been read back as it was published, so its parties are compared in that form.
         """
+        if not self.running.in_doubt(guid):
+            return None
         shown = self.scope.presentation
         published = shown.published(remote_party(record.remote), TopicClass.STATE).number
         call = self.running.like(guid, record, dict.fromkeys((record.remote.number, published)))
@@ -178,7 +161,7 @@ class Transaction:
 
     def is_other(self, guid: str, party: Party) -> bool:
         """Whether the party is a known user, and another one than this."""
-        return bool(self._names.get(("short_name", party.short_name)) - {guid})
+        return any(other != guid for other in self._names.get(("short_name", party.short_name), ()))
 
     def far_end(self, party: Party, leg: Call) -> RemoteParty:
         """The same by the number too, if nobody outside can have chosen it."""
@@ -188,18 +171,21 @@ class Transaction:
 
     def finish(self) -> tuple[PbxState, Changes]:
         """The state after the transition, and what it changed."""
-        state = replace(
-            self._state,
+        state = PbxState(
+            self._state.epoch,
             users=self.users,
             topics=self.topics,
-            claims=self._claims.finished(),
-            names=self._names.finished(),
+            claims=self._claims,
+            names=self._names,
             calls=self.running.finished(),
+            running=self.running.by_id,
+            joints=self.running.joints,
+            confirmed=self.running.confirmed,
             placed=self.placed,
             text_messages=self.text_messages,
-            unseen=None if self.unseen is None else frozenset(self.unseen),
+            unseen=self.unseen,
             torn=self.torn,
-            unsettled=frozenset(self.unsettled),
+            unsettled=self.unsettled,
             seq=self._seq,
             call_count=self._call_count,
         )
@@ -216,12 +202,11 @@ class Transaction:
         )
 
     def _request(self, guid: str) -> Monitor:
-        in_doubt = any(call.leg_handle is None for call in self.running.of(guid))
-        return Monitor(guid, self.users[guid].record.name, urgent=in_doubt)
+        return Monitor(guid, self.users[guid].record.name, urgent=self.running.in_doubt(guid))
 
     def _guid_at(self, topic_id: str | None) -> str | None:
         """The guid of the user with this topic id."""
-        guids = () if topic_id is None else (*self._claims.get(topic_id), unquote(topic_id))
+        guids = () if topic_id is None else (*self._claims.get(topic_id, ()), unquote(topic_id))
         return next((guid for guid in guids if self.topics.get(guid) == topic_id), None)
 
     def _user_at_far_end(self, number: str, leg: Call) -> str | None:
@@ -235,48 +220,62 @@ class Transaction:
             return None
         dialled = leg.direction is Direction.OUTBOUND and leg.state in YOUNG
         known = leg.remote.user == user and leg.remote.number == number
-        (guid,) = self._names.get(("number", number))
+        (guid,) = self._names["number", number]
         return user if dialled or known or self.running.meets(guid, leg) else None
 
     def _user_named(self, kind: str, name: str) -> str | None:
-        guids = self._names.get((kind, name))
-        return self.topics[next(iter(guids))] if len(guids) == 1 else None
+        guids = self._names.get((kind, name), ())
+        return self.topics[guids[0]] if len(guids) == 1 else None
 
     def _claim(self, user: User) -> None:
         # Every user who wants a topic id stays noted, not only one: the last one who is left gets it back.
         # Two users who want the same id both get their guid instead, because a topic that silently changed
         # from one user to the other would show subscribers the wrong user's calls.
         wanted = self.scope.topic_id(user.record)
-        self._claims.add(wanted, user.guid)
+        self._claims = _with(self._claims, wanted, user.guid)
         for key in _keys(user.record):
-            self._names.add(key, user.guid)
+            self._names = _with(self._names, key, user.guid)
         self._settle_topics(wanted, user.guid)
 
     def _unclaim(self, user: User | None) -> None:
         if user is None:
             return
         for key in _keys(user.record):
-            self._names.discard(key, user.guid)
+            self._names = _without(self._names, key, user.guid)
         wanted = self.scope.topic_id(user.record)
-        self._claims.discard(wanted, user.guid)
+        self._claims = _without(self._claims, wanted, user.guid)
         # Its topic is only noted as gone: `finish` erases it unless another user has it by then.
-        self._gone[self.topics.pop(user.guid)] = None
+        self._gone[self.topics[user.guid]] = None
+        self.topics = self.topics.discard(user.guid)
         self._settle_topics(wanted)
 
-    def _settle_topics(self, wanted: str, claimed_by: str | None = None) -> None:
+    def _settle_topics(self, wanted: str, *claimed_by: str) -> None:
         """Give a topic id to the one user who wants it. If several want it, each gets its guid instead.
 
         With more than two, only the newcomer changes: the others have their guids already.
         """
-        guids = self._claims.get(wanted)
-        for guid in frozenset(guids) if len(guids) <= CONTEST else guids & {claimed_by}:
+        guids = self._claims.get(wanted, ())
+        for guid in guids if len(guids) <= CONTEST else claimed_by:
             topic = wanted if len(guids) == 1 else topics.encode(guid, dots=self.scope.encode_dots)
             before = self.topics.get(guid)
             if topic != before:
-                self.topics[guid] = topic
+                self.topics = self.topics.insert(guid, topic)
                 self._touched[guid] = None
                 if before is not None:
                     self._gone[before] = None
+
+
+def _with(guids: Table[Key, tuple[str, ...]], key: Key, guid: str) -> Table[Key, tuple[str, ...]]:
+    """The guids by key, with one more."""
+    return guids.insert(key, (*guids.get(key, ()), guid))
+
+
+def _without(guids: Table[Key, tuple[str, ...]], key: Key, guid: str) -> Table[Key, tuple[str, ...]]:
+    """The guids by key, with one less; no key has none."""
+    known = guids[key]
+    at = known.index(guid)
+    rest = known[:at] + known[at + 1 :]
+    return guids.insert(key, rest) if rest else guids.discard(key)
 
 
 def _party(party: Party, user: str | None) -> RemoteParty:

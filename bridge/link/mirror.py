@@ -303,7 +303,7 @@ class Mirror:
             state=self.state,
             status=self.status,
             about=self.about,
-            calls=sum(len(calls) for calls in self.state.calls.values()),
+            calls=len(self.state.running),
             monitored=len(self.monitoring.monitored),
             asking=self.monitoring.pending,
             takeovers=self.takeovers,

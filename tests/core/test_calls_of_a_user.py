@@ -30,7 +30,7 @@ def test_incoming_answered_and_ended() -> None:
     last = history.state.users[ANNA].last_call
     assert last is not None
     assert (last.ring_s, last.talk_s, last.outcome) == (2.0, 1.0, "answered")
-    assert history.state.calls == {}
+    assert not history.state.calls
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_a_switch_is_told_when_it_changes() -> None:
     history.see(leg(remote=Party(), local=Party("10")), leg(remote=Party("01"), ended=True))
 
     assert history.types() == ["switched", "switched"]
-    assert history.state.calls == {}
+    assert not history.state.calls
 
 
 def test_a_person_who_calls_a_switch_is_no_value() -> None:

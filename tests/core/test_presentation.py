@@ -58,7 +58,8 @@ def test_every_party_of_a_call_is_presented(place: str) -> None:
     secret: Any = {place: RemoteParty(SECRET)}
     call = replace(history.state.calls[ANNA][0], **secret)
     last = replace(history.state.users[ANNA], last_call=call)
-    state = replace(history.state, calls={ANNA: (call,)}, users={**history.state.users, ANNA: last})
+    state = history.state
+    state = replace(state, calls=state.calls.insert(ANNA, (call,)), users=state.users.insert(ANNA, last))
     event = replace(history.events[-1], call=call)
     stars = Presentation((starred,))
     told: Any = render.event(event, "e", "hq", stars)

@@ -151,7 +151,7 @@ def test_a_sequence_of_one_user(records: Sequence[LegRecord], types: str, wanted
     assert history.types() == types.split()
     assert outcomes(history) == wanted
     assert_each_leg_ended_once(history)
-    assert history.state.calls == {}
+    assert not history.state.calls
 
 
 def test_a_trunk_that_never_alerts() -> None:
@@ -324,7 +324,7 @@ def test_a_leg_that_comes_with_the_news_that_nobody_follows_it_is_not_told() -> 
     history.take(Batch(users=(replace(PEOPLE[0], number="9"),), legs=(IN,)))
 
     assert history.types() == []
-    assert history.state.calls == {}
+    assert not history.state.calls
 
 
 def test_a_command_that_is_answered_after_its_leg_was_seen_is_published() -> None:

@@ -35,7 +35,7 @@ def test_a_delivered_message_is_told() -> None:
         ("outgoing", True, sent, "m-1", None),
         ("ended", True, sent, "m-1", "answered"),
     ]
-    assert (history.state.users, history.state.calls, history.changes.users) == (before, {}, ())
+    assert (history.state.users, len(history.state.calls), history.changes.users) == (before, 0, ())
     assert told(history.see(DELIVERED, REFUSED))[2:] == [], "once"
 
 
