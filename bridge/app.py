@@ -5,7 +5,7 @@ import faulthandler
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -18,7 +18,6 @@ from bridge.config.file import masked
 from bridge.config.schema import Config, Pbx
 from bridge.errors import ConfigError
 from bridge.fleet import Fleet
-from bridge.link.link import Link
 from bridge.link.state_files import forget_damaged
 from bridge.net.executor import DaemonExecutor
 from bridge.ops import certificates, log, phonebook
@@ -28,6 +27,7 @@ from bridge.ops.metrics import Metrics
 from bridge.ops.notify import Notifier
 from bridge.ops.observer import Observer
 from bridge.ops.pages import Pages, Probes, Visitors
+from bridge.ops.rounds import Rounds
 from bridge.ops.web import serve
 
 BEAT_S = 1.0
@@ -70,6 +70,7 @@ class Process:
         self._builder = Builder(config)
         self._metrics = Metrics(self.registry, self._builder.operations)
         self.bugs = Bugs(self._metrics.sessions.bugs.add)
+        self._rounds = Rounds(self.health, self.bugs)
         self._offset_s, self._log_dropped = time.time() - time.monotonic(), 0
         self.health.config = partial(masked, config)
 
@@ -188,14 +189,10 @@ class Process:
 
     async def _beat(self, fleet: Fleet) -> None:
         while True:
-            links = {name: keeper.link for name, keeper in fleet.keepers.items()}
-            running = {name: link for name, link in links.items() if link is not None}
-            for name, link in running.items():
-                with self.bugs.contained("measure", name):
-                    link.measure()
             with self.bugs.contained("beat"):
                 self._measure()
-            self._update_health(fleet, running)
+            configured = (*self._chosen[1], *fleet.pbxs)
+            self._rounds.go(fleet.keepers, {pbx.name: False for pbx in configured})
             with self.bugs.contained("notify"):
                 self.notifier.beat(self.health.statuses, moving=self.health.moving)
             await asyncio.sleep(BEAT_S)
@@ -207,21 +204,6 @@ class Process:
         self._metrics.process.log_dropped.inc(dropped - self._log_dropped)
         self._offset_s, self._log_dropped = offset_s, dropped
         self._metrics.process.beat.set_to_current_time()
-
-    def _update_health(self, fleet: Fleet, running: Mapping[str, Link]) -> None:
-        """Update the health. A bug in the status of one link does not hide the others."""
-        stuck: dict[str, tuple[str, ...]] = {}
-        statuses = []
-        ready = {pbx.name: False for pbx in (*self._chosen[1], *fleet.pbxs)}
-        for name, keeper in fleet.keepers.items():
-            with self.bugs.contained("status", name):
-                statuses.append(keeper.status)
-            link = running.get(name)
-            if link is not None:
-                with self.bugs.contained("status", name):
-                    ready[name] = link.ready
-                    stuck |= {name: parts} if (parts := link.stuck()) else {}
-        self.health.beat(ready, stuck, tuple(statuses))
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:

@@ -57,6 +57,25 @@ class Keeper:
         """The status of the link, also while there is none."""
         return self.observer.crash_status() if self._link is None else self._link.status
 
+    @property
+    def pulse(self) -> object:
+        """See `Link`."""
+        return None if self._link is None else self._link.pulse
+
+    @property
+    def ready(self) -> bool:
+        """Whether the broker delivers what the link publishes."""
+        return self._link is not None and self._link.ready
+
+    def measure(self) -> None:
+        """Measure the link, if there is one."""
+        if self._link is not None:
+            self._link.measure()
+
+    def stuck(self) -> tuple[str, ...]:
+        """The parts of the link that make no progress."""
+        return () if self._link is None else self._link.stuck()
+
     async def run(self) -> None:
         """Serve the PBX until `stop`. Never raises."""
         OWNER.set(Owner(self._name, self._crashed))

@@ -96,6 +96,11 @@ class Outbox:
         return min((entry.since_s for entry in waiting if entry is not None), default=None)
 
     @property
+    def taken(self) -> int:
+        """How many messages have been taken to be sent."""
+        return self._last_delivery_id
+
+    @property
     def in_flight(self) -> int:
         """The number of messages that were sent and not yet answered."""
         return len(self._flying) - len(self._refused)

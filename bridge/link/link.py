@@ -242,6 +242,13 @@ class Link:
         self.mirror.knows_itself_as(location)
         await self.ask(Resync())
 
+    @property
+    def pulse(self) -> object:
+        """Equal to the last one while nothing happens; None until both sides are up and all is delivered."""
+        if not (self.mirror.online and self.ready and self.outbox.idle):
+            return None
+        return self.mirror.status, self.outbox.taken, self._observer.pbx.polled_s
+
     def measure(self) -> None:
         """Update the gauges, and commit to the journal what the broker has acknowledged."""
         self._broker.look()

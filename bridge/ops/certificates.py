@@ -38,8 +38,11 @@ async def watch(targets: Callable[[], Sequence[Target]], report: Report) -> None
     await asyncio.sleep(FIRST_S)
     while True:
         for target in targets():
+            if not target.addresses:
+                report(target.pbx, target.side, None)
+                continue
             end = await _soonest(target.addresses)
-            if any((each.pbx, each.side) == (target.pbx, target.side) for each in targets()):
+            if target in targets():
                 # Otherwise a reload has removed it during the handshake, and its series would stay forever.
                 report(target.pbx, target.side, end)
         await asyncio.sleep(AGAIN_S)

@@ -88,7 +88,7 @@ async def test_a_pbx_that_is_removed_meanwhile_gets_no_series(monkeypatch: pytes
     config = Config.model_validate({"mqtt": {"url": "mqtt://127.0.0.1"}, "pbxs": pbxs})
     builder = Builder(config)
     all_targets = builder.certificate_targets(config.pbxs)
-    before_reload = iter((all_targets, all_targets))  # the round begins, and the broker has been looked at
+    before_reload = iter((all_targets,))  # when the round begins
     reported: asyncio.Queue[tuple[str, str, float | None]] = asyncio.Queue()
     watching = asyncio.create_task(
         certificates.watch(
