@@ -40,6 +40,7 @@ from bridge.ops.phonebook import PhonebookFile
 from bridge.pbx.backend import SoapBackend
 from bridge.pbx.client import MonitorOptions
 from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.entrance import Entrances
 from bridge.pbx.monitoring import MonitorSettings
 from bridge.pbx.session import SessionSettings
 from bridge.pbx.soap import Soap
@@ -73,6 +74,7 @@ class Builder:
         self._broker_tls = broker_tls(config.mqtt)
         self._contexts = _pbx_contexts(config.pbxs)
         self._make_backend = make_backend
+        self._entrances = Entrances(config.starts_per_host)
         self._backends: dict[str, tuple[Pbx, Backend]] = {}
         for pbx in config.pbxs:
             self.backend(pbx)
@@ -174,6 +176,7 @@ class Builder:
             self._soap,
             [Endpoint(url, *account) for url in pbx.endpoints],
             settings,
+            entrances=self._entrances,
             poll_s=pbx.poll_timeout_s,
             request_s=pbx.request_timeout_s,
         )

@@ -262,6 +262,7 @@ class Config(Section):
 
     mqtt: Mqtt = Mqtt()
     pbxs: tuple[Pbx, ...] = Field(strict=False, min_length=1)
+    starts_per_host: int = Field(8, ge=1, le=1000)
     user_id: Literal["h323", "e164", "cn", "guid"] = "h323"
     events: Events = Events()
     commands: Commands = Commands()

@@ -10,8 +10,8 @@ from typing import Protocol
 from bridge.ops.bugs import Bugs
 from bridge.ops.health import Health, LinkStatus
 
-TURNS = 10
-"""A link at rest is measured at every tenth round: its deadlines are minutes."""
+TURNS = 20
+"""At which round a link at rest is measured again: its deadlines are minutes."""
 
 
 class Measured(Protocol):

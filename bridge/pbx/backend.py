@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from bridge.core.backend import Address, Asked, OpenPbx, PbxSession, unheard
 from bridge.pbx.client import USUAL, Client
 from bridge.pbx.endpoint import Endpoint
+from bridge.pbx.entrance import Entrances
 from bridge.pbx.poll_ends import PollEnds
 from bridge.pbx.session import SessionSettings, session
 from bridge.pbx.soap import Soap
@@ -18,7 +19,8 @@ _HTTPS = 443
 class SoapBackend:
     """A PBX at some addresses, the primary first.
 
-    `poll_s` and `request_s` limit how long a Poll and any other request may take.
+    `poll_s` and `request_s` limit how long a Poll and any other request may take. `entrances` is shared with
+    the other PBXs of the process.
     """
 
     operations: ClassVar[Sequence[str]] = USUAL
@@ -29,12 +31,14 @@ class SoapBackend:
         endpoints: Sequence[Endpoint],
         settings: SessionSettings,
         *,
+        entrances: Entrances,
         poll_s: float,
         request_s: float,
     ) -> None:
         self._soap = soap
         self._endpoints = endpoints
         self._settings = settings
+        self._entrances = entrances
         self._poll_s = poll_s
         self._request_s = request_s
 
@@ -62,7 +66,11 @@ class SoapBackend:
                 asked=asked,
                 poll_ends=poll_ends,
             )
-            async with client, session(client, self._settings) as opened:
+            async with (
+                self._entrances.turn(self._endpoints[place].url) as turn,
+                client,
+                session(client, self._settings, turn.end) as opened,
+            ):
                 yield opened
 
         return open_pbx

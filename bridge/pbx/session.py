@@ -5,7 +5,7 @@ which starts with the complete list, is sure to miss nothing (docs/wire.md#poll)
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -44,9 +44,11 @@ class SessionSettings:
 
 
 @asynccontextmanager
-async def session(client: Client, settings: SessionSettings) -> "AsyncIterator[Session]":
-    """A session over an open client. Ends the SOAP session on the way out."""
-    opened = Session(client, settings)
+async def session(
+    client: Client, settings: SessionSettings, listed: Callable[[], None] = lambda: None
+) -> "AsyncIterator[Session]":
+    """A session over an open client; `listed` is called when its list is complete. Ends the SOAP session."""
+    opened = Session(client, settings, listed)
     try:
         yield opened
     finally:
@@ -56,9 +58,10 @@ async def session(client: Client, settings: SessionSettings) -> "AsyncIterator[S
 class Session:
     """See bridge.core.backend.PbxSession for what the methods promise."""
 
-    def __init__(self, client: Client, settings: SessionSettings) -> None:
+    def __init__(self, client: Client, settings: SessionSettings, listed: Callable[[], None]) -> None:
         self._client = client
         self._settings = settings
+        self._listed = listed
         self._monitoring = Monitoring(client, settings.monitoring, self.ping)
         self._forwards = ForwardsReader(client, self.ping)
         self._soap_session = SoapSession(0, 0)
@@ -207,6 +210,8 @@ class Session:
                 empty = empty and not part
                 if batch := self._monitoring.resolved(part):
                     events.reported(batch)
+                if part.list_complete:
+                    self._listed()
                 # A first list has thousands of records. Between its slices the other links get their turn.
                 await asyncio.sleep(0)
             # The next Poll acknowledges this reply, and the PBX forgets it: first it must be on disk.

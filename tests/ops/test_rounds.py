@@ -62,7 +62,7 @@ def rounds_of(*links: Link) -> Iterator[tuple[Rounds, Health, list[str]]]:
     yield rounds, health, bugs
 
 
-def test_an_idle_link_is_measured_at_every_tenth_round() -> None:
+def test_an_idle_link_is_measured_now_and_then() -> None:
     """Each at its own turn, so that a thousand cost the same at each round."""
     links = {str(number): Link(str(number)) for number in range(3 * TURNS)}
     rounds = Rounds(Health(), Bugs(lambda _: None))
