@@ -73,6 +73,7 @@ class Builder:
         self._soap = soap or Soap()
         self._broker_tls = broker_tls(config.mqtt)
         self._contexts = _pbx_contexts(config.pbxs)
+        self._commands = _command_settings(config)
         self._make_backend = make_backend
         self._entrances = Entrances(config.starts_per_host)
         self._backends: dict[str, tuple[Pbx, Backend]] = {}
@@ -193,7 +194,7 @@ class Builder:
         return self._config.homeassistant.to_outputs(permissions, forwards=pbx.forwards)
 
     def _link_settings(self, pbx: Pbx) -> LinkSettings:
-        commands, events = self._config.commands, self._config.events
+        events = self._config.events
         return LinkSettings(
             epoch=clock.new_epoch(secrets.randbits(32)),
             topics=Topics(self._config.mqtt.base_topic, pbx.name),
@@ -208,14 +209,7 @@ class Builder:
                 home=pbx.home,
             ),
             outbox=Limits(events.max_queued, events.max_age_s, event_bytes=events.max_queued_bytes),
-            commands=CommandSettings(
-                permissions=commands.to_permissions(),
-                per_minute=commands.rate_per_minute,
-                calls_per_user=commands.calls_per_user_per_minute,
-                clear_cause=commands.clear_cause,
-                response_topics=commands.response_topics,
-                privacy=self._config.privacy.to_privacy(),
-            ),
+            commands=self._commands,
             end_grace_s=pbx.end_grace_s,
             deadlines=Deadlines(
                 poll_s=3 * pbx.poll_timeout_s + 15,
@@ -230,6 +224,18 @@ class Builder:
                 tuple(broker.place for broker in self.brokers(pbx)), self._config.mqtt.return_after_s
             ),
         )
+
+
+def _command_settings(config: Config) -> CommandSettings:
+    commands = config.commands
+    return CommandSettings(
+        permissions=commands.to_permissions(),
+        per_minute=commands.rate_per_minute,
+        calls_per_user=commands.calls_per_user_per_minute,
+        clear_cause=commands.clear_cause,
+        response_topics=commands.response_topics,
+        privacy=config.privacy.to_privacy(),
+    )
 
 
 def broker_settings(mqtt: Mqtt, client_id: str, tls: ssl.SSLContext | None) -> tuple[BrokerSettings, ...]:
