@@ -22,6 +22,7 @@ OWN = {
     "core.packet_limit:SMALL_BYTES": "what our smaller messages may have",
     "core.commands.dedup:REMEMBERED_AT_MOST": "core.journal:COMMANDS_AT_MOST",
     "core.line:OVERHEAD_BYTES": "what a message counts besides its text",
+    "core.presentation:KEPT_AT_MOST": "what is made once and shown again",
     "core.proof:NONCE_BYTES": "of our own question",
     "core.restore:LARGEST": "what JSON can hold",
     "core.restore:LONGEST_TEXT": "pbx.decode:LONGEST_TEXT",

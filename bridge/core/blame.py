@@ -44,20 +44,21 @@ class Blame:
 
     def forget(self, entry: QueuedMessage) -> None:
         """The message will not be sent again."""
-        self._suspects.clear(entry.key)
+        if self._suspects:
+            self._suspects.clear(entry.key)
 
     def may_send(self, entry: QueuedMessage, now_s: float) -> bool:
         """The topic is not skipped at present; for an answer: its kind is not paused."""
         topic = entry.message.topic
         if entry.kind in ANSWERS:
             return self._caused[entry.kind].may_send(topic, now_s)
-        return now_s >= self._aside.get(topic, 0.0)
+        return not self._aside or now_s >= self._aside.get(topic, 0.0)
 
     def goes_alone(self, entry: QueuedMessage, now_s: float) -> bool:
         """The message is a suspect. It must travel alone, so that its effect is certain."""
         if entry.kind in ANSWERS:
             return self._caused[entry.kind].goes_alone(entry.message.topic, now_s)
-        return entry.key in self._suspects
+        return bool(self._suspects) and entry.key in self._suspects
 
     def session_ended(self, unanswered: Sequence[QueuedMessage], now_s: float) -> Culprit | None:
         """The broker closed the session before it answered these. Return the culprit, if it is certain."""

@@ -198,12 +198,11 @@ class Outbox:
             if self.in_flight:
                 return None
             self._take_back()
-        waiting = self._next(now_s)
-        if waiting is None or waiting.head is None:
+        found = self._next(now_s)
+        if found is None or (self._flying and self._one_goes_alone(found[1], now_s)):
             return None
-        if self._flying and self._one_goes_alone(waiting.head, now_s):
-            return None
-        entry = waiting.pop()
+        waiting, entry = found
+        waiting.pop()
         if self._turns[-1] is not waiting:
             self._turns.remove(waiting)
             self._turns.append(waiting)
@@ -215,7 +214,8 @@ class Outbox:
 
     def _one_goes_alone(self, entry: QueuedMessage, now_s: float) -> bool:
         """A suspect is next or in flight. It travels alone, so that its effect is certain."""
-        return any(self._blame.goes_alone(each, now_s) for each in (entry, next(iter(self._flying.values()))))
+        flying = next(iter(self._flying.values()))
+        return self._blame.goes_alone(entry, now_s) or self._blame.goes_alone(flying, now_s)
 
     def done(self, delivery_id: int, *, answered: bool = True) -> float | None:
         """Forget a delivered message and return when it was put in.
@@ -307,9 +307,10 @@ class Outbox:
     def _is_too_old(self, event: QueuedMessage, now_s: float) -> bool:
         return now_s - event.since_s > self._limits.event_age_s
 
-    def _next(self, now_s: float) -> States | Line | None:
-        """Where the next message waits. Those that are too old or must not be sent are dropped on the way."""
-        while (waiting := self._first()) is not None and (entry := waiting.head) is not None:
+    def _next(self, now_s: float) -> tuple[States | Line, QueuedMessage] | None:
+        """The next message, and where it waits. What is too old or must not be sent is dropped on the way."""
+        while (found := self._first()) is not None:
+            waiting, entry = found
             if not self._blame.may_send(entry, now_s):
                 reason = None if entry.kind is Kind.STATE else "poison"
             elif entry.kind is Kind.EVENT and self._is_too_old(entry, now_s):
@@ -317,16 +318,15 @@ class Outbox:
             else:
                 break
             self._drop(waiting.pop(), reason)
-        return waiting
+        return found
 
-    def _first(self) -> States | Line | None:
+    def _first(self) -> tuple[States | Line, QueuedMessage] | None:
         """What a new session hears first; then the three whose turn it is, if something waits there."""
-        state = self._states.head
-        if state is not None and state.ahead:
-            return self._states
+        if self._states and (state := self._states.head) is not None and state.ahead:
+            return self._states, state
         for waiting in self._turns:
-            if waiting.head is not None:
-                return waiting
+            if (entry := waiting.head) is not None:
+                return waiting, entry
         return None
 
     def _drop(self, entry: QueuedMessage, reason: str | None) -> None:

@@ -5,11 +5,14 @@ Every output gets a `Presentation` in its View. Whoever shows a party or its num
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bridge.core import payloads
 from bridge.core.model import Call, RemoteParty
 from bridge.core.records import Party
+
+KEPT_AT_MOST = 128
+"""Payloads of calls that are kept to be shown again: those of a reply of the PBX, and little memory."""
 
 
 class TopicClass(enum.StrEnum):
@@ -30,11 +33,35 @@ def remote_party(party: Party) -> RemoteParty:
     return RemoteParty(party.number, party.display_name or party.name, None, party.anonymous)
 
 
+class Recent:
+    """The payloads of calls that were shown a moment ago.
+
+    A call is in its event, in the state of its user, and often in the next states: it is made once. Nobody
+    may change a payload that was given to him.
+    """
+
+    def __init__(self) -> None:
+        self._payloads: dict[object, tuple[Call, payloads.Call]] = {}
+
+    def get(self, key: object, call: Call) -> payloads.Call | None:
+        """The payload of exactly this value."""
+        known = self._payloads.get(key)
+        return known[1] if known is not None and known[0] is call else None
+
+    def put(self, key: object, call: Call, payload: payloads.Call) -> payloads.Call:
+        """Keep it for a while."""
+        if len(self._payloads) >= KEPT_AT_MOST:
+            self._payloads.clear()
+        self._payloads[key] = call, payload
+        return payload
+
+
 @dataclass(frozen=True, slots=True)
 class Presentation:
     """The steps by which a party becomes what is published: numbers and names first, masks last."""
 
     steps: tuple[Step, ...] = ()
+    recent: Recent = field(default_factory=Recent, compare=False, repr=False)
 
     def published(self, party: RemoteParty, topic_class: TopicClass) -> RemoteParty:
         """The party as topics of this class show it. Published twice, it stays the same."""

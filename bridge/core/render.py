@@ -51,6 +51,8 @@ def user_state(state: PbxState, pbx: str, guid: str, shown: Presentation) -> pay
 
 def call_state(calls: tuple[Call, ...]) -> payloads.CallWord:
     """The state of a user's calls in one word; the first that matches."""
+    if not calls:
+        return "idle"
     connected = [one for one in calls if one.state is CallState.CONNECTED]
     alerting = [one.direction for one in calls if one.state in _ALERTING]
     if Direction.INBOUND in alerting:
@@ -63,7 +65,12 @@ def call_state(calls: tuple[Call, ...]) -> payloads.CallWord:
 
 
 def call(one: Call, shown: Presentation, topic_class: TopicClass) -> payloads.Call:
-    """The JSON of a call, with its parties as topics of this class show them."""
+    """The JSON of a call, with its parties as topics of this class show them. Must not be changed."""
+    key = (one.id, topic_class) if shown.steps else one.id
+    return shown.recent.get(key, one) or shown.recent.put(key, one, _call(one, shown, topic_class))
+
+
+def _call(one: Call, shown: Presentation, topic_class: TopicClass) -> payloads.Call:
     return {
         "id": one.id,
         "conference": one.conference,

@@ -18,6 +18,9 @@ class Suspects:
     def __init__(self) -> None:
         self._alone: dict[Hashable, int] = {}
 
+    def __len__(self) -> int:
+        return len(self._alone)
+
     def __contains__(self, key: object) -> bool:
         return key in self._alone
 

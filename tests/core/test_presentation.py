@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from bridge.core import render
 from bridge.core.dial_plan import DialPlan
-from bridge.core.model import Call, RemoteParty
+from bridge.core.model import Call, Direction, RemoteParty
 from bridge.core.phonebook import phonebook
-from bridge.core.presentation import PLAIN, Presentation, TopicClass
+from bridge.core.presentation import KEPT_AT_MOST, PLAIN, Presentation, TopicClass
 from bridge.core.privacy import Privacy, PrivacyRule, Shown
 from bridge.core.records import Batch, CallState, LegRecord, Party
 from bridge.core.rules import Scope
@@ -40,6 +40,28 @@ def test_a_known_user_is_internal() -> None:
     ]
 
     assert shown == [True, False, True]
+
+
+def test_a_call_is_made_once() -> None:
+    """For its event and its state; not where these show it differently, nor when it has changed."""
+    call = Call("e-1", "g", 7, Direction.INBOUND, CallState.SETUP, 0, 0.0, remote=RemoteParty(SECRET))
+    for shown, once in ((Presentation(), True), (Presentation((starred,)), False)):
+        made = [render.call(call, shown, each) for each in (TopicClass.EVENT, TopicClass.STATE)]
+        assert (made[0] is made[1]) == once
+        assert render.call(call, shown, TopicClass.STATE) is made[1]
+        assert render.call(replace(call, held=True), shown, TopicClass.STATE)["held"] is True
+
+
+def test_few_calls_are_kept() -> None:
+    """One that was shown long ago is made again, and looks the same."""
+    call = Call("e-1", "g", 7, Direction.INBOUND, CallState.SETUP, 0, 0.0)
+    shown = Presentation()
+    first = render.call(call, shown, TopicClass.STATE)
+    for number in range(KEPT_AT_MOST):
+        render.call(replace(call, id=f"o-{number}"), shown, TopicClass.STATE)
+    again = render.call(call, shown, TopicClass.STATE)
+    assert again is not first
+    assert again == first
 
 
 def test_steps_are_taken_in_their_order() -> None:
