@@ -63,15 +63,14 @@ class Deliveries:
             self._mirror.say_again(again)
         self._report()
 
-    def sent(self, topic: str) -> None:
+    def sent(self, topic: str, now_s: float) -> None:
         """A message is on its way (DeliveryEvents)."""
-        self._effect.sent(topic, self._clock().monotonic_s)
+        self._effect.sent(topic, now_s)
         if self._hears_itself and self._mirror.topics.command_in(topic) is not None:
             self._echoes.sent(topic)
 
-    def acknowledged(self, topic: str, seconds: float) -> None:
+    def acknowledged(self, topic: str, seconds: float, now_s: float) -> None:
         """The broker has a message (DeliveryEvents)."""
-        now_s = self._clock().monotonic_s
         self._liveness.alive(OUTBOX, now_s)
         self._observer.broker.acknowledged(seconds)
         self._echoes.acknowledged(topic, now_s)

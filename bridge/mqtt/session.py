@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from bridge.core.message import Incoming, Message, Subscription
@@ -21,11 +22,11 @@ REST_S = 1.0
 class DeliveryEvents(Protocol):
     """Callbacks about the messages that a session sends. They must neither block nor raise."""
 
-    def sent(self, topic: str) -> None:
+    def sent(self, topic: str, now_s: float) -> None:
         """A message is on its way to the broker."""
         ...
 
-    def acknowledged(self, topic: str, seconds: float) -> None:
+    def acknowledged(self, topic: str, seconds: float, now_s: float) -> None:
         """The broker has a message, `seconds` after it was queued."""
         ...
 
@@ -85,11 +86,10 @@ class BrokerSession:
             if rest_s > 0:
                 await asyncio.sleep(rest_s)
                 continue
-            while self._outbox.in_flight < window:
-                item = self._outbox.take(self._clock().monotonic_s)
-                if item is None:
-                    break
-                self._send(*item)
+            # One look at the clock for all that leave together: they are gathered in one write.
+            now_s = self._clock().monotonic_s
+            while self._outbox.in_flight < window and (item := self._outbox.take(now_s)) is not None:
+                self._send(*item, now_s)
             await self._outbox.changed()
 
     async def _watch(self) -> None:
@@ -103,27 +103,26 @@ class BrokerSession:
                 raise SessionLost(f"the broker {place} has acknowledged nothing for {patience_s} s")
             await asyncio.sleep(max(left_s, WATCH_S))
 
-    def _send(self, delivery_id: int, message: Message) -> None:
-        self._sent_s[delivery_id] = self._clock().monotonic_s
-        self._deliveries.sent(message.topic)
-        sent = self._connection.publish(message)
-        sent.add_done_callback(lambda done: self._sent(delivery_id, message, done))
+    def _send(self, delivery_id: int, message: Message, now_s: float) -> None:
+        self._sent_s[delivery_id] = now_s
+        self._deliveries.sent(message.topic, now_s)
+        self._connection.send(message, partial(self._answered, delivery_id, message))
 
-    def _sent(self, delivery_id: int, message: Message, sent: asyncio.Future[None]) -> None:
+    def _answered(self, delivery_id: int, message: Message, error: LinkError | None) -> None:
         """Tell the outbox. What is lost with the connection stays there: `disconnected` takes it back."""
-        error = sent.exception()
         if isinstance(error, SessionLost):
             return
         self._sent_s.pop(delivery_id, None)
+        now_s = self._clock().monotonic_s
         if isinstance(error, Unreachable):
-            self._rest_until_s = self._clock().monotonic_s + REST_S
+            self._rest_until_s = now_s + REST_S
             self._outbox.again(delivery_id)
         else:
             asked = min(message.qos, self._connection.limits.maximum_qos) > 0
-            since = self._outbox.done(delivery_id, answered=asked and not isinstance(error, ProtocolError))
-            if error is None and since is not None:
-                self._deliveries.acknowledged(message.topic, self._clock().monotonic_s - since)
-        if isinstance(error, LinkError):
+            since_s = self._outbox.done(delivery_id, answered=asked and not isinstance(error, ProtocolError))
+            if error is None and since_s is not None:
+                self._deliveries.acknowledged(message.topic, now_s - since_s, now_s)
+        if error is not None:
             self._deliveries.refused(message, error)
 
     async def _receive(self) -> None:
