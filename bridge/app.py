@@ -62,13 +62,13 @@ class Process:
     ) -> None:
         self.stop = stop
         self.reload_requested = asyncio.Event()
-        self.registry, self.health = CollectorRegistry(), Health()
+        self.health = Health()
         self.notifier = Notifier(os.environ)
         self.reload = reload
         self._chosen: Chosen = (config, pbxs)
         self._log = structlog.get_logger()
         self._builder = Builder(config)
-        self._metrics = Metrics(self.registry, self._builder.operations)
+        self._metrics = Metrics(CollectorRegistry(), self._builder.operations)
         self.bugs = Bugs(self._metrics.sessions.bugs.add)
         self._rounds = Rounds(self.health, self.bugs)
         self._offset_s, self._log_dropped = time.time() - time.monotonic(), 0
@@ -109,7 +109,7 @@ class Process:
     def _doors(self, config: Config) -> list[asyncio.Task[None]]:
         """Serve the pages, and the probes on their own address if one is configured."""
         http = config.http
-        pages = Pages(self.registry, self.health, Visitors(http.hosts, http.pages == "all"))
+        pages = Pages(self._metrics.page, self.health, Visitors(http.hosts, http.pages == "all"))
         doors = (
             ("pages", http.address, pages.answer),
             ("probes", http.probes_address, Probes(self.health).answer),

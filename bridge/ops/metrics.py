@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
 from bridge.ops.families import Families
 from bridge.ops.link_metrics import BrokerMetrics, CommandMetrics, PbxMetrics, SessionMetrics
@@ -15,12 +15,18 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, operations: Iterable[str] = ()) -> None:
         # The library adds a series `_created` to each counter and histogram: a quarter of all, never queried.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # (untyped in the library)
+        self._of_process = CollectorRegistry()
+        self.process = ProcessMetrics(self._of_process)
+        registry.register(self._of_process)
         self._families = Families(registry)
-        self.process = ProcessMetrics(registry)
         self.sessions = SessionMetrics(self._families)
         self.pbx = PbxMetrics(self._families, operations)
         self.broker = BrokerMetrics(self._families)
         self.commands = CommandMetrics(self._families)
+
+    def page(self) -> bytes:
+        """All metrics, as Prometheus reads them."""
+        return generate_latest(self._of_process) + self._families.text().encode()
 
     def announce(self, pbx: str) -> None:
         """Show zeros for a PBX that has not been reached yet, so that alerts see it."""

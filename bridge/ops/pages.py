@@ -8,7 +8,6 @@ from html import escape
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bridge import __version__
@@ -107,12 +106,14 @@ class Pages:
     people contain accounts and files, so by default they are served only to clients on this machine.
     """
 
-    def __init__(self, registry: CollectorRegistry, health: Health, visitors: Visitors | None = None) -> None:
+    def __init__(
+        self, metrics: Callable[[], bytes], health: Health, visitors: Visitors | None = None
+    ) -> None:
         self._health = health
         self._visitors = visitors or Visitors()
         self._probes = Probes(health)
         self._pages = {
-            METRICS: _Kept(lambda: Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))),
+            METRICS: _Kept(lambda: Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, metrics())),
             "/status": _Kept(lambda: _as_json(HTTPStatus.OK, health.as_json())),
             "/config": _Kept(lambda: Answer(HTTPStatus.OK, TEXT, health.config().encode())),
             "/": _Kept(self._front),

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 import trustme
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from bridge.ops import certificates
 from bridge.ops.families import PREFIX
@@ -97,6 +97,28 @@ def test_a_pbx_that_was_never_reached_has_few_series() -> None:
     assert count() <= 200
     metrics.forget("hq")
     assert count() == 0
+
+
+def test_the_page_is_what_the_library_would_write() -> None:
+    """Byte for byte, with each kind of metric and number, and labels in order."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, SoapBackend.operations)
+    for pbx in ("hq", "branch"):
+        metrics.announce(pbx)
+        for side in SIDES:
+            metrics.announce_side(pbx, side)
+    metrics.broker.oldest.set(1764158400.25, "hq")
+    metrics.pbx.users.set(20_000_000, "branch")
+    metrics.pbx.left_out.add("hq", "users", by=17)
+    for seconds in (0.0, 0.01, 0.07, 59.9, 1e6):
+        metrics.pbx.request_seconds.observe(seconds, "hq", "Echo")
+        metrics.broker.publish_seconds.observe(seconds, "branch")
+
+    def without_clock(page: bytes) -> list[bytes]:
+        return [line for line in page.splitlines() if not line.startswith((b"process_", b"python_"))]
+
+    assert without_clock(metrics.page()) == without_clock(generate_latest(registry))
+    assert b'_request_duration_seconds_bucket{le="0.1",operation="Echo",pbx="hq"} 3.0\n' in metrics.page()
 
 
 def test_a_removed_pbx_leaves_no_series() -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from bridge.core.status import LinkState
@@ -62,7 +61,7 @@ def told(*links: LinkStatus, config_good: bool = True) -> Health:
 
 def page(of: Health, target: str) -> tuple[int, str]:
     """Status and body of a page."""
-    answer = Pages(CollectorRegistry(), of).answer(Request("GET", target, "localhost", "127.0.0.1"))
+    answer = Pages(bytes, of).answer(Request("GET", target, "localhost", "127.0.0.1"))
     answer = answer if isinstance(answer, Answer) else answer()
     return answer.status, answer.body.decode()
 

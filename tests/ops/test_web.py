@@ -13,7 +13,6 @@ from http import HTTPStatus
 
 import pytest
 import structlog
-from prometheus_client import CollectorRegistry
 
 from bridge.config.schema import Config
 from bridge.ops import connections, pages, web
@@ -44,7 +43,7 @@ def ignored(_word: str) -> None:
 
 def some_pages(health: Health | None = None) -> Pages:
     """Pages of a process without links."""
-    return Pages(CollectorRegistry(), health or Health())
+    return Pages(bytes, health or Health())
 
 
 @asynccontextmanager
@@ -352,7 +351,7 @@ async def test_a_foreign_name_gets_no_page(path: str, host: str, allowed: bool) 
     """A web page that makes its own name lead here reads nothing of an account or a file."""
     port = free_port()
     visitors = Visitors(("bridge.example",))
-    async with served("127.0.0.1", port, Pages(CollectorRegistry(), Health(), visitors).answer):
+    async with served("127.0.0.1", port, Pages(bytes, Health(), visitors).answer):
         await answers("127.0.0.1", port)
         code = await asyncio.to_thread(lambda: status("127.0.0.1", port, path, Host=host))
     assert (code != 421) == (allowed or path in EVERYBODY)
@@ -375,7 +374,7 @@ async def test_pages_for_people_stay_on_the_machine(to_all: bool) -> None:  # no
     if not host:
         pytest.skip("this machine has no address but loopback")
     port = free_port()
-    pages_ = Pages(CollectorRegistry(), Health(), Visitors(all=to_all))
+    pages_ = Pages(bytes, Health(), Visitors(all=to_all))
     async with served("0.0.0.0", port, pages_.answer):  # noqa: S104  (to be reached by either address)
         await answers("127.0.0.1", port)
         ask = {
