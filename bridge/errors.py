@@ -7,7 +7,7 @@ BridgeError
 │  ├─ SessionLost          heals: open a new session (session gone, connection lost, list must be read again)
 │  ├─ ProtocolError        heals: unreadable answer; counted, then a new session
 │  ├─ TakenOver            heals: another client took our MQTT client id; probe it, and come back soon
-│  ├─ StandsBack           another bridge serves this PBX: long delay
+│  ├─ StandsBack           another bridge serves this PBX: wait until it ends
 │  ├─ Rejected             a human must act (password, right, unknown user): longest delay
 │  └─ Crashed              a bug ended a link; it is replaced after a growing delay
 └─ CommandError            becomes exactly one reply, never a crash
@@ -74,9 +74,13 @@ class TakenOver(LinkError):  # noqa: N818
 
 
 class StandsBack(LinkError):  # noqa: N818
-    """Another bridge serves this PBX. It has proved so, if the bridge has a password for the broker."""
+    """Another bridge serves this PBX. It has proved so, if the bridge has a password for the broker.
+
+    The next attempt begins with waiting for its end.
+    """
 
     heals = False
+    longest_s = 5.0
 
 
 class Rejected(LinkError):  # noqa: N818

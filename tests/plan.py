@@ -19,6 +19,7 @@ SLOW_FILES = {
     "link/test_home_assistant.py": "starts a link several times for each case",
     "link/test_liveness.py": "waits until a part of a link is stuck",
     "link/test_queries.py": "a link for each query",
+    "link/test_standby.py": "waits until a primary is trusted again",
     "link/test_takeover.py": "waits for bridges that stand back",
     "mqtt/test_answers.py": "a broker that ends one session after another",
     "mqtt/test_dots.py": "waits for brokers that change topics",
@@ -36,6 +37,7 @@ SLOW_FILES = {
     "test_cli.py": "starts the program for each mistake",
     "test_failures.py": "runs pytest in itself",
     "test_locations.py": "a link for each location of a system",
+    "test_moves.py": "starts the program several times",
     "test_reload.py": "starts the program and lets it read its configuration again",
     "test_shards.py": "starts the program several times",
 }

@@ -76,14 +76,22 @@ async def bridge(settings: dict[str, Any]) -> AsyncIterator[asyncio.Event]:
 class Program:
     """The real program with a configuration file; its log goes to a file, which nothing can fill up.
 
-    `prefix` is a command that runs it somewhere else; `module` stands for it with changes of a test.
+    `prefix` is a command that runs it somewhere else; `module` stands for it with changes of a test;
+    `arguments` follow the name of the file.
     """
 
     started: ClassVar[set["Program"]] = set()  # those that a failed test leaves running are ended after it
 
     def __init__(
-        self, folder: Path, settings: dict[str, Any], *, prefix: Sequence[str] = (), module: str = "bridge"
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        *,
+        prefix: Sequence[str] = (),
+        module: str = "bridge",
+        arguments: Sequence[str] = (),
     ) -> None:
+        self._arguments = arguments
         self._prefix = prefix
         self._module = module
         self.file = folder / "bridge.yaml"
@@ -111,7 +119,8 @@ class Program:
         """Start it. `before` sets limits in the new process."""
         with self._log.open("ab") as log:
             self._log_starts = log.tell()
-            command = (*self._prefix, sys.executable, "-m", self._module, "run", "-c", str(self.file))
+            run = (sys.executable, "-m", self._module, "run", "-c", str(self.file))
+            command = (*self._prefix, *run, *self._arguments)
             self.process = await asyncio.create_subprocess_exec(
                 *command, stderr=log, preexec_fn=before, env={**os.environ, **(environment or {})}
             )

@@ -276,6 +276,12 @@ class Outbox:
         """The topics that are skipped now."""
         return self._blame.aside(now_s)
 
+    def forget_events(self) -> None:
+        """Drop the events that wait, uncounted: another bridge has told the same."""
+        while self._events.head is not None:
+            self._forget(self._events.pop())
+        self.recheck()
+
     def _take_back(self) -> None:
         # Everything in flight was taken from the heads of the lines and so is older than what still waits.
         # Put back in reverse, one by one at the head, the messages end up in their old order. A state that

@@ -10,10 +10,11 @@ BACK_S = 600.0
 
 
 class Takeover:
-    """The suspicion that another client takes over our sessions."""
+    """The suspicion that another client takes over our sessions. `stands_back`: we have left it our place."""
 
     def __init__(self) -> None:
         self.suspected = False
+        self.stands_back = False
         self._last_end_s: float | None = None
         self._back_since_s: float | None = None
 
@@ -34,4 +35,4 @@ class Takeover:
 
     def no_other_bridge(self) -> None:
         """No other bridge has answered the probe, or the broker has accepted us without one."""
-        self.suspected = False
+        self.suspected = self.stands_back = False

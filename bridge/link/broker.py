@@ -33,6 +33,9 @@ from bridge.mqtt.probe import ProbeResult
 from bridge.mqtt.session import BrokerSession
 from bridge.ops.observer import Observer
 
+WATCH_S = 20.0
+"""How long to wait for the end of another bridge before it is asked again whether it is there."""
+
 
 class Dialer(Protocol):
     """The way to the broker."""
@@ -43,6 +46,10 @@ class Dialer(Protocol):
 
     async def probe(self, topics: Topics) -> ProbeResult:
         """Ask on the bus whether another bridge serves this PBX. Raises a LinkError."""
+        ...
+
+    async def until_offline(self, topics: Topics, within_s: float) -> None:
+        """Wait until the other bridge may have ended. Raises a LinkError."""
         ...
 
     def answer_probe(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
@@ -179,11 +186,16 @@ class BrokerSide:
         if not takeover.suspected:
             return
         try:
+            if takeover.stands_back:
+                await broker.dialer.until_offline(topics, WATCH_S)
             result = await broker.dialer.probe(topics)
         except LinkError:  # the probe's client id is not let in; or nobody is, as the connection will show
             return
         anybody = result is ProbeResult.ANYBODY and takeover.may_stand_back(self._clock().monotonic_s)
         if result is ProbeResult.BRIDGE or anybody:
+            takeover.stands_back = True
+            if result is ProbeResult.BRIDGE:
+                self._mirror.outbox.forget_events()
             raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
         if result is not ProbeResult.NOBODY:
             self._observer.broker.impostor()

@@ -11,7 +11,7 @@ from bridge.core.message import Incoming, Message
 from bridge.core.topics import Topics
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
-from bridge.mqtt.probe import BridgeProbe, ProbeResult
+from bridge.mqtt.probe import BridgeProbe, ProbeResult, until_offline
 from bridge.mqtt.settings import BrokerSettings
 
 
@@ -61,6 +61,10 @@ class Dialer:
     async def probe(self, topics: Topics) -> ProbeResult:
         """Ask whether another bridge serves this PBX. Raises what `connect` raises."""
         return await self._probe.find(self._settings, topics)
+
+    async def until_offline(self, topics: Topics, within_s: float) -> None:
+        """Wait until the other bridge may have ended. Raises what `connect` raises."""
+        await until_offline(self._settings, topics, within_s)
 
     def answer_probe(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """Answer the question of another bridge; False for any other message."""

@@ -1,4 +1,4 @@
-"""Asks on the bus whether another bridge serves a PBX, and answers another bridge that asks. Decides nothing.
+"""Asks on the bus whether another bridge serves a PBX, answers one that asks, waits for its end.
 
 The question is a `ping` whose id proves that a bridge asks; only an answer with a proof counts.
 """
@@ -9,6 +9,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 import orjson
 
@@ -108,6 +109,29 @@ class BridgeProbe:
         """Keep the key. If no thread could be started there is none, and the next question tries again."""
         if not made.cancelled() and made.exception() is None:
             self._key = made.result()
+
+
+async def until_offline(settings: BrokerSettings, topics: Topics, within_s: float) -> None:
+    """Return when the PBX is said to be offline, at most after `within_s`: the other bridge may have ended.
+
+    Under another client id, so that nobody is disconnected. Raises what `connect` raises.
+    """
+    name = f"{settings.client_id}-watch-{secrets.token_hex(8)}"
+    async with connect(settings.with_client_id(name), Message(topics.response(VERB), None)) as connection:
+        connection.needs_no_will()
+        with contextlib.suppress(LinkError):
+            await connection.subscribe([Subscription(topics.state)])
+        heard = asyncio.create_task(_offline(connection), name="until offline")
+        ends: list[asyncio.Future[Any]] = [heard, connection.lost]
+        try:
+            await asyncio.wait(ends, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            heard.cancel()
+
+
+async def _offline(connection: Connection) -> None:
+    while (await connection.incoming.get()).payload != b"offline":
+        pass
 
 
 def _question_in(incoming: Incoming, topics: Topics) -> str | None:

@@ -150,6 +150,9 @@ class FuzzDialer:
         """No other bridge in these histories."""
         return ProbeResult.NOBODY
 
+    async def until_offline(self, topics: Topics, within_s: float) -> None:
+        """No other bridge in these histories."""
+
     def answer_probe(self, incoming: Incoming, topics: Topics, send: Callable[[Message], None]) -> bool:
         """No other bridge in these histories."""
         return False

@@ -11,7 +11,7 @@ from tests.bus import Mosquitto, Observer, eventually
 from tests.kit.proxy import Proxy
 from tests.running import FAST, STAFF, bridge, configuration, pbx_section
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 STATE, INFO = "innovaphone/hq/state", "innovaphone/hq/info"
 ANNA, BERT = "innovaphone/hq/user/anna/state", "innovaphone/hq/user/bert/state"
 RETURN_S = 0.9

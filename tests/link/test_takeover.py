@@ -69,6 +69,53 @@ async def test_two_bridges_do_not_fight(
     assert sum(connections(program.log) for program in programs) <= 4
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_who_stood_back_takes_over_at_once(
+    broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path, number: signal.Signals
+) -> None:
+    """When the other bridge ends, in order or not; it tells nothing again that the other one has told."""
+    programs = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = configuration(broker.port, pbx_section(pbx))
+        settings["mqtt"] |= KNOWN
+        programs.append(Program(folder, settings))
+        await programs[-1].start()
+        await eventually(lambda: (bus.now(INFO) or {}).get("settled"), f"bridge {name} is settled")
+    await eventually(lambda: any(map(stands_back, programs)), "one stands back", within=2 * PATIENCE_S)
+    await eventually(lambda: bus.now(STATE) == "online", "the winner says that it is online")
+    loser, winner = sorted(programs, key=stands_back, reverse=True)
+    called = pbx.ring("Anna Müller", "0123")
+    await eventually(lambda: "ringing" in bus.types("anna"), "the call is told")
+    called.hang_up()
+    await eventually(lambda: "missed" in bus.types("anna"), "its end is told")
+    heard = loser.log.count("another bridge serves")
+    await eventually(
+        lambda: asks(bus) >= ASKS_AGAIN, "the loser asks again", within=60, moves=lambda: asks(bus)
+    )
+    assert loser.log.count("another bridge serves") == heard, "one line is enough"
+
+    mark = bus.count
+    assert winner.process is not None
+    winner.process.send_signal(number)
+    await winner.process.wait()
+    await eventually(lambda: bus.now(STATE) == "online", "the other one serves")
+    pbx.ring("Bert O'Neil", "0124")
+    await eventually(lambda: "ringing" in bus.types("bert"), "it tells new calls")
+    assert [seen.topic for seen in bus.since(mark) if seen.topic.endswith("anna/event")] == []
+    await loser.end(signal.SIGTERM)
+
+
+ASKS_AGAIN = 6
+"""Two questions for each probe: the first one, the one after the pause of five seconds, and one more."""
+
+
+def asks(bus: Observer) -> int:
+    """How often a bridge has asked whether another one is there."""
+    return sum(seen.topic == "innovaphone/hq/command/ping" for seen in bus.messages)
+
+
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_an_impostor_does_not_keep_the_bridge_away(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, protocol: str
@@ -171,7 +218,11 @@ async def test_only_a_bridge_with_the_same_password_counts(broker: Mosquitto) ->
             assert len(questions) <= 2
     asked = Incoming("innovaphone/hq/command/ping", questions[-1].payload)
     sent: list[Message] = []
-    assert [ours.answer(asked, topics, sent.append) for _ in range(3)] == [True, False, False]
+    assert [ours.answer(asked, topics, sent.append) for _ in range(3)] == [True] * 3
+    assert not sent, "it was its own question, which another broker has brought back"
+    another = BridgeProbe("id", "a")
+    another._key = ours._key
+    assert [another.answer(asked, topics, sent.append) for _ in range(3)] == [True, False, False]
     for changed in (
         replace(asked, retain=True),
         replace(asked, topic="innovaphone/hq/command/call"),
@@ -180,7 +231,7 @@ async def test_only_a_bridge_with_the_same_password_counts(broker: Mosquitto) ->
         replace(asked, payload=b'{"id": 1}'),
         replace(asked, payload=asked.payload[:-4] + b'00"}'),
     ):
-        assert not ours.answer(changed, topics, sent.append)
+        assert not another.answer(changed, topics, sent.append)
     assert len(sent) == 1
 
 
