@@ -99,7 +99,7 @@ class Client:
             if not error.answered:
                 raise
             return About()
-        texts = (getattr(answer, name, None) for name in ("FirmwareVersion", "SerialNumber", "Location"))
+        texts = (answer[name] for name in ("FirmwareVersion", "SerialNumber", "Location"))
         return About(*(str(text or "").strip() for text in texts))
 
     async def initialize(self, user: str) -> SoapSession:
@@ -109,7 +109,7 @@ class Client:
         """
         flags = dict.fromkeys(("v", "v501", "v700", "v800", "vx1000"), True)
         answer = await self._ask("Initialize", user=user, appl=APPLICATION, **flags)
-        return SoapSession(whole(answer["return"]), whole(answer["key"])) if answer else SoapSession(0, 0)
+        return SoapSession(whole(answer["return"]), whole(answer["key"]))
 
     async def poll(self, session: SoapSession) -> bytes:
         """Wait for events, up to 60 s (docs/wire.md#poll); the undecoded answer."""

@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: ResponseReader | None = None
         self._answer: asyncio.Future[Response] | None = None
+        self._waiting = select.poll()
         self._silent = self._maybe_tls = True
         self._opened_s = asyncio.get_running_loop().time()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,9 +73,7 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing() or self._gone.done():
             return False
         # Ask the kernel as well: it may know of the end of the connection before the event loop does.
-        waiting = select.poll()
-        waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not waiting.poll(0)
+        return not self._waiting.poll(0)
 
     async def exchange(self, request: bytes) -> Response:
         """Send one request and wait for its response. Raises SessionLost or ProtocolError."""
@@ -118,6 +117,7 @@ class Connection(asyncio.Protocol):
         """The connection is established, with TLS if configured (asyncio.Protocol)."""
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
+            self._waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._maybe_tls = transport.get_extra_info("ssl_object") is None
 
     def data_received(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ and TLS identifies the PBX.
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from bridge.pbx.challenge import Challenge
@@ -80,29 +80,66 @@ def unknown(offers: Iterable[Challenge]) -> str:
     return ", ".join(dict.fromkeys(asked)) or "an incomplete challenge"
 
 
-def authorization(digest: Digest, account: Account, request: Request, use: Use) -> str | None:
-    """The value of the Authorization header, as Latin-1; None if it cannot carry the user name."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What all answers to one challenge have in common, so that each request costs one hash.
+
+    `secret` and `asked` are the hashes of the account and of the request line (RFC 7616 3.4.1); `asked` is
+    empty where the body counts too. `start`, `middle` and `end` stand around nonce, response and count.
+    """
+
+    digest: Digest
+    request_line: str
+    secret: str = field(repr=False)
+    asked: str
+    start: str
+    middle: str
+    end: str
+
+    def header(self, body: bytes, use: Use) -> str:
+        """The value of the Authorization header, as Latin-1."""
+        hashed, qop = _hash_of(self.digest), self.digest.qop
+        asked = self.asked or hashed(f"{self.request_line}:{hashed(body)}".encode("latin-1"))
+        nonce = _quoted(use.nonce)
+        if not qop:
+            response = hashed(f"{self.secret}:{use.nonce}:{asked}".encode("latin-1"))
+            return f'{self.start}{nonce}{self.middle}"{response}"{self.end}'
+        count = f"{use.count:08x}"
+        text = f"{self.secret}:{use.nonce}:{count}:{use.cnonce}:{qop}:{asked}"
+        response = hashed(text.encode("latin-1"))
+        return f'{self.start}{nonce}{self.middle}"{response}", nc={count}{self.end}'
+
+
+def prepared(digest: Digest, account: Account, method: str, uri: str, cnonce: str) -> Prepared | None:
+    """Prepare the answers to a challenge; None if no header can carry the user name."""
     username = _username(digest, account)
     if username is None:
         return None
-    fields = [
-        username,
-        f"realm={_quoted(digest.realm)}",
-        f"nonce={_quoted(use.nonce)}",
-        f"uri={_quoted(request.uri)}",
-        f'response="{_response(digest, account, request, use)}"',
-    ]
-    if digest.algorithm:
-        fields.append(f"algorithm={digest.algorithm}")
+    hashed, line = _hash_of(digest), f"{method}:{uri}"
+    fields = [f"algorithm={digest.algorithm}"] if digest.algorithm else []
     if digest.opaque is not None:
         fields.append(f"opaque={_quoted(digest.opaque)}")
     if digest.qop:
-        fields += [f"qop={digest.qop}", f"nc={use.count:08x}"]
+        fields.append(f"qop={digest.qop}")
     if digest.qop or _is_sess(digest):
-        fields.append(f'cnonce="{use.cnonce}"')
+        fields.append(f'cnonce="{cnonce}"')
     if digest.userhash:
         fields.append("userhash=true")
-    return "Digest " + ", ".join(fields)
+    return Prepared(
+        digest,
+        line,
+        secret=_secret(digest, account, cnonce),
+        asked="" if digest.qop == "auth-int" else hashed(line.encode("latin-1")),
+        start=f"Digest {username}, realm={_quoted(digest.realm)}, nonce=",
+        middle=f", uri={_quoted(uri)}, response=",
+        end="".join(f", {each}" for each in fields),
+    )
+
+
+def authorization(digest: Digest, account: Account, request: Request, use: Use) -> str | None:
+    """The value of the Authorization header, as Latin-1; None if it cannot carry the user name."""
+    answers = prepared(digest, account, request.method, request.uri, use.cnonce)
+    return None if answers is None else answers.header(request.body, use)
 
 
 def _understood(offer: Challenge) -> Digest | None:
@@ -147,21 +184,15 @@ def _username(digest: Digest, account: Account) -> str | None:
     return f"username={_quoted(raw.decode('latin-1'))}"
 
 
-def _response(digest: Digest, account: Account, request: Request, use: Use) -> str:
+def _secret(digest: Digest, account: Account, cnonce: str) -> str:
+    """The hash of the account."""
     hashed = _hash_of(digest)
-    realm, nonce = digest.realm.encode("latin-1"), use.nonce.encode("latin-1")
+    realm = digest.realm.encode("latin-1")
     secret = hashed(b":".join((account.username.encode(), realm, account.password.encode())))
-    if _is_sess(digest):
-        # Always the first nonce, even after nextnonce: the session key is computed once (RFC 7616 3.4.2).
-        secret = hashed(f"{secret}:{digest.nonce}:{use.cnonce}".encode("latin-1"))
-    done = f"{request.method}:{request.uri}"
-    if digest.qop == "auth-int":
-        done += f":{hashed(request.body)}"
-    asked = hashed(done.encode("latin-1"))
-    if not digest.qop:
-        return hashed(b":".join((secret.encode(), nonce, asked.encode())))
-    middle = f"{use.count:08x}:{use.cnonce}:{digest.qop}".encode()
-    return hashed(b":".join((secret.encode(), nonce, middle, asked.encode())))
+    if not _is_sess(digest):
+        return secret
+    # Always the first nonce, even after nextnonce: the session key is computed once (RFC 7616 3.4.2).
+    return hashed(f"{secret}:{digest.nonce}:{cnonce}".encode("latin-1"))
 
 
 def _hash_of(digest: Digest) -> Callable[[bytes], str]:

@@ -28,6 +28,7 @@ class Login:
         self._basic = endpoint.auth == "basic"
         self._target = target
         self._digest: Digest | None = None
+        self._prepared: digest.Prepared | None = None
         self._use = Use("", 0, "")
 
     def authorization(self, body: bytes) -> str | None:
@@ -53,7 +54,7 @@ class Login:
         found = None if self._basic else digest.best(offers)
         if found is None or (fresh and not found.stale):
             raise Rejected(f"{self._place} {self._refusal(offers, found)}")
-        self._digest = found
+        self._digest, self._prepared = found, None
         self._use = Use(found.nonce, 0, secrets.token_hex(16))
 
     def _basic_header(self) -> str:
@@ -65,12 +66,14 @@ class Login:
     def _digest_header(self, body: bytes) -> str | None:
         if self._digest is None:
             return None
-        self._use = Use(self._use.nonce, self._use.count + 1, self._use.cnonce)
-        request = digest.Request("POST", self._target.path, body)
-        header = digest.authorization(self._digest, self._account, request, self._use)
-        if header is None:
+        use = self._use = Use(self._use.nonce, self._use.count + 1, self._use.cnonce)
+        answers = self._prepared or digest.prepared(
+            self._digest, self._account, "POST", self._target.path, use.cnonce
+        )
+        if answers is None:
             raise Rejected(f"a user name with a control character cannot be sent to {self._place}")
-        return header
+        self._prepared = answers
+        return answers.header(body, use)
 
     def _refusal(self, offers: tuple[Challenge, ...], answered: Digest | None) -> str:
         schemes = {offer.scheme for offer in offers}

@@ -4,6 +4,7 @@ A large document can be read while it grows, so that whoever reads it may throw 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TypedDict
 
 from lxml import etree
@@ -43,11 +44,14 @@ def parse_xml(body: bytes) -> tuple[etree._Element, tuple[str, ...]]:
 
     Raises ProtocolError with the position of the first mistake, never with content (personal data).
     """
-    for version, unreadable in versions(body):
-        try:
+    _refuse(body)
+    try:
+        return without_dtd(etree.fromstring(body, _PARSER)), ()
+    except etree.XMLSyntaxError:
+        pass
+    for version, unreadable in _repaired(body):
+        with suppress(etree.XMLSyntaxError):
             return without_dtd(etree.fromstring(version, _PARSER)), unreadable
-        except etree.XMLSyntaxError:
-            continue
     raise AssertionError("the last version is followed by an error")  # pragma: no cover
 
 
@@ -58,6 +62,10 @@ def versions(body: bytes) -> Iterator[tuple[bytes, tuple[str, ...]]]:
     """
     _refuse(body)
     yield body, ()
+    yield from _repaired(body)
+
+
+def _repaired(body: bytes) -> Iterator[tuple[bytes, tuple[str, ...]]]:
     try:
         text = repaired(_as_utf8(body))
     except NoiseError:

@@ -1,10 +1,10 @@
 """The operations that ask a PBX and change nothing: their arguments, and what their answers say. Pure.
 
 FindUser, Calls, Devices and UserFindDestination answer with the records of a Poll, or with arrays whose items
-have various names (docs/wire.md#arrays): decode.py reads them. zeep decodes the rest.
+have various names (docs/wire.md#arrays): decode.py reads them. soap.py decodes the rest.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 from lxml import etree
 
@@ -66,7 +66,7 @@ def document(answer: object) -> Json:
     return {"xml": answer if isinstance(answer, str) else ""}
 
 
-def version(answer: Any) -> Json:
+def version(answer: Mapping[str, object]) -> Json:
     """What the box says about itself; texts may have blanks at their end."""
     names = {
         "firmware": "FirmwareVersion",
@@ -74,7 +74,7 @@ def version(answer: Any) -> Json:
         "location": "Location",
         "gatekeeper": "GatekeeperID",
     }
-    return {name: _text(getattr(answer, part, None)) for name, part in names.items()}
+    return {name: _text(answer[part]) for name, part in names.items()}
 
 
 def _text(value: object) -> str:

@@ -120,8 +120,10 @@ class ResponseReader:
 
     def _words(self, name: str) -> list[str]:
         """The items of a header that is a list, in lower case."""
-        values = ",".join(value for key, value in self._headers if key == name)
-        return [word.lower() for part in values.split(",") if (word := part.strip())]
+        values = [value for key, value in self._headers if key == name]
+        if not values:
+            return []
+        return [word.lower() for part in ",".join(values).split(",") if (word := part.strip())]
 
     def _refuse(self) -> None:
         overhead = self._raw_size - self._body_size

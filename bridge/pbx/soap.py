@@ -1,27 +1,24 @@
-"""Encodes SOAP requests and decodes SOAP answers with zeep and the WSDL of this package. No I/O.
+"""Encodes SOAP requests and decodes SOAP answers after the WSDL of this package. No I/O.
 
-Before zeep sees an answer, everything that varies with the firmware is removed (docs/wire.md#zeep): zeep
-would fetch a schema from the network, or lose records. It never sees bytes that `wire` refuses.
+zeep makes the first request of each shape; later ones are filled into what it made (template.py). An answer
+is read without zeep: numbers, truth values and texts here, records by decode.py.
 """
 
+from collections.abc import Callable, Mapping
 from importlib.resources import as_file, files
 from typing import Any
 
 from lxml import etree
 from zeep import Client, Settings
-from zeep.exceptions import Error as ZeepError
 from zeep.transports import Transport
+from zeep.xsd import Boolean, Integer
 
-from bridge.errors import ProtocolError
 from bridge.pbx import wire
+from bridge.pbx.parse import local
+from bridge.pbx.template import Template, by_path, template_of
 
 _BINDING = "{http://innovaphone.com/pbx}pbxBinding"
-_DECORATION = (
-    "{http://www.w3.org/2001/XMLSchema-instance}type",
-    "{http://schemas.xmlsoap.org/soap/encoding/}arrayType",
-    "{http://schemas.xmlsoap.org/soap/encoding/}offset",
-)
-_ARRAYS = frozenset({"user", "call", "No", "info", "groups", "email"})
+_LONGEST_NUMBER = 20
 
 
 class _LocalOnly(Transport):
@@ -35,50 +32,73 @@ class _LocalOnly(Transport):
 
 
 class Soap:
-    """The SOAP operations. One object serves all PBXs of a process, because it has no state."""
+    """The SOAP operations. One object serves all PBXs of a process: it keeps nothing of any of them.
+
+    There is a template for each operation and set of names of arguments, which are few: code has them.
+    """
 
     def __init__(self) -> None:
-        settings = Settings(
-            strict=False,
-            xsd_ignore_sequence_order=True,
-            forbid_dtd=True,
-            forbid_entities=True,
-            forbid_external=True,
-        )
+        settings = Settings(strict=False, forbid_dtd=True, forbid_entities=True, forbid_external=True)
         transport = _LocalOnly()
         with as_file(files("bridge.pbx") / "pbx.wsdl") as path:
             client = Client(str(path), transport=transport, settings=settings)
         # zeep opens an HTTP session of its own, which is never used: connection.py sends the requests.
         transport.session.close()
         self._binding = client.wsdl.bindings[_BINDING]
+        self._templates: dict[object, Template | None] = {}
+        self._headers = {
+            name: {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{spec.soapaction}"'}
+            for name, spec in self._binding.all().items()
+        }
+        self._results = {
+            name: {part: _reader(element.type) for part, element in spec.output.body.type.elements}
+            for name, spec in self._binding.all().items()
+            if spec.output.body is not None
+        }
 
-    def request(self, operation: str, **parts: object) -> tuple[bytes, dict[str, str]]:
+    def request(self, operation: str, **parts: object) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of the request for an operation."""
-        spec = self._binding.get(operation)
-        envelope = spec.create(**parts).content
-        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{spec.soapaction}"'}
-        return etree.tostring(envelope, xml_declaration=True, encoding="utf-8"), headers
+        values = by_path(parts)
+        shape = operation, *values, *map(type, values.values())
+        template = self._templates.get(shape)
+        body = None if template is None else template.filled(values)
+        if body is None:
+            envelope = self._binding.get(operation).create(**parts).content
+            body = etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
+            if shape not in self._templates:
+                self._templates[shape] = template_of(envelope, values)
+        return body, self._headers[operation]
 
     def answer(self, operation: str, body: bytes) -> Any:
-        """Decode an answer: a value, a list, or an object with one attribute per part.
+        """Decode an answer without records: its value, or its values by name if it has several.
 
-        Raises ProtocolError, or SoapFault if the answer is a fault.
+        A value that is missing or does not fit is None. Raises ProtocolError if the body is no SOAP answer,
+        and SoapFault.
         """
-        answer = wire.answer_element(body)
-        _undecorate(answer)
-        try:
-            return self._binding.get(operation).process_reply(answer.getroottree().getroot())
-        except (ZeepError, ValueError, LookupError, TypeError, AttributeError) as error:
-            kind = type(error).__name__
-            raise ProtocolError(f"the answer to {operation} does not fit its description ({kind})") from None
+        found = {local(part): part.text or "" for part in reversed(wire.answer_element(body))}
+        readers = self._results.get(operation, {})
+        if len(readers) == 1:
+            ((name, read),) = readers.items()
+            return read(found.get(name, ""))
+        return {name: read(found.get(name, "")) for name, read in readers.items()}
 
 
-def _undecorate(answer: etree._Element) -> None:
-    """Remove type attributes and rename array items to "item", as in the WSDL (docs/wire.md#arrays)."""
-    for element in answer.iter():
-        for attribute in _DECORATION:
-            element.attrib.pop(attribute, "")
-        name = etree.QName(element).localname
-        if name in _ARRAYS and len(element) and all(child.tag == name for child in element):
-            for child in element:
-                child.tag = "item"
+def _reader(kind: object) -> Callable[[str], object]:
+    if isinstance(kind, Integer):
+        return _number
+    return _truth if isinstance(kind, Boolean) else _text
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(text) if len(text) <= _LONGEST_NUMBER else None
+    except ValueError:
+        return None
+
+
+def _truth(text: str) -> bool | None:
+    return text.strip() in {"true", "1"} if text else None
+
+
+def _text(text: str) -> str | None:
+    return text or None

@@ -19,7 +19,7 @@ from bridge.pbx.parse import SHOWN, growing, local, parse_xml, versions
 
 SLICE = 64
 Record = TypeVar("Record")
-_ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
+_BODY, _FAULT = (f"{{http://schemas.xmlsoap.org/soap/envelope/}}{name}" for name in ("Body", "Fault"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +70,23 @@ def answer_element(body: bytes) -> etree._Element:
 
 def _answer_in(root: etree._Element) -> etree._Element:
     """The first element in the SOAP body."""
-    if local(root) != "Envelope":
-        raise ProtocolError(f"the answer is not SOAP but <{local(root)[:SHOWN]}>")
+    name = local(root)
+    if name != "Envelope":
+        raise ProtocolError(f"the answer is not SOAP but <{name[:SHOWN]}>")
     answer = _first_in_body(root)
     if answer is None:
         raise ProtocolError("the SOAP answer is empty")
-    if answer.tag == f"{_ENVELOPE}Fault":
+    if answer.tag == _FAULT:
         raise SoapFault(f"the PBX answered with a fault: {fault_text(answer)}")
     return answer
 
 
 def _first_in_body(root: etree._Element) -> etree._Element | None:
-    return next((answer for body in root.iterchildren(f"{_ENVELOPE}Body") for answer in body), None)
+    for part in root:
+        if part.tag == _BODY:
+            for answer in part:
+                return answer
+    return None
 
 
 def fault_text(fault: etree._Element) -> str:
