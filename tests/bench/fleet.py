@@ -95,7 +95,7 @@ async def measure(links: int, python: str, idle_s: float, *, calls: bool) -> dic
         file.write_text(json.dumps(_configuration(url, broker.port, links)))
         start_s = time.monotonic()
         with (folder / "bridge.log").open("wb") as log:
-            running = _process(python, "-m", "bridge", "run", "-c", str(file), stderr=log)
+            running = _process(python, "-m", "bridge", "run", "-c", str(file), stderr=log, cwd=folder)
             bridge = await stack.enter_async_context(running)
         everybody = f"{links} links are online"
         await eventually(lambda: len(watcher.online_s) == links, everybody, within=ONLINE_WITHIN_S)

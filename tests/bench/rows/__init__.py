@@ -4,7 +4,19 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tests.bench.figures import Figure
 from tests.bench.place import Program
-from tests.bench.rows import commands, decode, events, journal, lists, loop, monitored, size, soap, start
+from tests.bench.rows import (
+    commands,
+    decode,
+    events,
+    idle,
+    journal,
+    lists,
+    loop,
+    monitored,
+    size,
+    soap,
+    start,
+)
 
 Row = Callable[[Sequence[Program]], Awaitable[list[Figure]]]
 
@@ -22,4 +34,5 @@ ROWS: dict[str, Row] = {
     "journal": journal.journal,
     "monitored": monitored.monitored,
     "start": start.start,
+    "idle": idle.idle,
 }

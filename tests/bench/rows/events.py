@@ -75,15 +75,23 @@ async def delays(
     place: Place, subjects: Sequence[Subject], events: int, per_s: float
 ) -> dict[str, list[float]]:
     """How long each event of each took, one by one, at all of them at the same time."""
+    found = await timed(place, subjects, events, per_s)
+    return {name: [then - sent for sent, then in pairs] for name, pairs in found.items()}
+
+
+async def timed(
+    place: Place, subjects: Sequence[Subject], events: int, per_s: float
+) -> dict[str, list[tuple[float, float]]]:
+    """The same: when each was sent, and when it was heard."""
     heard = {each.name: place.ear.count(each.name, "event") for each in subjects}
     asked = [asyncio.create_task(each.source.ask("pace", events=events, per_s=per_s)) for each in subjects]
     answers = [await each for each in asked]
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for subject, answer in zip(subjects, answers, strict=True):
         first = heard[subject.name]
         await place.ear.heard(subject.name, "event", first + events)
         times = place.ear.times[subject.name, "event"][first:]
-        found[subject.name] = [then - sent for sent, then in zip(answer["sent"], times, strict=True)]
+        found[subject.name] = list(zip(answer["sent"], times, strict=True))
     await place.quiet()
     return found
 

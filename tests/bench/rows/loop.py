@@ -9,12 +9,12 @@ from tests.bench import usage
 from tests.bench.control import Helper
 from tests.bench.figures import Figure, quantile
 from tests.bench.place import Place, Program, Subject
-from tests.bench.rows.events import delays
+from tests.bench.rows.events import timed
 from tests.bench.rows.lists import REPLIES, USERS
+from tests.bus import eventually
 
 PER_S = 50.0
 EVENTS = 300
-SETTLE_S = 2.0
 Found = tuple[float, float, float]
 
 
@@ -50,14 +50,22 @@ async def _one(program: Program, each: int) -> Found:
         await place.settled(other, 20)
         usage.forget_peak(process.pid)
         start_s = time.monotonic()
-        end_s, times = await asyncio.gather(_list(place, big), delays(place, [other], EVENTS, PER_S))
+        end_s, times = await asyncio.gather(_list(place, big), timed(place, [other], EVENTS, PER_S))
         peak = usage.memory_kib(process.pid, "VmHWM")
-        await asyncio.sleep(SETTLE_S)
-        kept = usage.memory_kib(process.pid)
+        kept = await _trimmed(place, process.pid)
         await place.ended(process)
         blocks = json.loads((place.folder / "blocks.json").read_text(encoding="ascii"))
+        waits = [then - sent for sent, then in times["small"] if start_s <= sent <= end_s]
         longest_s = max((length for at, length in blocks if start_s <= at <= end_s), default=0.0)
-        return longest_s * 1000, quantile(times["small"], 0.99) * 1000, (peak - kept) / 1024
+        return longest_s * 1000, quantile(waits, 0.99) * 1000, (peak - kept) / 1024
+
+
+async def _trimmed(place: Place, pid: int) -> int:
+    """What the program keeps, once it has given back what is free; KiB."""
+    asked = place.folder / "trim"
+    asked.touch()
+    await eventually(lambda: not asked.exists(), "the program has given back what is free")
+    return usage.memory_kib(pid)
 
 
 async def _list(place: Place, big: Helper) -> float:
