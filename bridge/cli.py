@@ -4,10 +4,11 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
@@ -91,7 +92,15 @@ def run(
     started = read()
     gc.freeze()  # modules live to the end; without this the exit spends most of a second looking for garbage
     gc.set_threshold(*GARBAGE)
+    _take_all_files()
     run_loop(app.run(*started, reload=read))
+
+
+def _take_all_files() -> None:
+    """Open as many files as we may: shells and some containers begin with 1,024, for 300 PBXs."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @cli.command()

@@ -134,8 +134,10 @@ def parse(text: str) -> Document:
 def _chunks(file: int, *, wait: bool) -> Iterator[bytes]:
     """The content, at most one byte beyond the limit; a pipe has some seconds to deliver it."""
     left, until_s = LONGEST_FILE + 1, time.monotonic() + PIPE_S
+    waiting = select.poll()  # select cannot take a descriptor above 1,023, as a process with many links has
+    waiting.register(file, select.POLLIN)
     while left > 0:
-        if wait and not select.select([file], [], [], max(0.0, until_s - time.monotonic()))[0]:
+        if wait and not waiting.poll(max(0.0, until_s - time.monotonic()) * 1000):
             raise OSError(0, f"the pipe was not closed within {PIPE_S:g} s")
         chunk = os.read(file, left)
         if not chunk:

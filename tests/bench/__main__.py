@@ -42,7 +42,8 @@ async def _measure(names: list[str], programs: list[Program]) -> dict[str, list[
     return rows
 
 
-def _about() -> dict[str, object]:
+def about() -> dict[str, object]:
+    """When, where and how it was measured."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -66,14 +67,14 @@ def main() -> None:
     programs = [Program(TODAY)]
     if options.against:
         programs.insert(0, Program("against", str(Path(options.against).absolute())))
-    about = _about()
+    said = about()
     rows = asyncio.run(_measure(options.only, programs))
     OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text(as_json(about, rows), encoding="utf-8")
+    OUTPUT.write_text(as_json(said, rows), encoding="utf-8")
     if options.page:
         figures = [figure for found in rows.values() for figure in found]
         made = table(figures, [each.name for each in programs], options.against_name)
-        write_page(PAGE, f"{about_text(about)}\n\n{made}")
+        write_page(PAGE, f"{about_text(said)}\n\n{made}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A thousand PBXs in one process: what a link costs while nothing happens, and how fast its events are.
 
-    python -m tests.bench.fleet [--links 1000] [--python PYTHON] [--json FILE]
+    python -m tests.bench.fleet [--links 1000] [--against PYTHON --against-name 0.1.0] [--page]
 
 The bridge is a process of its own (`PYTHON -m bridge run`), so that any version can be measured; the PBXs
 (fleet_pbxs.py) and Mosquitto are others. CPU and memory are read from /proc.
@@ -9,7 +9,7 @@ The bridge is a process of its own (`PYTHON -m bridge run`), so that any version
 import argparse
 import asyncio
 import json
-import os
+import shlex
 import statistics
 import sys
 import tempfile
@@ -23,12 +23,34 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from bridge.sim.serve import fleet
+from tests.bench import usage
+from tests.bench.__main__ import about
+from tests.bench.control import ROOT
+from tests.bench.figures import Figure
+from tests.bench.report import TODAY, about_text, table, write_page
 from tests.bus import Mosquitto, eventually
 
 ONLINE_WITHIN_S, SETTLE_S = 120.0, 8.0
+USERS, MORE_USERS = 3, 2_003
+"""Of each PBX; and of one PBX alone, to see what a user takes."""
 CALLS_PER_S, CALLS_FOR_S = 0.033, 15.0
 """For each PBX. Each call is three events, so a hundred PBXs have ten events a second."""
-TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = ROOT / "docs" / "scale.md"
+OUTPUT = ROOT / "build" / "fleet.json"
+ROWS = (
+    ("an idle link: memory of its own", "kilobytes_a_link", "kB", 100.0),
+    ("all idle links: CPU of a core", "idle_cpu_percent", "%", 3.0),
+    ("from the start of the program until all are online", "online_s", "s", 10.0),
+    ("the same: CPU a link", "online_cpu_ms", "ms", None),
+    ("a user of a large PBX, monitored: memory", "kilobytes_a_user", "kB", None),
+    ("memory of the process with one link", "alone_megabytes", "MB", None),
+    ("memory of the process with all", "megabytes", "MB", None),
+    ("events a second, ten for each hundred PBXs", "events_a_second", "", None),
+    ("PBX has a call → subscriber has its event, p50", "event_p50_ms", "ms", None),
+    ("the same, p99", "event_p99_ms", "ms", None),
+    ("CPU an event", "event_cpu_ms", "ms", None),
+)
+"""What is shown, as what it is measured, its unit and its goal."""
 
 
 class Watcher:
@@ -60,32 +82,15 @@ class Watcher:
         self._client.loop_stop()
 
 
-class Usage:
-    """What a process uses, from /proc."""
-
-    def __init__(self, pid: int) -> None:
-        self._folder = Path(f"/proc/{pid}")
-
-    @property
-    def cpu_s(self) -> float:
-        """Seconds of CPU since its start."""
-        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    @property
-    def kilobytes(self) -> int:
-        """Resident memory of its own: what it shares with files does not grow with links."""
-        lines = (self._folder / "status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-
-
-async def measure(links: int, python: str, idle_s: float, *, calls: bool) -> dict[str, float]:
+async def measure(
+    links: int, python: str, idle_s: float, *, users: int = USERS, calls: bool
+) -> dict[str, float]:
     """One run with so many links. Fails if they do not get online."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = await stack.enter_async_context(Mosquitto(folder))
         pbxs = await stack.enter_async_context(
-            _process(sys.executable, "-m", "tests.bench.fleet_pbxs", str(links))
+            _process(sys.executable, "-m", "tests.bench.fleet_pbxs", str(links), str(users))
         )
         assert pbxs.stdout is not None
         url = (await pbxs.stdout.readline()).decode().strip()
@@ -99,24 +104,24 @@ async def measure(links: int, python: str, idle_s: float, *, calls: bool) -> dic
             bridge = await stack.enter_async_context(running)
         everybody = f"{links} links are online"
         await eventually(lambda: len(watcher.online_s) == links, everybody, within=ONLINE_WITHIN_S)
-        usage = Usage(bridge.pid)
-        figures = {"online_s": max(watcher.online_s.values()) - start_s, "online_cpu_s": usage.cpu_s}
+        pid = bridge.pid
+        figures = {"online_s": max(watcher.online_s.values()) - start_s, "online_cpu_s": usage.cpu_s(pid)}
         await asyncio.sleep(SETTLE_S)
-        cpu_s, since_s = usage.cpu_s, time.monotonic()
+        cpu_s, since_s = usage.cpu_s(pid), time.monotonic()
         await asyncio.sleep(idle_s)
-        figures["idle_cpu_percent"] = 100 * (usage.cpu_s - cpu_s) / (time.monotonic() - since_s)
-        figures["kilobytes"] = usage.kilobytes
+        figures["idle_cpu_percent"] = 100 * (usage.cpu_s(pid) - cpu_s) / (time.monotonic() - since_s)
+        figures["kilobytes"] = usage.memory_kib(pid, "RssAnon")
         if calls:
-            figures |= await _with_calls(pbxs, links, usage, watcher)
+            figures |= await _with_calls(pbxs, links, pid, watcher)
         return figures
 
 
 async def _with_calls(
-    pbxs: asyncio.subprocess.Process, links: int, usage: Usage, watcher: Watcher
+    pbxs: asyncio.subprocess.Process, links: int, pid: int, watcher: Watcher
 ) -> dict[str, float]:
     assert pbxs.stdin is not None
     assert pbxs.stdout is not None
-    cpu_s = usage.cpu_s
+    cpu_s = usage.cpu_s(pid)
     pbxs.stdin.write(f"calls {CALLS_PER_S * links} {CALLS_FOR_S}\n".encode())
     await pbxs.stdout.readline()
     late_ms = sorted(watcher.late_ms)
@@ -124,7 +129,7 @@ async def _with_calls(
         "events_a_second": watcher.events / CALLS_FOR_S,
         "event_p50_ms": statistics.median(late_ms),
         "event_p99_ms": late_ms[len(late_ms) * 99 // 100],
-        "event_cpu_ms": 1e3 * (usage.cpu_s - cpu_s) / watcher.events,
+        "event_cpu_ms": 1e3 * (usage.cpu_s(pid) - cpu_s) / watcher.events,
     }
 
 
@@ -148,9 +153,25 @@ def _configuration(url: str, port: int, links: int) -> Mapping[str, object]:
 async def run(links: int, python: str, idle_s: float) -> dict[str, float]:
     """The figures of a fleet: a link's memory is the difference to a process with one link."""
     alone = await measure(1, python, 0.0, calls=False)
+    large = await measure(1, python, 20.0, users=MORE_USERS, calls=False)
     many = await measure(links, python, idle_s, calls=True)
     kilobytes = (many["kilobytes"] - alone["kilobytes"]) / (links - 1)
-    return {"links": links, **many, "kilobytes_a_link": kilobytes}
+    return {
+        **many,
+        "alone_megabytes": alone["kilobytes"] / 1000,
+        "megabytes": many["kilobytes"] / 1000,
+        "kilobytes_a_link": kilobytes,
+        "kilobytes_a_user": (large["kilobytes"] - alone["kilobytes"]) / (MORE_USERS - USERS),
+        "online_cpu_ms": 1e3 * (many["online_cpu_s"] - alone["online_cpu_s"]) / (links - 1),
+    }
+
+
+def figures_of(runs: Mapping[str, Mapping[str, float]]) -> list[Figure]:
+    """The rows of the table, by what `run` calls them."""
+    return [
+        Figure(what, goal, {name: (found[key],) for name, found in runs.items()}, unit)
+        for what, key, unit, goal in ROWS
+    ]
 
 
 def main() -> None:
@@ -160,14 +181,22 @@ def main() -> None:
     parser.add_argument(
         "--idle", type=float, default=62.0, help="seconds; a PBX answers an idle Poll each minute"
     )
-    parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--against", metavar="PYTHON", help="the Python of another installation of the bridge"
+    )
+    parser.add_argument("--against-name", default="other", help="what its column is called, such as 0.1.0")
+    parser.add_argument("--page", action="store_true", help="write the table into docs/scale.md")
     given = parser.parse_args()
-    figures = asyncio.run(run(given.links, given.python, given.idle))
-    text = json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=2)
-    sys.stdout.write(f"{text}\n")
-    if given.json is not None:
-        given.json.write_text(text)
+    pythons = {given.against_name: given.against} if given.against else {}
+    pythons[TODAY] = sys.executable
+    runs = {name: asyncio.run(run(given.links, python, given.idle)) for name, python in pythons.items()}
+    made = table(figures_of(runs), list(runs), given.against_name)
+    said = about() | {"command": shlex.join(["python", "-m", "tests.bench.fleet", *sys.argv[1:]])}
+    print(f"{about_text(said)}\n\n{made}")  # noqa: T201
+    OUTPUT.parent.mkdir(exist_ok=True)
+    OUTPUT.write_text(json.dumps({**said, "links": given.links, "runs": runs}, indent=1), encoding="utf-8")
+    if given.page:
+        write_page(PAGE, f"{given.links:,} links. {about_text(said)}\n\n{made}")
 
 
 if __name__ == "__main__":

@@ -15,19 +15,25 @@ from bridge.sim.pbx import SimOptions, SimPbx
 from bridge.sim.serve import fleet
 
 LASTS_S = 2.0
-STAFF = (
-    SimUser("API", "api", groups=(("all", True),)),
-    *(SimUser(f"User {n}", f"user{n}", f"{20 + n}", f"User {n}", groups=(("all", False),)) for n in range(3)),
-)
 
 
-async def main(count: int) -> None:
+def staff(users: int) -> tuple[SimUser, ...]:
+    """So many users, and the one whose view the bridge gets."""
+    all_users = (("all", False),)
+    people = (
+        SimUser(f"User {n}", f"u{n}", f"{1000 + n}", f"User {n}", groups=all_users) for n in range(users)
+    )
+    return SimUser("API", "api", groups=(("all", True),)), *people
+
+
+async def main(count: int, users: int) -> None:
     """Serve until stdin ends. The first line on stdout is the address."""
+    everybody = staff(users)
     async with AsyncExitStack() as stack:
         pbxs: list[SimPbx] = []
         for name in fleet(count):
             options = SimOptions(path=f"/PBX0-{name}/user.soap")
-            sim = SimPbx(STAFF, options, beside=pbxs[0] if pbxs else None)
+            sim = SimPbx(everybody, options, beside=pbxs[0] if pbxs else None)
             pbxs.append(await stack.enter_async_context(sim))
         sys.stdout.write(f"{pbxs[0].url}\n")
         sys.stdout.flush()
@@ -50,4 +56,4 @@ async def _calls(turn: "itertools.cycle[SimPbx]", rate: float, seconds: float) -
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
