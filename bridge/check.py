@@ -8,12 +8,14 @@ from functools import partial
 from typing import NamedTuple
 
 from bridge.build import Builder
+from bridge.config.found import FoundPbx, served
 from bridge.config.schema import Config, Pbx
 from bridge.core.records import UserRecord
 from bridge.core.rights import Lack, Right, excess, lacks, needed, unknown
 from bridge.core.topics import Topics
 from bridge.errors import LinkError
 from bridge.link.survey import Survey, survey
+from bridge.locations.survey import located, own_location
 from bridge.mqtt.settings import BrokerSettings
 from bridge.mqtt.shared_id import ONE_ID, one_id_for_all
 from bridge.mqtt.trial import TrialResult, try_out
@@ -47,8 +49,29 @@ async def check(config: Config, builder: Builder | None = None) -> list[Line]:
     """Log in to each PBX and its broker, and report whether that works and which rights are wrong."""
     builder = builder or Builder(config)
     one_id = await _one_id_for_all(builder, config)
-    checks = [work for pbx in config.pbxs for work in _checks(builder, pbx, config, one_id=one_id)]
-    return [line for lines in await asyncio.gather(*checks) for line in lines]
+    found, left_out = await _locations(builder, config)
+    pbxs = (*config.pbxs, *found)
+    checks = [work for pbx in pbxs for work in _checks(builder, pbx, config, one_id=one_id, pbxs=pbxs)]
+    return [line for lines in await asyncio.gather(*checks) for line in lines] + left_out
+
+
+async def _locations(builder: Builder, config: Config) -> tuple[Sequence[FoundPbx], list[Line]]:
+    """The PBXs that the masters lead to, and a line for each location that would be left out."""
+    masters = [pbx for pbx in config.pbxs if pbx.locations]
+    surveys = await asyncio.gather(*(_addresses(builder, pbx) for pbx in masters))
+    by_master = {pbx.name: found for pbx, found in zip(masters, surveys, strict=True)}
+    pbxs, left_out = served(config, masters, {name: good for name, (good, _) in by_master.items()})
+    left_out |= {(name, each): why for name, (_, bad) in by_master.items() for each, why in bad.items()}
+    start = "{}: location {}: left out: "
+    return pbxs, [Line(WARN, start.format(*place) + why) for place, why in sorted(left_out.items())]
+
+
+async def _addresses(builder: Builder, master: Pbx) -> tuple[dict[str, str], dict[str, str]]:
+    """The addresses of its locations, and why others have none that can be used."""
+    with suppress(LinkError):  # the check of the master tells
+        async with builder.backend(master).sessions()(0) as session:
+            return await survey(session, sys.maxsize, partial(located, master), within_s=LIST_S)
+    return {}, {}
 
 
 async def _one_id_for_all(builder: Builder, config: Config) -> bool:
@@ -63,12 +86,12 @@ async def _one_id_for_all(builder: Builder, config: Config) -> bool:
 
 
 def _checks(
-    builder: Builder, pbx: Pbx, config: Config, *, one_id: bool
+    builder: Builder, pbx: Pbx, config: Config, *, one_id: bool, pbxs: Sequence[Pbx]
 ) -> Iterator["asyncio.Future[list[Line]]"]:
     for place in range(len(builder.backend(pbx).addresses)):
         yield asyncio.ensure_future(_check_pbx(builder, pbx, place))
     for place, settings in enumerate(builder.brokers(pbx)):
-        found = _check_broker(builder, pbx, config, settings, one_id=one_id)
+        found = _check_broker(builder, pbx, config, settings, one_id=one_id, pbxs=pbxs)
         yield asyncio.ensure_future(_of_standby(found) if place else found)
 
 
@@ -89,11 +112,15 @@ async def _check_pbx(builder: Builder, pbx: Pbx, place: int) -> list[Line]:
 
 async def _seen(pbx: Pbx, start: str, found: Survey) -> Line:
     """How many users the session sees, and whether it may do with them what is configured."""
-    users = await found.listed()
+    listed = await found.listed()
+    home = None if pbx.home is None else pbx.home.also(found.about.location)
+    users = [user for user in listed if home is None or user.location in home.names]
     sentence = await _calls(pbx.session_user, users, found)
     if pbx.forwards and users and not await found.reads_forwards(users[0]):
         reason = f"cannot read forwards, which takes an administrator's account: {found.refusal}"
         return Line(WARN, f"{start}{sentence}; {reason}")
+    if home is not None and (doubt := own_location(home, {user.location for user in listed})):
+        return Line(WARN, f"{start}{sentence}; {doubt}")
     return Line(OK, start + sentence)
 
 
@@ -110,11 +137,11 @@ async def _calls(session_user: str, users: Sequence[UserRecord], found: Survey) 
 
 
 async def _check_broker(
-    builder: Builder, pbx: Pbx, config: Config, settings: BrokerSettings, *, one_id: bool
+    builder: Builder, pbx: Pbx, config: Config, settings: BrokerSettings, *, one_id: bool, pbxs: Sequence[Pbx]
 ) -> list[Line]:
     topics = Topics(config.mqtt.base_topic, pbx.name)
     start = f"{pbx.name}: broker {settings.place}: "
-    if one_id and len(config.pbxs) > 1:
+    if one_id and len(pbxs) > 1:
         return [Line(FAIL, start + ONE_ID)]
     elsewhere = config.commands.response_topics
     consumers = builder.consumers(pbx)
@@ -126,7 +153,7 @@ async def _check_broker(
     who = "the bridge" if settings.username is None else f"user '{settings.username}'"
     lines = [Line(WARN, ONE_ID)] if one_id else []
     lines += _missing(lacks(trial_topics, outcome.seen), who)
-    more = excess(topics, outcome.seen, [each.name for each in config.pbxs], elsewhere, consumers)
+    more = excess(topics, outcome.seen, [each.name for each in pbxs], elsewhere, consumers)
     if more:
         reason = f"{who} has rights that the bridge does not need: {', '.join(more)}; {NARROWER}"
         lines.append(Line(WARN, reason))

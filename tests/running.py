@@ -25,6 +25,14 @@ STAFF = (
     SimUser("Carla & Co", "carla/x", "23", "Carla", groups=(("all", False),)),
     SimUser("Night", "night", object="bool", type="", groups=(("all", False),)),
 )
+EVERYBODY = (("all", False),)
+PEOPLE = (
+    SimUser("API", "api", groups=(("all", True),)),
+    SimUser("Anna", "anna", "21", groups=EVERYBODY),
+    SimUser("Bert", "bert", "22", groups=EVERYBODY, loc="Berlin"),
+    SimUser("Carla", "carla", "23", groups=EVERYBODY, loc="Wien"),
+)
+"""Users of a system: some of the master, one at each of two locations."""
 MAY_NOT_CLEAR = """
 user bridge
 topic readwrite innovaphone/hq/state

@@ -50,6 +50,7 @@ ROOMS: dict[str, set[str]] = {
         "bridge.core",
         "bridge.errors",
         "bridge.link",
+        "bridge.locations",
         "bridge.mqtt",
         "bridge.ops",
     },

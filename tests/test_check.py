@@ -10,8 +10,9 @@ from bridge.config.schema import Config
 from bridge.sim.faults import Fault
 from bridge.sim.operations import Profile
 from bridge.sim.pbx import SimPbx
+from bridge.sim.system import SimSystem
 from tests.bus import Mosquitto, free_port
-from tests.running import FAST, STAFF, configuration, pbx_section
+from tests.running import FAST, PEOPLE, STAFF, configuration, pbx_section
 
 
 async def said(port: int, pbx: SimPbx, **changes: object) -> list[Line]:
@@ -113,3 +114,32 @@ def test_it_tells_of_a_phonebook_without_names(pbx: SimPbx, tmp_path: Path) -> N
     assert list(doubts(config)) == [f"{start}not one of its 1 entries can be used; line 1: not UTF-8"]
     file.write_text("0711 123456,ACME\n")
     assert list(doubts(config)) == []
+
+
+async def test_it_finds_locations_and_checks_each(broker: Mosquitto) -> None:
+    """With the rights on their topics; a location that would be left out is told."""
+    async with SimSystem(PEOPLE, FAST) as system:
+        system.master.addresses["Wien"] = "http://198.51.100.1/PBX0/user.soap"
+        section = pbx_section(system.master, locations={"hosts": ["127.0.0.1:*"]})
+        lines = await check(Config.model_validate(configuration(broker.port, section)))
+    texts = [line.text for line in lines]
+    start = "firmware 14r2 simulated, {} visible users, may monitor and control their calls"
+    assert [text for text in texts if ": PBX: " in text] == [
+        f"hq: PBX: {start.format(2)}",
+        f"hq-berlin: PBX: {start.format(1)}",
+    ]
+    assert sum("MQTT 5, may publish" in text for text in texts) == 2
+    why = "locations.hosts does not allow 198.51.100.1"
+    assert lines[-1] == Line("warn", f"hq: location Wien: left out: {why}")
+
+
+@pytest.mark.parametrize("empty_is_master", [False, True])
+@pytest.mark.parametrize("empty", ["own", "master"])
+async def test_it_tells_whose_location_is_empty(*, empty_is_master: bool, empty: str) -> None:
+    """Where the configuration says otherwise, users would appear twice or not at all."""
+    async with SimSystem(PEOPLE, FAST, empty_is_master=empty_is_master) as system:
+        section = pbx_section(system.master, locations={"hosts": ["127.0.0.1:*"], "empty": empty})
+        lines = await check(Config.model_validate(configuration(free_port(), section)))
+    advice = f"set locations.empty: {'master' if empty_is_master else 'own'}"
+    told = {line.text.split(":")[0] for line in lines if line.text.endswith(advice)}
+    assert told == (set() if empty_is_master == (empty == "master") else {"hq-berlin", "hq-wien"})

@@ -12,15 +12,9 @@ from bridge.sim.auth import Account
 from bridge.sim.model import SimUser
 from bridge.sim.system import SimSystem
 from tests.bus import Mosquitto, Observer, eventually
-from tests.running import FAST, Program, bridge, configuration, pbx_section
+from tests.running import EVERYBODY, FAST, PEOPLE, Program, bridge, configuration, pbx_section
 
 pytestmark = pytest.mark.broker
-ALL = (("all", False),)
-API = SimUser("API", "api", groups=(("all", True),))
-ANNA = SimUser("Anna", "anna", "21", groups=ALL)
-BERT = SimUser("Bert", "bert", "22", groups=ALL, loc="Berlin")
-CARLA = SimUser("Carla", "carla", "23", groups=ALL, loc="Wien")
-PEOPLE = (API, ANNA, BERT, CARLA)
 QUICK = {"hosts": ["127.0.0.1:*"], "grace_s": 0.3, "ask_s": 0.2}
 
 
@@ -166,7 +160,7 @@ async def test_an_address_that_may_not_be_used_is_left_out(
 async def test_what_differs_at_a_location(broker: Mosquitto, bus: Observer, system: SimSystem) -> None:
     """A name, an address and an account of its own; and one that is not wanted."""
     await system.open("Oslo", Account("oslo", "other"))
-    system.put(SimUser("Dora", "dora", "24", groups=ALL, loc="Oslo"))
+    system.put(SimUser("Dora", "dora", "24", groups=EVERYBODY, loc="Oslo"))
     await eventually(lambda: "Dora" in system.pbxs["Oslo"].exchange.users, "Dora is there")
     del system.master.addresses["Oslo"]
     overrides = [

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TypeVar
 
-from bridge.core.backend import IgnoreEvents, PbxSession
+from bridge.core.backend import IgnoreEvents, PbxSession, at_any_time
+from bridge.core.commands.verb import Action
+from bridge.core.message import Json
 from bridge.core.records import Batch, UserRecord
 from bridge.core.status import About
 from bridge.errors import SessionLost
@@ -51,6 +53,10 @@ class Survey(IgnoreEvents):
         self._forwards = answer
         self._session.read_forwards(user.guid, user.name)
         return await answer
+
+    async def ask(self, action: Action) -> Json:
+        """Ask for what changes nothing. Raises LinkError and CommandError."""
+        return await self._session.perform(action, command_id=None, in_time=at_any_time)
 
     def began(self, about: About) -> None:
         """The session is open (PbxEvents)."""

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from bridge.config.found import address_of, is_own
+from bridge.config.found import is_own
 from bridge.config.locations import Locations
 from bridge.config.schema import Pbx
-from bridge.core.commands.verbs.locate import LocatePbx
 from bridge.core.locations import Watch
 from bridge.errors import CommandError, LinkError
 from bridge.link.link import Link
+from bridge.locations.address import address
 
 TOO_MANY = "more locations than locations.limit allows"
 
@@ -91,15 +91,11 @@ class Finder:
     async def _ask(self, link: Link, location: str) -> str | None:
         """The address of a location; None if there is no good one now."""
         self._refused.pop(location, None)
-        encrypted = self._pbx.endpoints[0].startswith("https:")
-        url = self._section.override(location).url
         try:
-            if url is None:
-                answer = await link.ask(LocatePbx(location, encrypted))
-                url = address_of(self._pbx, location, str(answer.get("url") or ""))
-                if is_own(self._pbx, url):
-                    await link.at_home(location)
-                    return None
+            url = await address(self._pbx, location, link.ask)
+            if is_own(self._pbx, url):
+                await link.at_home(location)
+                return None
         except (LinkError, CommandError, ValueError) as error:
             self._refused[location] = str(error)
             return None
