@@ -14,6 +14,7 @@ from bridge.config import tls as config_tls
 from bridge.config.commands import Commands, GrantSection, Numbers
 from bridge.config.dial_plan import DialPlanSection
 from bridge.config.home_assistant import HomeAssistant
+from bridge.config.locations import LocationOverride, Locations
 from bridge.config.privacy import PrivacyRuleSection, PrivacySection
 from bridge.config.rules import RuleSection
 from bridge.core.commands.permissions import Form
@@ -190,6 +191,16 @@ def test_the_schema_knows_the_verbs_of_the_program() -> None:
     assert definitions["verb"]["enum"] == list(dict.fromkeys((*SETS, *VERBS)))
     assert set(definitions["grant"]["properties"]) == set(GrantSection.model_fields)
     assert definitions["grant"]["properties"]["topic"]["enum"] == list(Form)
+
+
+def test_the_schema_knows_the_keys_of_locations() -> None:
+    """In a definition, because the word `auto` stands for all of them."""
+    section = schema()["definitions"]["locations"]["properties"]
+
+    assert set(section) == set(Locations.model_fields)
+    assert set(section["overrides"]["items"]["properties"]) == set(LocationOverride.model_fields) - {
+        "password"
+    }
 
 
 def schema() -> dict[str, Any]:
