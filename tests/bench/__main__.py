@@ -2,15 +2,10 @@
 
 import argparse
 import asyncio
-import os
-import platform
-import shlex
-import subprocess
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench.about import about
 from tests.bench.control import ROOT
 from tests.bench.figures import Figure
 from tests.bench.place import Program
@@ -40,25 +35,6 @@ async def _measure(names: list[str], programs: list[Program]) -> dict[str, list[
         print(f"\n{name}, {time.monotonic() - start_s:.0f} s")  # noqa: T201
         print(table(rows[name], [each.name for each in programs]), flush=True)  # noqa: T201
     return rows
-
-
-def about() -> dict[str, object]:
-    """When, where and how it was measured."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    mosquitto = subprocess.run(["mosquitto", "-h"], capture_output=True, text=True, check=False).stdout
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"CPython {platform.python_version()}, {mosquitto.partition(chr(10))[0]}",
-        "command": shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]]),
-    }
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from bridge.sim.serve import fleet
 from tests.bench import usage
-from tests.bench.__main__ import about
+from tests.bench.about import about
 from tests.bench.control import ROOT
 from tests.bench.figures import Figure
 from tests.bench.report import TODAY, about_text, table, write_page
