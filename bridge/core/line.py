@@ -31,8 +31,7 @@ ANSWERS = (Kind.REPLY, Kind.CHOSEN_REPLY, Kind.ERASURE)
 class QueuedMessage(NamedTuple):
     """A message in the outbox. A tuple, because one is made for every message, and that costs a fifth.
 
-    Events have a `number`. `queued`: it waited for a broker, and must say so. `ahead`: a new session hears
-    it before anything else.
+    Events have a `number`. `queued`: it waited for a broker, and must say so.
     """
 
     message: Message
@@ -41,7 +40,6 @@ class QueuedMessage(NamedTuple):
     number: int | None = None
     queued: bool = False
     size: int = 0
-    ahead: bool = False
 
     @property
     def key(self) -> str | int | None:
@@ -75,12 +73,10 @@ class States:
         """Append a message, or replace the one of its topic."""
         self._entries[entry.message.topic] = entry
 
-    def put_first(self, entries: Iterable[QueuedMessage]) -> None:
-        """Put messages before all that wait, in this order, replacing those of their topics. All go ahead."""
-        others = self._entries
-        self._entries = OrderedDict((entry.message.topic, entry._replace(ahead=True)) for entry in entries)
-        for topic, entry in others.items():
-            self._entries.setdefault(topic, entry._replace(ahead=True))
+    def keep_erasures(self) -> None:
+        """Forget all other messages."""
+        erasures = (entry for entry in self if entry.message.payload is None)
+        self._entries = OrderedDict((entry.message.topic, entry) for entry in erasures)
 
     def put_back(self, entry: QueuedMessage) -> None:
         """Return a message to the head, unless a newer one of its topic waits."""
@@ -96,6 +92,35 @@ class States:
     def discard(self, topic: str) -> None:
         """Take the message of this topic out."""
         self._entries.pop(topic, None)
+
+
+class Refresh:
+    """All retained messages, for a new session. Each is made when its turn comes: there may be 20,000."""
+
+    def __init__(self) -> None:
+        self._messages: Iterator[Message] = iter(())
+        self._since_s = 0.0
+        self.head: QueuedMessage | None = None
+
+    def __len__(self) -> int:
+        """How many are made already."""
+        return 0 if self.head is None else 1
+
+    def begin(self, messages: Iterable[Message], now_s: float) -> None:
+        """Start with the first message."""
+        self._messages, self._since_s = iter(messages), now_s
+        self.pop()
+
+    def pop(self) -> None:
+        """Go on to the next message."""
+        message = next(self._messages, None)
+        self.head = None if message is None else QueuedMessage(message, self._since_s, Kind.STATE)
+
+    def end(self) -> Iterator[str]:
+        """Skip the rest. Returns its topics."""
+        while self.head is not None:
+            yield self.head.message.topic
+            self.pop()
 
 
 class Line:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge.core.blame import Blame, Culprit
-from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, States, size_of
+from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, Refresh, States, size_of
 from bridge.core.message import Message
 
 LATE_S = 1.0
@@ -67,6 +67,7 @@ class Outbox:
         self._event_done = event_done
         self._signal = signal
         self._numbered = 0
+        self._refresh = Refresh()
         self._states = States()
         self._at_broker: set[str] = set()
         self._events = Line(limits.most, limits.event_bytes)
@@ -81,7 +82,8 @@ class Outbox:
         self.dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._states) + len(self._events) + len(self._answers) + len(self._flying)
+        waiting = len(self._refresh) + len(self._states) + len(self._events) + len(self._answers)
+        return waiting + len(self._flying)
 
     @property
     def idle(self) -> bool:
@@ -91,7 +93,7 @@ class Outbox:
     @property
     def oldest_s(self) -> float | None:
         """When the oldest unacknowledged message was put in, in monotonic seconds."""
-        heads = (line.head for line in (self._events, self._answers))
+        heads = (line.head for line in (self._refresh, self._events, self._answers))
         waiting = (*self._states, *heads, *self._flying.values())
         return min((entry.since_s for entry in waiting if entry is not None), default=None)
 
@@ -141,7 +143,7 @@ class Outbox:
         if message.payload is None:
             # A PBX may create and delete users without end while the broker is away. If their erasures
             # were queued, the outbox would grow for ever.
-            if older is not None and message.topic not in self._at_broker:
+            if older is not None and not self._refresh and message.topic not in self._at_broker:
                 self._states.discard(message.topic)
                 self.recheck()
                 return False
@@ -179,9 +181,13 @@ class Outbox:
         self._no_erasures_until_s = until_s
 
     def refresh(self, messages: Iterable[Message], now_s: float) -> None:
-        """Start a new broker session: queue all retained messages in this order, before everything else."""
-        self._states.put_first(QueuedMessage(message, now_s, Kind.STATE) for message in messages)
-        self._at_broker.update(entry.message.topic for entry in self._states)
+        """Start a new broker session: all retained messages go in this order, before everything else.
+
+        They replace all states that wait. Each is taken from `messages` when its turn comes, and replaced by
+        what has been put in meanwhile.
+        """
+        self._states.keep_erasures()
+        self._refresh.begin(messages, now_s)
         self.connected = True
         self._blame.session_began()
         self.recheck()
@@ -203,7 +209,9 @@ class Outbox:
             return None
         waiting, entry = found
         waiting.pop()
-        if self._turns[-1] is not waiting:
+        if isinstance(waiting, Refresh):
+            self._states.discard(entry.message.topic)
+        elif self._turns[-1] is not waiting:
             self._turns.remove(waiting)
             self._turns.append(waiting)
         self._last_delivery_id += 1
@@ -251,6 +259,7 @@ class Outbox:
         message made it do so, that message is returned and not sent again.
         """
         self.connected = False
+        self._at_broker.update(self._refresh.end())  # the broker may have them from an earlier session
         culprit = self._judge(now_s) if by_broker else None
         for delivery_id, entry in list(self._flying.items()):
             if entry.kind in ANSWERS:
@@ -313,7 +322,7 @@ class Outbox:
     def _is_too_old(self, event: QueuedMessage, now_s: float) -> bool:
         return now_s - event.since_s > self._limits.event_age_s
 
-    def _next(self, now_s: float) -> tuple[States | Line, QueuedMessage] | None:
+    def _next(self, now_s: float) -> tuple[Refresh | States | Line, QueuedMessage] | None:
         """The next message, and where it waits. What is too old or must not be sent is dropped on the way."""
         while (found := self._first()) is not None:
             waiting, entry = found
@@ -323,13 +332,15 @@ class Outbox:
                 reason = "age"
             else:
                 break
-            self._drop(waiting.pop(), reason)
+            waiting.pop()
+            self._drop(entry, reason)
         return found
 
-    def _first(self) -> tuple[States | Line, QueuedMessage] | None:
+    def _first(self) -> tuple[Refresh | States | Line, QueuedMessage] | None:
         """What a new session hears first; then the three whose turn it is, if something waits there."""
-        if self._states and (state := self._states.head) is not None and state.ahead:
-            return self._states, state
+        head = self._refresh.head
+        if head is not None:
+            return self._refresh, self._states.get(head.message.topic) or head
         for waiting in self._turns:
             if (entry := waiting.head) is not None:
                 return waiting, entry

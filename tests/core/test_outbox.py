@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import pytest
@@ -117,8 +117,8 @@ def test_what_was_not_acknowledged_comes_again_in_order() -> None:
     outbox.refresh([state("a", "3")], 2)
 
     taken = drain(outbox, 2)
-    assert [message.payload for message in taken[:2]] == ["3", "2"]
-    assert [sent(message) for message in taken[2:]] == [
+    assert taken[0].payload == "3", "what waited is not of the tree any more"
+    assert [sent(message) for message in taken[1:]] == [
         {"seq": 1, "queued": True, "age_ms": 2000},
         {"seq": 2, "queued": True, "age_ms": 2000},
     ]
@@ -296,17 +296,40 @@ def test_it_is_crowded_while_the_broker_is_slow() -> None:
 
 
 def test_a_refresh_goes_before_what_waits() -> None:
-    """The tree first, in its order; then what waited of other topics; events last."""
+    """The tree first, in its order, with the newest payloads; then erasures and what is new, and events."""
     outbox = Outbox(Limits())
     outbox.put_event(event(1), 0)
     outbox.put_state(state("b", "old"), 0)
-    outbox.put_state(state("c"), 0)
-    outbox.refresh([state("a"), state("b", "new")], 1)
+    outbox.put_state(state("gone", None), 0)
+    outbox.refresh([state(topic, "tree") for topic in "abc"], 1)
     outbox.put_state(state("d"), 1)
-    outbox.put_state(state("b", "newest"), 1)
+    for topic, payload in (("a", "new"), ("c", "new"), ("c", None)):
+        assert outbox.put_state(state(topic, payload), 1), "the broker may have it"
     taken = [(message.topic, message.payload) for message in drain(outbox, 1)]
-    assert taken[:3] == [("a", "x"), ("b", "newest"), ("c", "x")]
-    assert {topic for topic, _ in taken[3:]} == {"d", "event"}
+    assert taken[:3] == [("a", "new"), ("b", "tree"), ("c", None)]
+    assert {topic for topic, _ in taken[3:]} == {"gone", "d", "event"}
+    assert len(taken) == 6
+
+
+def test_a_refresh_makes_its_messages_when_they_are_sent() -> None:
+    """All at once would block. What a lost session leaves unsent may be at the broker all the same."""
+    made: list[str] = []
+
+    def tree() -> Iterator[Message]:
+        for topic in "abc":
+            made.append(topic)
+            yield state(topic)
+
+    outbox = Outbox(Limits())
+    outbox.refresh(tree(), 5.0)
+    assert outbox.take(5.0) is not None
+    assert (made, outbox.idle, outbox.oldest_s) == (["a", "b"], False, 5.0)
+    outbox.disconnected(6.0)
+    assert outbox.put_state(state("c"), 7.0)
+    assert outbox.put_state(state("c", None), 7.0), "it is erased there"
+    outbox.refresh([state("a")], 8.0)
+    assert [(message.topic, message.payload) for message in drain(outbox, 8.0)] == [("a", "x"), ("c", None)]
+    assert outbox.idle
 
 
 def test_replies_and_events_take_turns() -> None:
