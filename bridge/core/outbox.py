@@ -78,6 +78,7 @@ class Outbox:
         self._blame = Blame()
         self._no_erasures_until_s = 0.0
         self._last_delivery_id = 0
+        self._empties = 0
         self.connected = False
         self.dropped: Counter[str] = Counter()
 
@@ -117,8 +118,17 @@ class Outbox:
         """The broker is there, but slower than the PBX: no more should be asked of it."""
         return self.connected and len(self._events) > CROWD_AT_MOST
 
+    async def emptied(self) -> None:
+        """Wait until the broker has acknowledged everything."""
+        self._empties += 1
+        try:
+            while not self.idle:
+                await self.changed()
+        finally:
+            self._empties -= 1
+
     async def changed(self) -> None:
-        """Wait for the next change: a message was put in, acknowledged, refused or dropped.
+        """Wait for the next change: a message was put in, refused or dropped, or can be sent now.
 
         Look at the outbox first, then await this.
         """
@@ -239,7 +249,8 @@ class Outbox:
         if entry.kind is Kind.STATE and entry.message.payload is None:
             self._note_erased(entry.message.topic)
         self._forget(entry)
-        self.recheck()
+        if self._empties or self._refused or len(self) > len(self._flying):  # else nobody has work
+            self.recheck()
         return entry.since_s
 
     def _note_erased(self, topic: str) -> None:

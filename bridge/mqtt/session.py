@@ -57,8 +57,7 @@ class BrokerSession:
 
     async def drained(self) -> None:
         """Return when the broker has acknowledged everything."""
-        while not self._outbox.idle:
-            await self._outbox.changed()
+        await self._outbox.emptied()
 
     async def serve(self, topics: Topics) -> None:
         """Serve until the connection is lost. Raises the LinkError that ended it."""

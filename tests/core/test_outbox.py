@@ -561,7 +561,6 @@ def _drop_set_aside(outbox: Outbox) -> None:
         lambda outbox: outbox.put_reply(Message("r", "x"), 0),
         lambda outbox: outbox.put_erasure("c", 0),
         lambda outbox: outbox.refresh([], 0),
-        lambda outbox: outbox.done(1),
         lambda outbox: outbox.again(1),
         lambda outbox: outbox.recheck(),
     ],
@@ -587,3 +586,40 @@ async def test_nobody_waits_without_a_signal() -> None:
     """It would wait for ever."""
     with pytest.raises(RuntimeError, match="without a signal"):
         await Outbox(Limits()).changed()
+
+
+@pytest.mark.parametrize(
+    ("others", "refused", "woken"),
+    [(0, False, False), (1, False, True), (0, True, True)],
+    ids=["nothing else", "another waits", "another was not taken"],
+)
+async def test_an_acknowledgement_wakes_the_sender_if_it_has_work(
+    others: int, *, refused: bool, woken: bool
+) -> None:
+    """A message that waited for room, or one that is to be sent again now."""
+    outbox = Outbox(Limits(), signal=asyncio.Event())
+    for number in range(1 + others + refused):
+        outbox.put_event(event(number), 0)
+    items = [outbox.take(0) for _ in range(1 + refused)]
+    if refused:
+        outbox.again(items[1][0] if items[1] is not None else 0)
+    sender = asyncio.ensure_future(outbox.changed())
+    await asyncio.sleep(0)
+    outbox.done(items[0][0] if items[0] is not None else 0)
+    await asyncio.wait([sender], timeout=0.01)
+    assert sender.done() == woken
+    sender.cancel()
+
+
+async def test_who_waits_for_the_end_is_woken_by_the_last_acknowledgement() -> None:
+    """Not before: all must be delivered."""
+    outbox = Outbox(Limits(), signal=asyncio.Event())
+    for number in range(2):
+        outbox.put_event(event(number), 0)
+    stopping = asyncio.ensure_future(outbox.emptied())
+    while (item := outbox.take(0)) is not None:
+        await asyncio.sleep(0)
+        assert not stopping.done()
+        outbox.done(item[0])
+    async with asyncio.timeout(5):
+        await stopping
