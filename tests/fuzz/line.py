@@ -73,6 +73,16 @@ class Line(Connection):
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Ignored: these histories deliver nothing later."""
 
+    def send(self, message: Message, answered: Callable[[LinkError | None], None]) -> None:
+        """Put a message on the line."""
+
+        def tell(taken: asyncio.Future[None]) -> None:
+            error = taken.exception()
+            assert error is None or isinstance(error, LinkError)
+            answered(error)
+
+        self.publish(message).add_done_callback(tell)
+
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Put a message on the line."""
         taken = self.lost.get_loop().create_future()
