@@ -59,6 +59,8 @@ class Connection(asyncio.Protocol):
         self._reader: ResponseReader | None = None
         self._answer: asyncio.Future[Response] | None = None
         self._waiting = select.poll()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0
         self._silent = self._maybe_tls = True
         self._opened_s = asyncio.get_running_loop().time()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -75,14 +77,18 @@ class Connection(asyncio.Protocol):
         # Ask the kernel as well: it may know of the end of the connection before the event loop does.
         return not self._waiting.poll(0)
 
-    async def exchange(self, request: bytes) -> Response:
-        """Send one request and wait for its response. Raises SessionLost or ProtocolError."""
+    async def exchange(self, request: bytes, due_s: float) -> Response:
+        """Send one request and wait for its response. Raises SessionLost, ProtocolError or TimeoutError.
+
+        `due_s`: the time of the loop at which it is late.
+        """
         transport = self._transport
         if transport is None or self._gone.done():
             raise SessionLost(f"the connection to {self._place} broke: closed")
         self._reader = ResponseReader()
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._answer = answer
+        self._limit(due_s)
         transport.write(request)
         try:
             return await answer
@@ -95,6 +101,24 @@ class Connection(asyncio.Protocol):
                 # nothing else does, and asyncio would report the error as a bug.
                 answer.exception()
             self._reader = self._answer = None
+
+    def _limit(self, due_s: float) -> None:
+        """Let `_look` run when a request is late. It outlives requests: a timer for each is dear."""
+        self._due_s = due_s
+        if self._timer is None or self._timer.when() > due_s:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(due_s, self._look)
+
+    def _look(self) -> None:
+        """Fail the request that is under way if it is late, else look again when it would be."""
+        self._timer = None
+        if self._answer is None or self._answer.done():
+            return
+        if asyncio.get_running_loop().time() < self._due_s:
+            self._limit(self._due_s)
+        else:
+            self._answer.set_exception(TimeoutError())
 
     def _revoke(self, transport: asyncio.Transport) -> None:
         """Make `abort` send a RST, so that the kernel discards the unsent rest of a request.
@@ -144,6 +168,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed (asyncio.Protocol)."""
         self._ended(why(exc) if exc is not None else "closed")
+        if self._timer is not None:
+            self._timer.cancel()
         self._gone.set_result(None)
 
     def _ended(self, reason: str) -> None:

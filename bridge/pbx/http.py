@@ -31,6 +31,7 @@ class Http:
         self._login: Login | None = None
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+        self._under_way = 0
         self._over = False
 
     async def __aenter__(self) -> Self:
@@ -54,25 +55,40 @@ class Http:
         A cancelled or late request closes the connection. Nothing is sent once this context has ended.
         Raises Unreachable, SessionLost, ProtocolError or Rejected.
         """
+        due_s = asyncio.get_running_loop().time() + within_s
+        self._under_way += 1
         try:
-            async with asyncio.timeout(within_s), self._turn:
+            await self._take_turn(due_s)
+            try:
                 to = self._target = self._target or target(self._endpoint)
-                response = await self._logged_in(to, body, headers, in_time)
+                response = await self._logged_in(to, body, headers, in_time, due_s)
+            finally:
+                self._turn.release()
         except TimeoutError:
             raise Unreachable(f"{self._endpoint.url} did not answer within {within_s:g} s") from None
+        finally:
+            self._under_way -= 1
         if response.status in {_OK, _SERVER_ERROR} and response.body:
             return response.body
         raise _refusal(response, self._endpoint)
 
+    async def _take_turn(self, due_s: float) -> None:
+        """Wait until no other request is under way. Without any, no timer is set, which is dear."""
+        if self._under_way == 1:
+            await self._turn.acquire()
+            return
+        async with asyncio.timeout_at(due_s):
+            await self._turn.acquire()
+
     async def _logged_in(
-        self, to: Target, body: bytes, headers: Mapping[str, str], in_time: InTime
+        self, to: Target, body: bytes, headers: Mapping[str, str], in_time: InTime, due_s: float
     ) -> Response:
         """The response to a request, which is repeated for each 401 whose challenge can be answered."""
         login = self._login = self._login or Login(self._endpoint, to)
         fresh = self._endpoint.auth == "basic"
         for _ in range(_ANSWERS_TO_401):
             request = _request(to, login.authorization(body), body, headers)
-            response = await self._exchange(to, request, in_time)
+            response = await self._exchange(to, request, in_time, due_s)
             if response.status != UNAUTHORISED:
                 login.answered(response)
                 return response
@@ -80,18 +96,19 @@ class Http:
             fresh = True
         raise Rejected(f"{to.authority} keeps asking for authentication")
 
-    async def _exchange(self, to: Target, request: bytes, in_time: InTime) -> Response:
+    async def _exchange(self, to: Target, request: bytes, in_time: InTime, due_s: float) -> Response:
         self._require_open()
         connection = self._connection
         if connection is None or not connection.reusable:
             self._drop()
-            connection = self._connection = await connect(to, self._endpoint.url)
+            async with asyncio.timeout_at(due_s):
+                connection = self._connection = await connect(to, self._endpoint.url)
             self._require_open()
         # The last check before sending, with no await in between: the process may have been suspended
         # since the command was accepted, and an expired command must not run.
         in_time()
         try:
-            response = await connection.exchange(request)
+            response = await connection.exchange(request, due_s)
         except BaseException:
             self._drop()
             raise

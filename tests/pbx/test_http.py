@@ -241,6 +241,25 @@ async def test_waiting_for_ones_turn_counts() -> None:
             assert await first == b"<ok/>"
 
 
+async def test_each_request_has_its_own_limit() -> None:
+    """On one connection: the limit of an earlier one ends no later one, and a later one may be shorter."""
+    numbers = itertools.count()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            number = next(numbers)
+            late_s = 0.2 if number == 1 else 0.0
+            if number < 3:
+                asyncio.get_running_loop().call_later(late_s, writer.write, answer())
+
+    async with listening(slow) as port, Http(Endpoint(f"http://127.0.0.1:{port}", "a", "b")) as client:
+        assert await client.post(b"", {}, 0.1) == b"<ok/>"
+        assert await client.post(b"", {}, WITHIN_S) == b"<ok/>"
+        assert await client.post(b"", {}, 75) == b"<ok/>"
+        with pytest.raises(Unreachable, match=r"within 0\.05 s"):
+            await client.post(b"", {}, 0.05)
+
+
 async def test_nothing_is_sent_after_the_end() -> None:
     """A request that waited for its turn meanwhile would come with handles of a session that is over."""
     release = asyncio.Event()
@@ -403,7 +422,7 @@ async def test_a_connection_that_is_gone_before_it_is_used() -> None:
         await connection.closed()
         assert not connection.reusable
         with pytest.raises(SessionLost, match="broke: closed"):
-            await connection.exchange(b"")
+            await connection.exchange(b"", 0.0)
 
 
 async def test_each_address_of_a_name_is_tried() -> None:

@@ -11,6 +11,7 @@ MODULES = {
     "phonenumberslite": "phonenumbers",
     "prometheus-client": "prometheus_client",
     "pyyaml": "yaml",
+    "rpds-py": "rpds",
 }
 """Modules that are not called as their package is."""
 
