@@ -133,6 +133,18 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
         values(without_url(urls=["https://a.example", "http://b.example"])),
         "pbxs: hq: urls: an attacker who blocks the https:// address gets the login over http://",
     ),
+    "two ways to the broker": (
+        values(mqtt={**MQTT, "urls": ["mqtts://b.example"]}),
+        "mqtt: give url, or urls for a primary and its standby",
+    ),
+    "a standby broker that is weaker": (
+        values(mqtt={**MQTT, "url": "", "urls": ["mqtts://a.example", "mqtt://b.example"]}),
+        "mqtt.urls: an attacker who blocks the encrypted address gets the login over the other one",
+    ),
+    "a standby broker for everybody": (
+        values(mqtt={**MQTT, "url": "", "urls": ["mqtt://127.0.0.1", "mqtt://b.example"]}),
+        "mqtt.url: anybody on the network path could read the password: write mqtts://, or",
+    ),
     "basic over http": (
         values(pbx(url="http://pbx.example", auth="basic")),
         "pbxs: hq: anybody on the network path could read the password (auth: basic): write https://, or",

@@ -241,6 +241,18 @@ def test_the_port_of_the_broker(helm: Helm, url: str, port: int, expected: int) 
     )
 
 
+def test_a_broker_and_its_standby(helm: Helm) -> None:
+    """The program gets both, and may reach both."""
+    urls = ["mqtts://a.example", "wss://b.example/mqtt"]
+    more = {"networkPolicy": {"enabled": True}}
+    rendered = helm.three(values(mqtt={**MQTT, "url": "", "urls": urls, "return_after_s": 30}, **more))
+    written = yaml.safe_load(only(rendered, "ConfigMap")["data"]["config.yaml"])["mqtt"]
+    ports = only(rendered, "NetworkPolicy")["spec"]["egress"][-1]["ports"]
+
+    assert (written["urls"], written["return_after_s"], written.get("url")) == (urls, 30, None)
+    assert [port["port"] for port in ports] == [443, 8883]
+
+
 def test_a_budget_only_where_it_makes_sense(helm: Helm) -> None:
     """Not for a single pod, where it would block every drain."""
     budget = {"enabled": True}

@@ -81,8 +81,12 @@ annotations:
 {{/* What no schema can say. */}}
 {{- define "innovaphone-mqtt.validate" -}}
 {{- with .Values.mqtt -}}
-{{- if not .url }}{{ fail "mqtt.url: required, like mqtts://broker.example" }}{{ end -}}
-{{- if regexMatch "^[a-z]+://[^/]*@" .url }}{{ fail "mqtt.url: no user name or password here: use username and existingSecret" }}{{ end -}}
+{{- if not (or .url .urls) }}{{ fail "mqtt.url: required, like mqtts://broker.example" }}{{ end -}}
+{{- if and .url .urls }}{{ fail "mqtt: give url, or urls for a primary and its standby" }}{{ end -}}
+{{- $addresses := .urls | default (list .url) -}}
+{{- range $addresses -}}
+{{- if regexMatch "^[a-z]+://[^/]*@" . }}{{ fail "mqtt.url: no user name or password here: use username and existingSecret" }}{{ end -}}
+{{- end -}}
 {{- if and (or .existingSecret .password_file) (not .username) }}{{ fail "mqtt.username: a password needs a user name" }}{{ end -}}
 {{- if and .existingSecret .password_file }}{{ fail "mqtt: give existingSecret or password_file, not both" }}{{ end -}}
 {{- if and .tls.existingSecret (or .tls.ca_file .tls.cert_file .tls.key_file) -}}
@@ -92,14 +96,26 @@ annotations:
 {{- if and .tls.sha256 .tls.existingSecret .tls.caKey -}}
 {{- fail "mqtt.tls: sha256 pins the certificate: set caKey to \"\"" -}}
 {{- end -}}
-{{- $scheme := get (urlParse (lower .url)) "scheme" -}}
-{{- $local := include "innovaphone-mqtt.local" .url -}}
+{{- $mqtt := . -}}
+{{- $plain := list -}}
+{{- range $addresses -}}
+{{- if hasKey (dict "mqtt" "" "ws" "") (get (urlParse (lower .)) "scheme") }}{{ $plain = append $plain . }}{{ end -}}
+{{- end -}}
+{{- if and $plain (lt (len $plain) (len $addresses)) -}}
+{{- fail "mqtt.urls: an attacker who blocks the encrypted address gets the login over the other one: encrypt all addresses" -}}
+{{- end -}}
+{{- range $addresses -}}
+{{- $scheme := get (urlParse (lower .)) "scheme" -}}
+{{- $local := include "innovaphone-mqtt.local" . -}}
 {{- $secure := get (dict "mqtt" "mqtts" "ws" "wss") $scheme -}}
-{{- if and $secure (or .tls.existingSecret .tls.ca_file .tls.cert_file .tls.key_file .tls.sha256 (not .tls.verify)) -}}
+{{- with $mqtt.tls -}}
+{{- if and $secure (or .existingSecret .ca_file .cert_file .key_file .sha256 (not .verify)) -}}
 {{- fail (printf "mqtt.tls: has no effect with %s://: write %s:// in mqtt.url, or remove it" $scheme $secure) -}}
 {{- end -}}
-{{- if and $secure (not $local) (not .insecure) (or .existingSecret .password_file (contains "?" .url)) -}}
+{{- end -}}
+{{- if and $secure (not $local) (not $mqtt.insecure) (or $mqtt.existingSecret $mqtt.password_file (contains "?" .)) -}}
 {{- fail (printf "mqtt.url: anybody on the network path could read the password: write %s://, or mqtt.insecure: true to accept the risk" $secure) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) -}}
@@ -171,6 +187,7 @@ innovaphone-mqtt/unit: {{ .unit.label }}
 {{- $values := .root.Values -}}
 {{- $secrets := "/etc/innovaphone-mqtt/secrets" -}}
 {{- $mqtt := omit $values.mqtt "existingSecret" "passwordKey" "tls" -}}
+{{- if $mqtt.urls }}{{ $mqtt = omit $mqtt "url" }}{{ else }}{{ $mqtt = omit $mqtt "urls" }}{{ end -}}
 {{- if not $mqtt.username }}{{ $mqtt = omit $mqtt "username" }}{{ end -}}
 {{- if $values.mqtt.existingSecret }}{{ $_ := set $mqtt "password_file" (printf "%s/mqtt/password" $secrets) }}{{ end -}}
 {{- $tls := omit $values.mqtt.tls "existingSecret" "caKey" "certKey" "keyKey" -}}
