@@ -143,3 +143,17 @@ async def test_it_tells_whose_location_is_empty(*, empty_is_master: bool, empty:
     advice = f"set locations.empty: {'master' if empty_is_master else 'own'}"
     told = {line.text.split(":")[0] for line in lines if line.text.endswith(advice)}
     assert told == (set() if empty_is_master == (empty == "master") else {"hq-berlin", "hq-wien"})
+
+
+async def test_it_tries_every_address(broker: Mosquitto, pbx: SimPbx) -> None:
+    """A standby that is away is a warning: it is not needed now."""
+    away = f"http://127.0.0.1:{free_port()}/PBX0/user.soap"
+    section = pbx_section(pbx, url=None, urls=[pbx.soap_url, pbx.soap_url, away])
+    urls = [f"mqtt://127.0.0.1:{port}" for port in (broker.port, free_port())]
+    lines = await check(Config.model_validate({"mqtt": {"urls": urls}, "pbxs": [section]}))
+    words = [(line.word, line.text.split(": ")[1]) for line in lines]
+
+    assert words[:3] == [("ok", "PBX"), ("ok", "standby PBX 1"), ("warn", "standby PBX 2")]
+    assert "fail" not in {word.lower() for word, _ in words}
+    assert lines[-1].word == "warn"
+    assert "cannot be reached" in lines[-1].text

@@ -144,6 +144,14 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
         GOOD.replace("  url: https://pbx.example\n", ""),
         ["b.yaml:2: pbxs[0]: give url, or urls for a primary and its standby"],
     ),
+    "two ways to the broker": (
+        GOOD + "mqtt: {url: mqtt://127.0.0.1, urls: [mqtt://127.0.0.2]}\n",
+        ["b.yaml:7: mqtt.urls: give url, or urls for a primary and its standby"],
+    ),
+    "a standby broker with credentials": (
+        GOOD + "mqtt:\n  urls: [mqtts://a, mqtts://u:p@b]\n",
+        ["b.yaml:8: mqtt.urls[1]: no user name or password here: use username and password_file"],
+    ),
     "no password": (PBX, ["b.yaml:2: pbxs[0]: give password_file (or password, for a trial)"]),
     "url scheme": (
         GOOD.replace("https:", "ftp:"),
@@ -691,3 +699,14 @@ def test_a_phonebook_may_come_later(tmp_path: Path) -> None:
 
     assert config.phonebook.file == tmp_path / "names.csv"
     assert heard == []
+
+
+def test_a_broker_and_its_standby() -> None:
+    """The configuration in force shows those that are used, without their tokens."""
+    urls = ["wss://a.example/x?token=t0ps3cret", "mqtts://b.example:2883"]
+    pbx = {"name": "hq", "url": "https://a", "username": "u", "password": "p", "session_user": "A"}
+    config = Config.model_validate({"mqtt": {"urls": urls}, "pbxs": [pbx]})
+
+    assert [broker.place for broker in config.mqtt.brokers] == [("a.example", 443), ("b.example", 2883)]
+    shown = yaml.safe_load(masked(config))["mqtt"]
+    assert (shown["url"], shown["urls"]) == (None, ["wss://a.example/x?**********", urls[1]])

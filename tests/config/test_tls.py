@@ -110,6 +110,13 @@ def test_a_standby_is_as_safe_as_the_primary(
     assert found == [f"error pbxs[0].urls[{place}]: {why}: write https:// for all addresses"]
 
 
+def test_a_standby_broker_is_as_safe_as_the_primary(folder: Path) -> None:
+    """It gets the same password."""
+    found = heard(folder, mqtt={"url": None, "urls": ["mqtts://a.example", "ws://b.example"]})
+    why = "an attacker who blocks the wss:// address gets the login over ws://"
+    assert found == [f"error mqtt.urls[1]: {why}: write wss:// for all addresses"]
+
+
 QUERY = {"url": "ws://b.example/mqtt?token=hunter2-canary", "username": None, "password": None}
 SENT: dict[str, tuple[str, Settings, str, str]] = {
     "broker": ("mqtt", {"url": "mqtt://b.example"}, "mqtt", "the password"),

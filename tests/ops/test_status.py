@@ -66,6 +66,18 @@ def page(of: Health, target: str) -> tuple[int, str]:
     return answer.status, answer.body.decode()
 
 
+def test_a_standby_in_use_is_named() -> None:
+    """That is no fault, and still somebody should look after the primary."""
+    away = replace(UP, address="https://pbx-b.example", standby=True)
+    facts = json.loads(page(told(link(pbx_session=away, broker_session=away)), "/status")[1])
+    text = io.StringIO()
+    show(facts, Console(file=text, width=120))
+
+    assert facts["level"] == OK
+    assert "hq: the standby PBX is used: https://pbx-b.example" in text.getvalue()
+    assert "hq: the standby broker is used: https://pbx-b.example" in text.getvalue()
+
+
 @pytest.mark.parametrize(
     ("changes", "level"),
     [

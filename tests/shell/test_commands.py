@@ -50,9 +50,10 @@ async def test_commands_reach_the_bridge(broker: Mosquitto, bus: Observer, pbx: 
 async def test_the_program_reads_its_configuration_file(
     broker: Mosquitto, bus: Observer, pbx: SimPbx, tmp_path: Path
 ) -> None:
-    """Its broker, and its only PBX; stdout has nothing but the reply."""
+    """Its brokers, of which the first is away, and its only PBX; stdout has nothing but the reply."""
     file = tmp_path / "b.yaml"
     settings = configuration(broker.port, pbx_section(pbx))
+    settings["mqtt"] = {"urls": [f"mqtt://127.0.0.1:{free_port()}", settings["mqtt"]["url"]]}
     file.write_text(yaml.safe_dump(settings))
     async with bridge(settings):
         await eventually(lambda: (bus.now(f"{HQ}/info") or {}).get("settled"), "it is settled")
