@@ -60,8 +60,8 @@ class Connection:
         self._last_word = LastWord(will)
         self._client.on_connect = self._guarded(self._on_connect)
         self._client.on_disconnect = self._guarded(self._on_disconnect)
-        self._client.on_message = self._guarded(self._on_message)
         self._client.on_publish = self._guarded(self._on_written)
+        self._client.received = self._guarded(self._on_message)
         self._client.acknowledged = self._guarded(self._on_acknowledged)
         self._client.on_subscribe = self._guarded(self._on_subscribe)
 
@@ -235,19 +235,17 @@ class Connection:
         self._publishing.fail(cause)
         self._subscribing.fail(cause)
 
-    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+    def _on_message(self, incoming: Incoming, oversized: bool) -> None:  # noqa: FBT001  (a callback)
         if self.lost.done():
             return
-        if self._client.reads_too_much:
+        if oversized:
             self.oversized += 1
-            self.oversized_topic = message.topic
+            self.oversized_topic = incoming.topic
         hear = self.listener or self.incoming.put_nowait
         try:
-            hear(translate.incoming(message, self.settings.sender_property))
+            hear(incoming)
         except asyncio.QueueFull:
             self.dropped += 1
-        except UnicodeDecodeError as error:
-            self._broken(error)
 
     def _on_acknowledged(self, mid: int, code: int) -> None:
         accepted = self._publishing.acknowledged(mid, code)

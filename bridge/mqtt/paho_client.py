@@ -2,8 +2,8 @@
 
 paho is synchronous, slow, and trusts its broker. The overrides here close sockets that paho would leave open,
 bound what a broker can make us keep, read WebSocket frames without buffering them, and lead PUBLISH and
-PUBACK past paho (framing.py). `test_paho_client.py` pins every private name that is used, so that an upgrade
-of paho that changes one fails there.
+PUBACK past paho (framing.py, received.py). `test_paho_client.py` pins every private name that is used, so
+that an upgrade of paho that changes one fails there.
 """
 
 import contextlib
@@ -16,10 +16,11 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.exception import MalformedPacket
 
-from bridge.core.message import Message
+from bridge.core.message import Incoming, Message
 from bridge.errors import ProtocolError
 from bridge.mqtt.encode import encode
-from bridge.mqtt.framing import INBOUND_BYTES, PUBACK, PUBLISH, Packet, PacketReader, acknowledgement
+from bridge.mqtt.framing import INBOUND_BYTES, PUBACK, PUBLISH, Packet, PacketReader, acknowledgement, puback
+from bridge.mqtt.received import message
 from bridge.mqtt.settings import MQTT_5, BrokerSettings
 from bridge.mqtt.websocket import PONG, FrameReader
 
@@ -40,7 +41,8 @@ class Client(paho.Client):
     """A paho client that leaks no socket and keeps no large packet.
 
     Raises ProtocolError when a broker sends what no broker needs to send. `answered`: any byte has come.
-    `acknowledged` is called with the packet identifier and the reason code of each PUBACK.
+    `acknowledged` is called with the packet identifier and the reason code of each PUBACK; `received` with
+    each message, and whether it was too large to be kept whole.
     """
 
     def __init__(self, settings: BrokerSettings, protocol: str) -> None:
@@ -56,6 +58,7 @@ class Client(paho.Client):
         self.connecting = False
         self.answered = False
         self.acknowledged: Callable[[int, int], None] = _ignore
+        self.received: Callable[[Incoming, bool], None] = _ignore
         self._settings = settings
         self._spoken = protocol
         self._reader = PacketReader(settings.place)
@@ -75,11 +78,6 @@ class Client(paho.Client):
             self.raw.shutdown(socket.SHUT_RDWR)
         if not self.connecting:
             self.raw.close()
-
-    @property
-    def reads_too_much(self) -> bool:
-        """The message that is being handled was larger than we accept."""
-        return self._in_packet["remaining_length"] > INBOUND_BYTES
 
     def next_mid(self) -> int:
         """Another packet identifier; paho uses the same series."""
@@ -127,14 +125,24 @@ class Client(paho.Client):
             if packet.command == PUBACK:
                 self.acknowledged(*acknowledgement(packet.body, self._spoken))
             else:
-                self._hand_to_paho(packet)
+                self._take(packet)
             if self._sock is None:
                 return
 
-    def _hand_to_paho(self, packet: Packet) -> None:
+    def _take(self, packet: Packet) -> None:
+        """A message, or what paho handles: it may make us answer."""
         if len(self._out_packet) > UNREAD_AT_MOST:
             place = self._settings.place
             raise ProtocolError(f"the broker {place} sends messages but reads no acknowledgements")
+        if packet.command & 0xF0 != PUBLISH:
+            self._hand_to_paho(packet)
+            return
+        incoming, mid = message(packet, self._spoken, self._settings.sender_property)
+        self.received(incoming, packet.size > INBOUND_BYTES)
+        if mid and self._sock is not None:
+            self._packet_queue(PUBACK, puback(mid), mid, 1)
+
+    def _hand_to_paho(self, packet: Packet) -> None:
         incoming: Any = self._in_packet
         incoming["command"], incoming["packet"] = packet.command, packet.body
         incoming["remaining_length"] = packet.size
@@ -170,8 +178,8 @@ class Client(paho.Client):
         return WebSocket(sock, self.host, self.port, encrypted, self._settings.path, None)
 
 
-def _ignore(_mid: int, _code: int) -> None:
-    """Nobody waits for an acknowledgement."""
+def _ignore(*_: object) -> None:
+    """Nobody is there yet."""
 
 
 class WebSocket(paho._WebsocketWrapper):  # noqa: SLF001  (paho has no other place for it)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import structlog
 
-from bridge.mqtt.translate import LONGEST_SENDER
+from bridge.mqtt.received import LONGEST_SENDER
 from bridge.sim.pbx import SimPbx
 from tests.bus import Mosquitto, Observer, eventually
 from tests.running import bridge, configuration, pbx_section
