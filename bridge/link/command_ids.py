@@ -18,7 +18,10 @@ CRASHED = "the bridge restarted meanwhile; whether the command was executed is u
 
 @dataclass(slots=True)
 class Accepted:
-    """A request that waits for its turn. `noted`: the journal has its id, so that the PBX may be asked."""
+    """A request that waits for its turn. `fingerprint`: empty without an id.
+
+    `noted`: the journal has its id, so that the PBX may be asked.
+    """
 
     request: Request
     fingerprint: str

@@ -112,9 +112,8 @@ class Commander:
 
     def _take(self, request: Request, now: Instant) -> None:
         """Queue a request, repeat the reply of a known one, or refuse it."""
-        accepted = Accepted(
-            request, fingerprint(request, self._settings.privacy.key), Deadline(now, request.expires_ms)
-        )
+        mark = "" if request.id is None else fingerprint(request, self._settings.privacy.key)
+        accepted = Accepted(request, mark, Deadline(now, request.expires_ms))
         known = self._ids.find(request)
         refusal = self._refusal(accepted, known, now)
         if refusal is not None:

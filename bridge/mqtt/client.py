@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -100,6 +101,11 @@ class Connection:
         if not self.lost.done() or self.silent:
             return False
         return not isinstance(self.lost.result(), TakenOver | ProtocolError)
+
+    @property
+    def gathering(self) -> AbstractContextManager[None]:
+        """Within this context nothing is awaited; what is sent leaves at its end."""
+        return self._driver
 
     def needs_no_will(self) -> None:
         """Let DISCONNECT discard the will: this connection only looks."""

@@ -32,7 +32,7 @@ class LoopDriver:
         self._broken = broken
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
-        self._blocked = False
+        self._blocked = self._gathering = False
         self._timer: asyncio.TimerHandle | None = None
         self.heard_s = self._loop.time()
         client.on_socket_register_write = self._want_write
@@ -51,6 +51,15 @@ class LoopDriver:
         # ask twice. Without a call now CONNECT would stay in paho's queue.
         self._loop.call_soon(self._write)
         self._timer = self._loop.call_later(MISC_S, self._misc)
+
+    def __enter__(self) -> None:
+        """Publishes within this context leave together when it ends, not at the end of the loop's turn."""
+        self._gathering = True
+
+    def __exit__(self, *_: object) -> None:
+        self._gathering = False
+        if not self._blocked and self._client.want_write():
+            self._write()
 
     def detach(self) -> None:
         """Remove the socket from the loop and close it, in any state of the connection."""
@@ -100,7 +109,7 @@ class LoopDriver:
 
     def _want_write(self, _client: paho.Client, _userdata: object, sock: Any) -> None:
         """Write soon. From the connecting thread paho asks too early: attach() does it."""
-        if self._socket is sock:
+        if self._socket is sock and not self._gathering:
             self._loop.call_soon(self._write)
 
     def _enough_written(self, _client: paho.Client, _userdata: object, sock: Any) -> None:

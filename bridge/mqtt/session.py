@@ -85,10 +85,10 @@ class BrokerSession:
             if rest_s > 0:
                 await asyncio.sleep(rest_s)
                 continue
-            # One look at the clock for all that leave together: they are gathered in one write.
-            now_s = self._clock().monotonic_s
-            while self._outbox.in_flight < window and (item := self._outbox.take(now_s)) is not None:
-                self._send(*item, now_s)
+            now_s = self._clock().monotonic_s  # one look at the clock for all that leave together
+            with self._connection.gathering:
+                while self._outbox.in_flight < window and (item := self._outbox.take(now_s)) is not None:
+                    self._send(*item, now_s)
             await self._outbox.changed()
 
     async def _watch(self) -> None:

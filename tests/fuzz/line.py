@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from bridge.core.message import BrokerLimits, Incoming, Message, Subscription
@@ -12,6 +12,7 @@ from bridge.errors import LinkError, SessionLost
 from bridge.mqtt.client import Connection
 from bridge.mqtt.encode import encode
 from bridge.mqtt.inbox import Inbox
+from bridge.mqtt.pending import Answered
 from bridge.mqtt.probe import ProbeResult
 from bridge.mqtt.settings import MQTT_5, BrokerSettings
 from tests.fuzz.broker import Broker
@@ -24,7 +25,7 @@ class Sent:
     """A message that was handed to the connection, and who waits for its acknowledgement."""
 
     message: Message
-    taken: asyncio.Future[None]
+    answered: Answered
 
 
 class Line(Connection):
@@ -57,6 +58,11 @@ class Line(Connection):
         return 0.0
 
     @property
+    def gathering(self) -> AbstractContextManager[None]:
+        """What is sent waits on the line."""
+        return nullcontext()
+
+    @property
     def writing(self) -> bool:
         """Nothing is ever buffered."""
         return False
@@ -73,46 +79,34 @@ class Line(Connection):
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Ignored: these histories deliver nothing later."""
 
-    def send(self, message: Message, answered: Callable[[LinkError | None], None]) -> None:
+    def send(self, message: Message, answered: Answered) -> None:
         """Put a message on the line."""
-
-        def tell(taken: asyncio.Future[None]) -> None:
-            error = taken.exception()
-            assert error is None or isinstance(error, LinkError)
-            answered(error)
-
-        self.publish(message).add_done_callback(tell)
-
-    def publish(self, message: Message) -> asyncio.Future[None]:
-        """Put a message on the line."""
-        taken = self.lost.get_loop().create_future()
-        taken.add_done_callback(lambda done: done.exception())
-        sent = Sent(message, taken)
+        sent = Sent(message, answered)
         if self.lost.done():
-            taken.set_exception(SessionLost("the line is cut"))
+            answered(SessionLost("the line is cut"))
         elif message.qos == 0:
             self._arrive(sent)
-            taken.set_result(None)
+            answered(None)
         else:
             self._due.discard(message.topic)
             assert message.retain or not self._due
             self.wire.append(sent)
-        return taken
 
     def carry(self, arrive: int, acknowledge: int) -> None:
         """Deliver this many messages and this many acknowledgements."""
         for _ in range(min(arrive, len(self.wire))):
             self._arrive(self.wire.popleft())
         for _ in range(min(acknowledge, len(self.unacknowledged))):
-            self.unacknowledged.popleft().taken.set_result(None)
+            self.unacknowledged.popleft().answered(None)
 
     def cut(self) -> None:
         """Lose the connection and every message under way."""
         self.lost.set_result(SessionLost("the line is cut"))
-        for sent in (*self.wire, *self.unacknowledged):
-            sent.taken.set_exception(SessionLost("the line is cut"))
+        lost = [*self.wire, *self.unacknowledged]
         self.wire.clear()
         self.unacknowledged.clear()
+        for sent in lost:
+            sent.answered(SessionLost("the line is cut"))
 
     def _arrive(self, sent: Sent) -> None:
         message, payload = sent.message, encode(sent.message)

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from bridge.core.message import Message, Subscription
+from bridge.errors import ProtocolError, SessionLost
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
 from bridge.mqtt.paho_client import GATHERED_BYTES
@@ -21,6 +22,11 @@ from tests.kit.peer import Peer
 
 WILL = Message("t/state", "offline", retain=True)
 SMALL, LARGE = "x" * 1000, "y" * 100_000
+
+
+def settings(port: int) -> BrokerSettings:
+    """A broker on loopback."""
+    return BrokerSettings("127.0.0.1", port, "t")
 
 
 @pytest.fixture(params=["tcp", "tls", "websockets"])
@@ -84,7 +90,7 @@ async def test_one_write_for_a_turn() -> None:
     """But not for a flood: the rest of a write is copied as often as the network takes a part of it."""
     async with (
         Peer(Habits(puback_s=None)) as peer,
-        connect(BrokerSettings("127.0.0.1", peer.port, "t"), WILL) as connection,
+        connect(settings(peer.port), WILL) as connection,
     ):
         assert len(await writes(connection, [100] * 50)) == 1
         await eventually(lambda: len(peer.publishes) == 50, "all have come")
@@ -96,7 +102,7 @@ async def test_one_write_for_a_turn() -> None:
 
 async def test_other_packets_keep_their_place() -> None:
     """What we subscribe to between two messages is heard from there on."""
-    async with Peer() as peer, connect(BrokerSettings("127.0.0.1", peer.port, "t"), WILL) as connection:
+    async with Peer() as peer, connect(settings(peer.port), WILL) as connection:
         connection.publish(Message("t/a", "1"))
         subscribed = asyncio.create_task(connection.subscribe([Subscription("t/a")]))
         await asyncio.sleep(0)
@@ -109,7 +115,7 @@ async def test_an_identifier_that_is_never_acknowledged() -> None:
     """After 65,535 others the series begins again: a message that still waits keeps its own."""
     async with (
         Peer(Habits(puback_s=None)) as peer,
-        connect(BrokerSettings("127.0.0.1", peer.port, "t"), WILL) as connection,
+        connect(settings(peer.port), WILL) as connection,
     ):
         first = connection.publish(Message("t/a", "first"))
         await eventually(lambda: len(peer.publishes) == 1, "it has come")
@@ -120,3 +126,30 @@ async def test_an_identifier_that_is_never_acknowledged() -> None:
         assert client._last_mid == taken + 1
         peer.habits = Habits()
         await asyncio.wait_for(asyncio.gather(first, second), 5)
+
+
+async def test_what_is_gathered_leaves_at_once() -> None:
+    """In one write, before the loop turns; also when nothing, or what is refused, was sent."""
+    async with (
+        Peer(Habits(maximum_packet_bytes=1000)) as peer,
+        connect(settings(peer.port), WILL) as connection,
+    ):
+        with connection.gathering:
+            sent = [connection.publish(Message("t/a", word)) for word in "ab"]
+            waits = connection.writing
+        assert (waits, connection.writing) == (True, False)
+        await asyncio.wait_for(asyncio.gather(*sent), 5)
+        with connection.gathering:
+            refused = connection.publish(Message("t/a", "x" * 1000))
+        assert isinstance(refused.exception(), ProtocolError)
+        assert [each.payload for each in peer.publishes] == [b"a", b"b"]
+
+
+async def test_what_is_gathered_when_the_broker_has_gone() -> None:
+    """It is lost, as whatever was on its way."""
+    async with Peer() as peer, connect(settings(peer.port), WILL) as connection:
+        peer.disconnect(0x8B)
+        with connection.gathering:
+            sent = connection.publish(Message("t/a", "x"))
+        await asyncio.wait_for(connection.lost, 5)
+        assert isinstance(sent.exception(), SessionLost)

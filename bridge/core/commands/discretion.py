@@ -25,6 +25,8 @@ class Discretion:
 
     def reply(self, answer: Answer) -> Answer:
         """The answer as everybody may read it who reads replies. An unknown verb may be a number."""
+        if not self._privacy.hides:
+            return answer
         verb = self._quoted(answer.address.verb, TopicClass.RESPONSE)
         message = self._sentence(answer.message, TopicClass.RESPONSE)
         return replace(answer, address=replace(answer.address, verb=verb), message=message)
