@@ -1,13 +1,16 @@
 """`locations: auto`: the PBXs of a system are found, named, served and given up; a user appears once."""
 
+import asyncio
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.core.shard import shard_of
 from bridge.sim.auth import Account
 from bridge.sim.model import SimUser
 from bridge.sim.system import SimSystem
@@ -216,3 +219,24 @@ async def test_a_reload_touches_no_location_that_stays(
     assert (code, log.count('"configuration reloaded"')) == (0, 2)
     counts = {name: len(pbx.requests("Initialize")) for name, pbx in system.pbxs.items()}
     assert counts == {"head": 2, "Berlin": 1, "Wien": 1}
+
+
+async def test_the_shard_of_the_master_serves_its_locations(
+    broker: Mosquitto, bus: Observer, system: SimSystem, tmp_path: Path
+) -> None:
+    """Also one whose name would belong to another shard: each PBX is served by one process."""
+    assert [shard_of(name, 2) for name in ("hq", "hq-berlin", "hq-wien")] == [1, 0, 1]
+    file = tmp_path / "bridge.yaml"
+    file.write_text(json.dumps(settings(broker.port, system)))
+    run = (sys.executable, "-m", "bridge", "run", "-c", str(file), "--shard")
+    shards = [
+        await asyncio.create_subprocess_exec(*run, f"{index}/2", stderr=asyncio.subprocess.DEVNULL)
+        for index in range(2)
+    ]
+    try:
+        await served(bus, hq="api anna", hq_berlin="bert", hq_wien="carla")
+    finally:
+        for shard in shards:
+            shard.terminate()
+        assert [await shard.wait() for shard in shards] == [0, 0]
+    assert [len(pbx.requests("Initialize")) for pbx in system.pbxs.values()] == [1, 1, 1]
