@@ -23,6 +23,7 @@ from bridge.errors import Crashed
 from bridge.link.link import Link
 from bridge.link.supervise import NEEDS_A_HUMAN_S, Up, supervise
 from bridge.locations.finder import Finder
+from bridge.locations.kept import KeptAddresses
 from bridge.ops.bugs import OWNER, REASON, Bugs, Owner
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
@@ -160,12 +161,12 @@ class Fleet:
             if name in self._finders:
                 self._finders[name][0].configure(pbx)
             else:
-                self._find(pbx)
+                self._find(pbx, KeptAddresses(config.state_dir, name))
         await self._match()
 
-    def _find(self, pbx: Pbx) -> None:
+    def _find(self, pbx: Pbx, kept: KeptAddresses) -> None:
         """Start to look for the locations of a master."""
-        finder = Finder(pbx, partial(self._reached, pbx.name), self._match)
+        finder = Finder(pbx, kept, partial(self._reached, pbx.name), self._match)
         task = self._tasks.create_task(self._bugs.side_job("locations", finder.run), name=f"find:{pbx.name}")
         self._finders[pbx.name] = finder, task
 
@@ -189,10 +190,12 @@ class Fleet:
             found, left_out = served(config, pbxs, addresses)
             self.pbxs = *pbxs, *found
             await self._replace(config, builder)
-            for name, (finder, _) in self._finders.items():
-                mine = {place: why for (master, place), why in left_out.items() if master == name}
-                names = [pbx.name for pbx in found if pbx.home.master == name]
-                self._running[name][0].observer.located(names, {**finder.refused, **mine})
+            for master in pbxs:
+                if master.name in self._finders and master.name in self._running:
+                    finder, keeper = self._finders[master.name][0], self._running[master.name][0]
+                    mine = {place: why for (name, place), why in left_out.items() if name == master.name}
+                    names = {pbx.home.location: pbx.name for pbx in found if pbx.home.master == master.name}
+                    keeper.observer.located(names, {**finder.refused, **mine})
 
     async def _replace(self, config: Config, builder: Builder) -> None:
         """End the links that are not wanted like this, then start those that are missing."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.core.shard import shard_of
+from bridge.locations.kept import KeptAddresses
 from bridge.sim.auth import Account
 from bridge.sim.model import SimUser
 from bridge.sim.system import SimSystem
@@ -158,6 +159,39 @@ async def test_an_address_that_may_not_be_used_is_left_out(
         system.master.addresses["Wien"] = url
         await eventually(lambda: len(system.master.requests("LocationUrl")) > 9, "it is asked for again")
         await served(bus, hq="api anna", hq_berlin="bert", hq_wien="carla")
+
+
+async def test_a_start_without_the_master(
+    broker: Mosquitto, bus: Observer, system: SimSystem, tmp_path: Path
+) -> None:
+    """With a state directory the locations of the last run are served; what has gone is then erased."""
+    wanted = settings(broker.port, system)
+    wanted["mqtt"]["clear_removed"] = True
+    wanted["state_dir"] = str(tmp_path / "state")
+    async with bridge(wanted):
+        await served(bus, hq="api anna", hq_berlin="bert", hq_wien="carla")
+    await system.master.crash()
+    system.move("Carla", "Berlin")
+    async with bridge(wanted):
+        online = "innovaphone/hq-berlin/state"
+        await eventually(lambda: bus.now(online) == "online", "Berlin is served without the master")
+        await system.master.start_again()
+        await served(bus, hq="api anna", hq_berlin="bert carla")
+        await eventually(lambda: "innovaphone/hq-wien/state" not in bus.tree, "Wien is erased")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"Berlin": 1}', "[" * 100_000, "[" + " " * 1_048_576 + "]"])
+def test_a_file_of_locations_that_is_no_use(tmp_path: Path, content: str) -> None:
+    """It is as good as none, and the next one replaces it."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    kept = KeptAddresses(folder, "hq")
+    (folder / "hq.locations.json").write_text(content)
+    (folder / "hq.locations.json").chmod(0o600)
+    assert kept.read() == {}
+    kept.write({"Berlin": "http://b"})
+    assert kept.read() == {"Berlin": "http://b"}
+    assert KeptAddresses(None, "hq").read() == {}
 
 
 async def test_what_differs_at_a_location(broker: Mosquitto, bus: Observer, system: SimSystem) -> None:

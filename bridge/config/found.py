@@ -77,6 +77,8 @@ def served(config: Config, masters: Sequence[Pbx], addresses: Addresses) -> tupl
     serve, left_out = list[FoundPbx](), LeftOut()
     for master in masters:
         for location, url in sorted(addresses.get(master.name, {}).items()):
+            if _locations(master, location)[1].ignore:
+                continue
             try:
                 pbx = found(master, location, address_of(master, location, url))
             except ValueError as error:

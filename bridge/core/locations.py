@@ -78,6 +78,12 @@ class Watch:
         """Go on with other settings."""
         self._grace_s, self._ask_s, self._at_most = grace_s, ask_s, at_most
 
+    def remember(self, addresses: Mapping[str, str], now_s: float) -> None:
+        """Serve what an earlier run has found, until the master tells otherwise."""
+        room = max(0, self._at_most - len(self._known))
+        kept = [each for each in addresses.items() if each[0] not in self._known][:room]
+        self._known |= {location: _Known(url, now_s) for location, url in kept}
+
     def saw(self, locations: Collection[str], now_s: float) -> None:
         """The master has a complete list: these are the locations of its users."""
         for location, known in tuple(self._known.items()):

@@ -11,6 +11,7 @@ from bridge.core.locations import Watch
 from bridge.errors import CommandError, LinkError
 from bridge.link.link import Link
 from bridge.locations.address import address
+from bridge.locations.kept import KeptAddresses
 
 TOO_MANY = "more locations than locations.limit allows"
 
@@ -23,9 +24,14 @@ class Finder:
     """
 
     def __init__(
-        self, pbx: Pbx, reached: Callable[[], Collection[str]], changed: Callable[[], Awaitable[None]]
+        self,
+        pbx: Pbx,
+        kept: KeptAddresses,
+        reached: Callable[[], Collection[str]],
+        changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._pbx = pbx
+        self._kept = kept
         self._reached = reached
         self._changed = changed
         self._link: Link | None = None
@@ -61,12 +67,19 @@ class Finder:
     async def run(self) -> None:
         """Find locations for ever."""
         loop = asyncio.get_running_loop()
+        kept = dict(await loop.run_in_executor(None, self._kept.read))
+        self._watch.remember(kept, loop.time())
+        told: object = None
         while True:
             self._wake.clear()
-            before = dict(self.addresses), dict(self.refused)
             await self._look()
-            if before != (self.addresses, self.refused):
+            now = dict(self.addresses), dict(self.refused)
+            if now != told:
+                told = now
                 await self._changed()
+            if now[0] != kept:
+                kept = now[0]
+                await loop.run_in_executor(None, self._kept.write, kept)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._watch.next_s(loop.time())):
                     await self._wake.wait()

@@ -4,7 +4,7 @@ Occurrences of one side only are in pbx_observer.py, broker_observer.py and comm
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
@@ -45,6 +45,7 @@ class Observer:
         self._sessions = dict.fromkeys(SIDES, SessionStatus(up=False, reason="", since_ms=_now_ms()))
         self._takeovers = 0
         self._store_problem = ""
+        self._served: Mapping[str, str] = {}
         self._left_out: Mapping[str, str] = {}
         self._limits_reached: set[str] = set()
         self._stuck: tuple[str, ...] = ()
@@ -130,8 +131,11 @@ class Observer:
                 self._limits_reached.add(limit)
                 self._log.warning("limit reached", limit=limit, count=count, hint=LEFT_OUT[limit])
 
-    def located(self, served: Sequence[str], left_out: Mapping[str, str]) -> None:
+    def located(self, served: Mapping[str, str], left_out: Mapping[str, str]) -> None:
         """The links that serve the locations of this master, and why other locations have none."""
+        for location in served.keys() - self._served.keys():
+            self._log.info("location found", location=location, served_as=served[location])
+        self._served = dict(served)
         for location, reason in left_out.items():
             if self._left_out.get(location) != reason:
                 self._log.warning("location left out", location=location, reason=reason)

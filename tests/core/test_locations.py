@@ -111,6 +111,19 @@ def test_a_location_without_users_is_given_up_after_its_grace() -> None:
     assert it.served == {}
 
 
+def test_what_an_earlier_run_has_found_is_served_until_the_master_tells() -> None:
+    """It is asked for at once, and given up after its grace if nobody is there."""
+    it = Watched(at_most=2)
+    it.watch.remember({"berlin": "http://b", "wien": "http://w", "rome": "http://r"}, it.now_s)
+    assert it.served == {"berlin": "http://b", "wien": "http://w"}
+    it.saw("berlin")
+    assert it.due() == ["berlin"]
+    it.watch.remember({"berlin": "http://old"}, it.now_s)
+    it.now_s += 60
+    it.saw("berlin")
+    assert it.served == {"berlin": "http://b"}
+
+
 def test_a_grace_that_is_over_is_looked_at_at_once() -> None:
     """Also if the clock has jumped over it."""
     it = Watched()
