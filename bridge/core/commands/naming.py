@@ -11,6 +11,8 @@ from bridge.errors import CommandError
 
 LONGEST_GUESS, GUESSED_AMONG, TYPING_SLIPS = 32, 100, 2
 """Comparing names costs time that grows with their length and number, and a stranger chooses the name."""
+SEARCHED = 2_000
+"""How many users are looked at for a suggestion, so that a wrong name does not hold up a large PBX."""
 
 
 def known_user(state: PbxState, name: str) -> User | None:
@@ -40,10 +42,12 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 def _called(state: PbxState, name: str) -> str | None:
     """The topic id of the user with this long or display name."""
+    for guid in state.names.get(("name", name), ()):
+        return state.topics[guid]
     wanted = name.casefold()
     named = (
         state.topics[guid]
-        for guid, user in state.users.items()
+        for guid, user in islice(state.users.items(), SEARCHED)
         if wanted in {user.record.name.casefold(), user.record.display_name.casefold()}
     )
     return next(named, None)
@@ -54,6 +58,6 @@ def _alike(state: PbxState, name: str) -> Iterator[str]:
     first, length = name[:1].lower(), len(name)
     return (
         topic
-        for topic in state.topics.values()
+        for topic in islice(state.topics.values(), SEARCHED)
         if topic[:1].lower() == first and abs(len(topic) - length) <= TYPING_SLIPS
     )

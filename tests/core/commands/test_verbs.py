@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from bridge.core.commands.fields import Flag, Number, Text
-from bridge.core.commands.naming import GUESSED_AMONG, LONGEST_GUESS, closest, find_user
+from bridge.core.commands.naming import GUESSED_AMONG, LONGEST_GUESS, SEARCHED, closest, find_user
 from bridge.core.commands.verb import Context
 from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.presence import SetPresence
@@ -143,6 +143,20 @@ def test_a_guess_takes_bounded_time() -> None:
     longest = "u" * LONGEST_GUESS
     assert closest(longest[1:], [longest]) == closest(longest, [longest]) == longest
     assert closest(longest + "u", [longest]) is None
+
+
+def test_a_wrong_name_does_not_hold_up_a_large_pbx() -> None:
+    """A long name is suggested as it is written; for others a part of the users is looked at."""
+    crowd = [user(f"g-{at}", f"N{at}", short_name=f"u{at}x") for at in range(SEARCHED + SEARCHED // 2)]
+    here = History().start(*crowd).state
+
+    def suggests(name: str, topic_id: str) -> bool:
+        with pytest.raises(CommandError) as refused:
+            find_user(here, "hq", name)
+        return refused.value.message.endswith(f"(did you mean '{topic_id}'?)")
+
+    assert all(suggests(f"N{at}", f"u{at}x") for at in (0, SEARCHED, len(crowd) - 1))
+    assert not all(suggests(f"n{at}", f"u{at}x") for at in range(100))
 
 
 def test_a_call_that_cannot_be_told_is_named() -> None:
