@@ -17,7 +17,7 @@ from bridge.core.message import Message
 LATE_S = 1.0
 """An event that has waited this long says so, although the broker was there."""
 CROWD_AT_MOST = 1000
-"""So many events may wait for a broker that is there, before the PBX is asked for more."""
+"""So many events and states may wait for a broker that is there, before the PBX is asked for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Outbox:
     @property
     def crowded(self) -> bool:
         """The broker is there, but slower than the PBX: no more should be asked of it."""
-        return self.connected and len(self._events) > CROWD_AT_MOST
+        return self.connected and len(self._events) + len(self._states) > CROWD_AT_MOST
 
     async def emptied(self) -> None:
         """Wait until the broker has acknowledged everything."""

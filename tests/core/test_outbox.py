@@ -284,15 +284,18 @@ def test_of_a_change_the_state_goes_first() -> None:
 
 
 def test_it_is_crowded_while_the_broker_is_slow() -> None:
-    """Not while it is away: then events wait up to their limits, and the PBX is read on."""
+    """By events, or by the states of a first list; not while it is away: then the PBX is read on."""
     outbox = Outbox(Limits())
-    for number in range(CROWD_AT_MOST + 1):
+    for number in range(CROWD_AT_MOST):
         outbox.put_event(event(number), 0)
+    outbox.put_event(event(CROWD_AT_MOST), 0)
     crowded = [outbox.crowded]
     outbox.refresh((), 0)
     crowded.append(outbox.crowded)
     assert outbox.take(0) is not None
-    assert [*crowded, outbox.crowded] == [False, True, False]
+    crowded.append(outbox.crowded)
+    outbox.put_state(state("a"), 0)
+    assert [*crowded, outbox.crowded] == [False, True, False, True]
 
 
 def test_a_refresh_goes_before_what_waits() -> None:
