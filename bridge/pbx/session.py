@@ -212,10 +212,11 @@ class Session:
                     events.reported(batch)
                 if part.list_complete:
                     self._listed()
-                # A first list has thousands of records. Between its slices the other links get their turn.
+                # A first list has thousands of records. Between its slices the other links get their turn,
+                # and the broker the time to take what waits for it.
                 await asyncio.sleep(0)
-            # The next Poll acknowledges this reply, and the PBX forgets it: first it must be on disk.
-            await events.kept()
+                # The next Poll acknowledges this reply, and the PBX forgets it: first it must be on disk.
+                await events.kept()
             events.alive(seconds, events=not empty)
             doubts = doubts + 1 if empty and seconds < QUICK_S else 0
             if doubts:
