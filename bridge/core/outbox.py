@@ -355,6 +355,8 @@ class Outbox:
         for waiting in self._turns:
             if (entry := waiting.head) is not None:
                 return waiting, entry
+        # Whoever gets the event of a change finds the state that belongs to it: that goes first.
+        self._turns = [self._states, self._events, self._answers]
         return None
 
     def _drop(self, entry: QueuedMessage, reason: str | None) -> None:
