@@ -16,6 +16,7 @@ SLOW_FILES = {
     "link/test_durable.py": "kills the program",
     "link/test_forged_states.py": "kills the program",
     "link/test_forwards.py": "reads users at a polite rate",
+    "link/test_herd.py": "hundreds of links",
     "link/test_home_assistant.py": "starts a link several times for each case",
     "link/test_liveness.py": "waits until a part of a link is stuck",
     "link/test_queries.py": "a link for each query",

@@ -5,7 +5,7 @@ The random function and the time are arguments.
 
 from collections.abc import Callable, Iterator
 
-SHARE = 0.13
+SHARE = 0.12
 """At most this share of the links connects within a second."""
 LEAST_PER_S = 25
 """No broker minds so many, so few links need not wait for each other."""
