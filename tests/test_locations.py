@@ -3,12 +3,15 @@
 import asyncio
 import json
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from bridge.core.shard import shard_of
 from bridge.locations.kept import KeptAddresses
@@ -274,3 +277,20 @@ async def test_the_shard_of_the_master_serves_its_locations(
             shard.terminate()
         assert [await shard.wait() for shard in shards] == [0, 0]
     assert [len(pbx.requests("Initialize")) for pbx in system.pbxs.values()] == [1, 1, 1]
+
+
+async def test_locations_over_https(broker: Mosquitto, bus: Observer, tmp_path: Path) -> None:
+    """The certificate of a location is verified as the master's is, or by a pin of its own."""
+    ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with SimSystem(PEOPLE, replace(FAST, tls=context)) as system:
+        overrides = [{"location": "Wien", "tls": {"sha256": "00" * 32}}]
+        wanted = settings(broker.port, system, overrides=overrides)
+        wanted["pbxs"][0]["tls"] = {"ca_file": str(tmp_path / "ca.pem")}
+        async with bridge(wanted):
+            await served(bus, hq="api anna", hq_berlin="bert")
+            info = "innovaphone/hq-wien/info"
+            await eventually(lambda: (bus.now(info) or {}).get("link") == "rejected", "the pin is wrong")
+        assert [request.args["tls"] for request in system.master.requests("LocationUrl")][:1] == ["true"]
+        assert system.pbxs["Wien"].log == []

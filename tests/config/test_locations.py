@@ -163,16 +163,21 @@ def test_a_found_pbx_has_the_settings_of_its_master() -> None:
 
 def test_which_locations_are_served() -> None:
     """Each address once, each name once; a configured PBX keeps both."""
-    first, second = master({"hosts": ["*"]}), master({"hosts": ["*"]}, name="two", url="https://two.example")
+    overrides = [{"location": "y", "ignore": True}, {"location": "z", "url": "https://z.example"}]
+    first, second = (
+        master({"hosts": ["*.example"], "overrides": overrides}),
+        master({"hosts": ["*"]}, name="two", url="https://two.example"),
+    )
     own = {**PBX, "name": "hq-oslo", "url": "https://own.example"}
     whole = config(first, second, own)
     urls = {"b": "https://b.example", "c": "https://b.example", "d": "https://own.example:443"}
     addresses = {
-        "hq": {**urls, "oslo": "https://oslo.example", "x": ""},
+        "hq": {**urls, "oslo": "https://oslo.example", "x": "", "y": "https://y.example"},
         "two": {"b": "https://two-b.example"},
     }
     serve, left_out = served(whole, whole.pbxs, addresses)
     assert [pbx.name for pbx in serve] == ["hq-b", "two-b"]
+    assert address_of(first, "z", "https://elsewhere.org") == "https://z.example"
     assert left_out == {
         ("hq", "c"): KNOWN,
         ("hq", "d"): KNOWN,

@@ -97,6 +97,7 @@ def test_a_location_without_users_is_given_up_after_its_grace() -> None:
     assert it.due() == []
     assert it.watch.next_s(it.now_s) == 30.0
     it.now_s += 59
+    it.saw()
     assert it.due() == []
     assert it.watch.next_s(it.now_s) == 1.0
     it.saw("berlin")
@@ -217,3 +218,31 @@ def test_who_is_at_home() -> None:
     }
     assert shown == {"": (True, True, True), "head": (True, False, True), "berlin": (False, True, True)}
     assert [scope.away(user("1", "x")) for scope in (master, found, anywhere)] == [True, True, False]
+
+
+PLACES = ("head", "berlin", "wien")
+
+
+@given(
+    homes=st.lists(st.sampled_from(PLACES), min_size=1, max_size=8),
+    empty_is_master=st.booleans(),
+    named=st.booleans(),
+)
+def test_each_user_of_a_system_is_published_once(
+    homes: list[str], *, empty_is_master: bool, named: bool
+) -> None:
+    """By the PBX where it is at home, whatever an empty location means and whether the master has a name."""
+
+    def seen(at: str, home: str) -> str:
+        if empty_is_master:
+            return "" if home == "head" else home
+        return "" if home == at else home
+
+    master = Home(frozenset({""})).also("head" if named else "")
+    own = frozenset[str]() if empty_is_master else frozenset({""})
+    links = {"head": Scope(home=master)}
+    links |= {at: Scope(home=Home(own | {at}, "hq", at)) for at in PLACES[1:]}
+    for guid, home in enumerate(homes):
+        records = {at: user(str(guid), seen(at, home)) for at in PLACES}
+        assert [at for at, scope in links.items() if scope.publishes(records[at])] == [home]
+        assert links["head"].away(records["head"]) is (home != "head")
