@@ -98,9 +98,13 @@ def _options(default_file: Path) -> Callable[..., None]:
 
 
 def _pbx_of(config: Config, path: Path, pbx: str) -> str:
-    """The PBX that is meant, or the only one. Raises ConfigError."""
+    """The PBX that is meant, or the only one. Raises ConfigError.
+
+    Which PBXs a master has found only the running bridge knows.
+    """
     names = [one.name for one in config.pbxs]
-    if pbx and pbx not in names:
+    finds = any(one.locations for one in config.pbxs)
+    if pbx and pbx not in names and not finds:
         raise ConfigError((f"{path}: no PBX is named '{pbx}'; configured: {', '.join(names)}",))
     if not pbx and len(names) > 1:
         raise ConfigError((f"--pbx is required: {path} has {', '.join(names)}",))

@@ -139,6 +139,17 @@ def test_no_broker() -> None:
     assert f"127.0.0.1:{port} cannot be reached" in errors
 
 
+def test_a_pbx_that_a_master_has_found(tmp_path: Path) -> None:
+    """Its name is not in the file: only the bridge knows it."""
+    file = tmp_path / "b.yaml"
+    pbx = {"url": "http://127.0.0.1", "username": "u", "password": "p", "session_user": "API"}
+    file.write_text(yaml.safe_dump(configuration(free_port(), {"name": "hq", **pbx, "locations": "auto"})))
+    code, _, errors = command("-c", str(file), "--pbx", "hq-berlin", "ping")
+
+    assert code == 2
+    assert "cannot be reached" in errors
+
+
 @pytest.mark.broker
 async def test_the_broker_goes_away(broker: Mosquitto) -> None:
     """The end of the connection ends the wait."""
