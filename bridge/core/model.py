@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 from bridge.core.persistent import Table
 from bridge.core.records import CallState, Forwards, ReleasedBy, UserRecord
-from bridge.core.value import Value
 
 
 class Direction(enum.StrEnum):
@@ -51,7 +50,8 @@ class EventType(enum.StrEnum):
     SWITCHED = "switched"
 
 
-class Instant(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Instant:
     """One moment on two clocks: Unix milliseconds to show, monotonic seconds to compute durations."""
 
     unix_ms: int
@@ -62,7 +62,8 @@ class Instant(Value, frozen=True):
         return self.monotonic_s - max(0, self.unix_ms - unix_ms) / 1000
 
 
-class RemoteParty(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RemoteParty:
     """A party of a call. `user`: its topic id, if it is a known user. `internal`: known to be one of us."""
 
     number: str = ""
@@ -72,7 +73,8 @@ class RemoteParty(Value, frozen=True):
     internal: bool = False
 
 
-class Call(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Call:
     """One leg of one user, from its first report to its end.
 
     `leg_handle`: the handle in the present PBX session, None until a new session has confirmed the leg.
@@ -138,14 +140,16 @@ class Call(Value, frozen=True):
         )
 
 
-class Switch(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Switch:
     """The value of a Boolean object: set manually or automatically, on or off (docs/wire.md#switches)."""
 
     manual: bool
     on: bool
 
 
-class User(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class User:
     """A user: the last record from the PBX and the values that the bridge keeps itself.
 
     `forwards`: None until they have been read.
@@ -165,7 +169,8 @@ class User(Value, frozen=True):
         return self.record.guid
 
 
-class Event(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Event:
     """One call event. `seq` counts the events of one run of the link."""
 
     seq: int
@@ -229,7 +234,8 @@ class PbxState:
         return None
 
 
-class Monitor(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Monitor:
     """A user whose calls the PBX should report. `urgent`: this session has not confirmed its calls yet."""
 
     guid: str

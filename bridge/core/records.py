@@ -1,9 +1,7 @@
 """What a PBX reports, in the bridge's words: users, legs, and batches of both. Values only."""
 
 import enum
-from dataclasses import dataclass
-
-from bridge.core.value import Value
+from dataclasses import dataclass, field
 
 
 class CallState(enum.StrEnum):
@@ -24,7 +22,8 @@ class ReleasedBy(enum.StrEnum):
     REMOTE = "remote"
 
 
-class Party(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Party:
     """One end of a leg as the PBX names it; any field may be empty."""
 
     number: str = ""
@@ -38,7 +37,8 @@ class Party(Value, frozen=True):
         return not (self.number or self.name or self.display_name or self.short_name)
 
 
-class Presence(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Presence:
     """The presence of a user; an empty activity means available."""
 
     activity: str = ""
@@ -46,14 +46,16 @@ class Presence(Value, frozen=True):
     note: str = ""
 
 
-class Group(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Group:
     """Membership in a group. Active members see the others."""
 
     name: str
     active: bool
 
 
-class Forwards(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Forwards:
     """Where the calls of a user are forwarded to: a number, or a short name; None for nowhere."""
 
     always: str | None = None
@@ -61,10 +63,11 @@ class Forwards(Value, frozen=True):
     no_answer: str | None = None
 
 
-class UserRecord(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UserRecord:
     """One user as the PBX reports it now. `active` is false when it was deleted or is no longer visible.
 
-    `reconfigured`: its configuration has changed, which is no part of what it is now: no state has it.
+    `reconfigured`: its configuration has changed, which is no part of what it is now.
     """
 
     guid: str
@@ -83,10 +86,11 @@ class UserRecord(Value, frozen=True):
     location: str = ""
     node: str = ""
     is_switch: bool = False
-    reconfigured: bool = False
+    reconfigured: bool = field(default=False, compare=False)
 
 
-class LegRecord(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LegRecord:
     """One leg of one monitored user as the PBX reports it now.
 
     `user` is the user's guid. `leg_handle` is valid within one PBX session only. `to_user`: the leg goes from

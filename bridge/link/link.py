@@ -87,6 +87,7 @@ class Link:
         self._journal = journal
         self._stop = asyncio.Event()
         self._clear = self._crashed = False
+        self._measured: LinkFigures | None = None
         self._liveness = Liveness(settings.deadlines, clock().monotonic_s)
         self.outbox = Outbox(
             settings.outbox, journal.event_done, held=lambda: journal.behind, signal=asyncio.Event()
@@ -244,10 +245,12 @@ class Link:
 
     @property
     def pulse(self) -> object:
-        """Equal to the last one while nothing happens; None until both sides are up and all is delivered."""
-        if not (self.mirror.online and self.ready and self.outbox.idle):
+        """Equal to the last one while nothing happens; None while the broker has to be judged."""
+        outbox = self.outbox
+        if outbox.connected and not (outbox.idle and self.ready):
             return None
-        return self.mirror.status, self.outbox.taken, self._observer.pbx.polled_s
+        waiting = len(outbox), outbox.dropped.total()
+        return self.mirror.status, outbox.taken, waiting, self._observer.news, self._observer.pbx.polled_s
 
     def measure(self) -> None:
         """Update the gauges, and commit to the journal what the broker has acknowledged."""
@@ -255,12 +258,13 @@ class Link:
         self.mirror.tidy()
         self._journal.commit()
         self.outbox.recheck()  # a disk that hangs holds nothing back for longer than its limit
-        self._observer.measure(self._figures)
+        self._measured = self._figures
+        self._observer.measure(self._measured)
 
     @property
     def status(self) -> LinkStatus:
-        """The status of the link for pages and `status`."""
-        return self._observer.status(self._figures)
+        """The status of the link for pages and `status`, as it was measured last."""
+        return self._observer.status(self._measured or self._figures)
 
     @property
     def _figures(self) -> LinkFigures:

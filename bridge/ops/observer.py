@@ -31,13 +31,14 @@ LEFT_OUT = {
 
 
 class Observer:
-    """The log lines, metrics and status of one PBX."""
+    """The log lines, metrics and status of one PBX. `news` rises whenever the status may have changed."""
 
     def __init__(self, pbx: str, metrics: Metrics, bugs: Bugs) -> None:
         log: Logger = structlog.get_logger(pbx=pbx)
         self.pbx = PbxObserver(pbx, metrics.pbx, log)
         self.broker = BrokerObserver(pbx, metrics.broker, log)
         self.commands = CommandObserver(pbx, metrics.commands, log, bugs)
+        self.news = 0
         self._pbx = pbx
         self._metrics = metrics
         self._log = log
@@ -72,6 +73,7 @@ class Observer:
 
     def up(self, side: str, **facts: object) -> None:
         """The session of a side is up."""
+        self.news += 1
         self._show(side, up=True)
         self._metrics.announce_side(self._pbx, side)
         self._sessions[side] = self._sessions[side].since(_now_ms(), up=True)
@@ -84,6 +86,7 @@ class Observer:
 
     def left(self, side: str) -> None:
         """The session of a side has ended, for any reason."""
+        self.news += 1
         self._show(side, up=False)
         if side == "mqtt":
             self.broker.refused_topics("", 0)
@@ -92,6 +95,7 @@ class Observer:
 
     def down(self, side: str, down: Down) -> None:
         """The session of a side failed, or an attempt did."""
+        self.news += 1
         metrics = self._metrics.sessions
         metrics.ends.add(self._pbx, side, type(down.cause).__name__)
         metrics.rejected.set(isinstance(down.cause, Rejected), self._pbx, side)
@@ -155,6 +159,7 @@ class Observer:
 
     def stored(self, problem: str | None) -> None:
         """The file in the state directory cannot be written, and why; None: it can be written again."""
+        self.news += 1
         self._metrics.broker.store_up.set(problem is None, self._pbx)
         if problem is not None:
             self._log.error("state directory down", reason=problem)

@@ -11,7 +11,7 @@ from bridge.ops.bugs import Bugs
 from bridge.ops.health import Health, LinkStatus
 
 TURNS = 20
-"""At which round a link at rest is measured again: its deadlines are minutes."""
+"""At which round a link at rest is measured again: that it is stuck shows only then."""
 
 
 class Measured(Protocol):
