@@ -32,6 +32,8 @@ ECHO_S = 30.0
 CALL_GUARD_S = 1.0
 """A session that ends this soon after it placed a call ends the call too (docs/wire.md#call-control)."""
 END_S = 0.3
+HELD_S = 5.0
+"""So long a reply may be held up between its slices; then the rest is reported without a pause."""
 DEFAULT_MONITORING = MonitorSettings()
 
 
@@ -205,18 +207,20 @@ class Session:
             body = await self._client.poll(self._soap_session)
             seconds = _now() - started
             await self._let_commands_place()  # before the first record is reported, see `_start_call`
-            empty = True
+            empty, held_until_s = True, _now() + HELD_S
             for part in decode_poll(body):
-                empty = empty and not part
                 if batch := self._monitoring.resolved(part):
+                    # The broker gets the time to take what waits for it.
+                    if not empty and _now() < held_until_s:
+                        await events.kept()
                     events.reported(batch)
+                empty = empty and not part
                 if part.list_complete:
                     self._listed()
-                # A first list has thousands of records. Between its slices the other links get their turn,
-                # and the broker the time to take what waits for it.
+                # A first list has thousands of records. Between its slices the other links get their turn.
                 await asyncio.sleep(0)
-                # The next Poll acknowledges this reply, and the PBX forgets it: first it must be on disk.
-                await events.kept()
+            # The next Poll acknowledges this reply, and the PBX forgets it: first it must be on disk.
+            await events.kept()
             events.alive(seconds, events=not empty)
             doubts = doubts + 1 if empty and seconds < QUICK_S else 0
             if doubts:
