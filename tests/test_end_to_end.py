@@ -108,6 +108,7 @@ async def test_one_unreachable_pbx_does_not_disturb_another(
             await online(bus)
             await online(bus, "branch")
             info = "innovaphone/gone/info"
+            await eventually(lambda: bus.now(info) is not None, "the third has said how it is")
             await eventually(lambda: bus.now(info)["link"] == "unreachable", "the third is unreachable")
             assert bus.now("innovaphone/gone/state") == "offline"
 

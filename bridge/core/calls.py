@@ -1,11 +1,11 @@
 """The life of one leg: opened by its first record, advanced by others, ended by the last. Pure."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from bridge.core.model import Call, Direction, EventType, Instant, RemoteParty
 from bridge.core.records import CallState, LegRecord, Party, ReleasedBy
+from bridge.core.value import evolve
 
 GATEWAY = "gw"
 QUEUE = "waiting"
@@ -57,7 +57,7 @@ def as_seen(user_type: str, record: LegRecord) -> LegRecord:
     """
     if user_type != GATEWAY:
         return record
-    return replace(
+    return evolve(
         record,
         released_by=_OTHER[record.released_by],
         held=record.held_by_remote,
@@ -74,7 +74,7 @@ def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, no
     state = CallState.ENDED if record.ended else record.state
     connected = state is CallState.CONNECTED and user_type != QUEUE
     answered = call.answered_ms is None and connected
-    after = replace(
+    after = evolve(
         _with_parties(call, record, parties, state),
         leg_handle=record.leg_handle,
         state=state,
@@ -89,14 +89,14 @@ def advanced(call: Call, user_type: str, record: LegRecord, parties: Parties, no
         uui=record.uui if record.uui is not None else call.uui,
         released_by=call.released_by or record.released_by,
     )
-    return timed(after, now) if after != replace(call, leg_handle=record.leg_handle) else after
+    return timed(after, now) if after != evolve(call, leg_handle=record.leg_handle) else after
 
 
 def recognised(
     call: Call, record: LegRecord, party: Callable[[RemoteParty | None, Party | None], RemoteParty | None]
 ) -> Call:
     """The call that this record goes on with, its parties as `party` recognises them in the record."""
-    return replace(
+    return evolve(
         call,
         remote=party(call.remote, record.remote) or call.remote,
         diverted_from=party(call.diverted_from, record.diverted_from),
@@ -110,7 +110,7 @@ def recognised(
 
 def ended(call: Call, now: Instant) -> Call:
     """The call after its end, whatever state it was in."""
-    return timed(replace(call, state=CallState.ENDED, ended_ms=now.unix_ms, leg_handle=None), now)
+    return timed(evolve(call, state=CallState.ENDED, ended_ms=now.unix_ms, leg_handle=None), now)
 
 
 def timed(call: Call, now: Instant) -> Call:
@@ -119,8 +119,8 @@ def timed(call: Call, now: Instant) -> Call:
     `ring_s` of an answered call is final: after a restart its start is only an estimate.
     """
     if call.answered_s is None:
-        return replace(call, ring_s=_since(call.started_s, now.monotonic_s))
-    return replace(call, talk_s=_since(call.answered_s, now.monotonic_s))
+        return evolve(call, ring_s=_since(call.started_s, now.monotonic_s))
+    return evolve(call, talk_s=_since(call.answered_s, now.monotonic_s))
 
 
 def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[EventType, ...]:
@@ -132,7 +132,7 @@ def events_between(before: Call | None, after: Call, *, resync: bool) -> tuple[E
     if before is None:
         return _beginning(after, resync=resync)
     # A new session gives the same leg another handle, which is no news for a consumer.
-    if replace(before, leg_handle=None) == replace(after, leg_handle=None):
+    if evolve(before, leg_handle=None) == evolve(after, leg_handle=None):
         return ()
     return _steps(before, after) or (EventType.UPDATED,)
 
@@ -147,7 +147,7 @@ def _beginning(call: Call, *, resync: bool) -> tuple[EventType, ...]:
 
 def only_lets_go(before: Call, after: Call) -> bool:
     """Whether the only change is that the leg is being disconnected: that is no event of its own."""
-    gone = replace(
+    gone = evolve(
         before,
         state=CallState.DISCONNECTING,
         cause=after.cause,
@@ -194,8 +194,8 @@ def _with_parties(call: Call, record: LegRecord, parties: Parties, state: CallSt
 
     # A record without any remote party does not make a known one anonymous: the PBX just left it out.
     unknown_now = record.remote.anonymous and not call.remote.anonymous and call.remote != RemoteParty()
-    leg = replace(call, state=state, conference=record.conference or call.conference)
-    return replace(
+    leg = evolve(call, state=state, conference=record.conference or call.conference)
+    return evolve(
         call,
         remote=call.remote if unknown_now else parties.far_end(record.remote, leg),
         diverted_from=claim(record.diverted_from, call.diverted_from),

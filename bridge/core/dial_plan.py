@@ -5,13 +5,14 @@ A number that cannot be one of the public network stays as it is.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bridge.core.model import RemoteParty
 from bridge.core.numbers import dialable, fits
 from bridge.core.presentation import TopicClass
+from bridge.core.value import evolve
 
 if TYPE_CHECKING:
     from phonenumbers.phonemetadata import PhoneMetadata
@@ -37,7 +38,7 @@ class DialPlan:
         """A step of the presentation: the number of a party outside in E.164, and whether it is internal."""
         internal = party.internal or fits(party.number, self.internal)
         number = party.number if internal else self.e164(party.number)
-        return replace(party, number=number, internal=internal)
+        return evolve(party, number=number, internal=internal)
 
     def e164(self, number: str) -> str:
         """A number as the PBX shows it, in E.164. An extension and what is no number stay as they are."""

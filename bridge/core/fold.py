@@ -11,6 +11,7 @@ from bridge.core.records import Batch, CallState, LegRecord, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.running import Running
 from bridge.core.transaction import Transaction
+from bridge.core.value import evolve
 
 PLACED_KEPT = 256
 OVERDUE_S = 3600.0
@@ -22,7 +23,7 @@ def begin(state: PbxState) -> PbxState:
     """A new PBX session: leg handles are void and nothing is confirmed. Published states still stand."""
     running = Running(state)
     for call in state.running.values():
-        running.put(replace(call, leg_handle=None))
+        running.put(evolve(call, leg_handle=None))
     return replace(
         _with(state, running),
         placed={},
@@ -41,7 +42,7 @@ def fold(state: PbxState, batch: Batch, scope: Scope, now: Instant) -> tuple[Pbx
         _see_user(tx, record)
     for guid, forwards in batch.forwards:
         if guid in tx.users and tx.users[guid].forwards != forwards:
-            tx.put_user(replace(tx.users[guid], forwards=forwards))
+            tx.put_user(evolve(tx.users[guid], forwards=forwards))
     for leg, ends_next in _with_ends(batch.legs):
         if leg.user not in tx.users or text_messages.is_end(tx, leg):
             continue
@@ -88,7 +89,7 @@ def place(
     tx = Transaction(state, scope, now)
     known = tx.running.by_leg_handle(guid, leg_handle)
     if known is not None:
-        tx.running.put(replace(known, command_id=command_id))
+        tx.running.put(evolve(known, command_id=command_id))
         tx.put_user(tx.users[guid])
         return *tx.finish(), known.id
     call_id = tx.new_call_id()
@@ -110,13 +111,13 @@ def send(
 def mark_hung_up(state: PbxState, call: Call, *, hung_up: bool) -> PbxState:
     """Note that a command hangs up this call, or that the PBX refused to."""
     known = state.call(call.id)
-    return state if known is None else _marked(state, replace(known, hung_up=hung_up))
+    return state if known is None else _marked(state, evolve(known, hung_up=hung_up))
 
 
 def mark_added(state: PbxState, call: Call, digits: str) -> PbxState:
     """Note that a command adds digits to what this call dials: the PBX reports them later."""
     known = state.call(call.id)
-    return state if known is None else _marked(state, replace(known, awaited=known.remote.number + digits))
+    return state if known is None else _marked(state, evolve(known, awaited=known.remote.number + digits))
 
 
 def _marked(state: PbxState, call: Call) -> PbxState:
@@ -139,6 +140,8 @@ def _with(state: PbxState, running: Running) -> PbxState:
 def _see_user(tx: Transaction, record: UserRecord) -> None:
     known = tx.users.get(record.guid)
     unread = known is None or record.reconfigured or record.guid in (tx.unseen or ())
+    if record.reconfigured:
+        record = evolve(record, reconfigured=False)
     tx.see(record.guid)
     if not record.active or not tx.scope.publishes(record):
         _remove_user(tx, record.guid)
@@ -149,7 +152,7 @@ def _see_user(tx: Transaction, record: UserRecord) -> None:
         tx.put_user(User(record, since_ms=now, changed_ms=now))
         tx.unsettled = tx.unsettled.insert(record.guid, tx.users[record.guid])
     elif known.record != record:
-        tx.put_user(replace(known, record=record))
+        tx.put_user(evolve(known, record=record))
     if known is not None and known.record.channels > 0 and record.channels == 0:
         tx.quiet[record.guid] = frozenset()
     if unread and tx.scope.forwards and record.guid in tx.users and not record.is_switch:
@@ -236,7 +239,7 @@ def _open(tx: Transaction, guid: str, record: LegRecord) -> None:
     call_id, command_id = placed or (tx.new_call_id(), None)
     kind_of_user = tx.users[guid].record.type
     fresh = legs.opened(call_id, guid, kind_of_user, record, tx.now)
-    call = replace(legs.advanced(fresh, kind_of_user, record, tx, tx.now), command_id=command_id)
+    call = evolve(legs.advanced(fresh, kind_of_user, record, tx, tx.now), command_id=command_id)
     resync = guid in tx.unsettled and placed is None
     tx.running.put(call)
     for kind in legs.events_between(None, call, resync=resync):
@@ -285,12 +288,12 @@ def _close(tx: Transaction, call: Call, outcome: Outcome | None) -> None:
     """End a call with its one terminal event. Without an outcome, the history of the call decides it."""
     kind_of_user = tx.users[call.user].record.type
     judged = judge(call, kind_of_user, tx.related(call), tx.topics) if outcome is None else outcome
-    last = legs.ended(replace(call, outcome=judged), tx.now)
+    last = legs.ended(evolve(call, outcome=judged), tx.now)
     kind = terminal_event(last)
     tx.running.drop(call)
     user = tx.users[call.user]
     missed = user.missed + (kind is EventType.MISSED)
-    tx.put_user(replace(user, last_call=last, missed=missed))
+    tx.put_user(evolve(user, last_call=last, missed=missed))
     tx.tell(kind, call.user, last)
 
 
@@ -328,6 +331,6 @@ def _see_switch(tx: Transaction, guid: str, record: LegRecord) -> None:
     switch = Switch(manual=digits[0] == "1", on=digits[1] == "1")
     user = tx.users[guid]
     if user.switch != switch:
-        tx.put_user(replace(user, switch=switch))
+        tx.put_user(evolve(user, switch=switch))
         if user.switch is not None or guid not in tx.unsettled:
             tx.tell(EventType.SWITCHED, guid, None)

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from bridge.core.persistent import Table
 from bridge.core.records import CallState, Forwards, ReleasedBy, UserRecord
+from bridge.core.value import Value
 
 
 class Direction(enum.StrEnum):
@@ -50,8 +51,7 @@ class EventType(enum.StrEnum):
     SWITCHED = "switched"
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(Value, frozen=True):
     """One moment on two clocks: Unix milliseconds to show, monotonic seconds to compute durations."""
 
     unix_ms: int
@@ -62,8 +62,7 @@ class Instant:
         return self.monotonic_s - max(0, self.unix_ms - unix_ms) / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteParty:
+class RemoteParty(Value, frozen=True):
     """A party of a call. `user`: its topic id, if it is a known user. `internal`: known to be one of us."""
 
     number: str = ""
@@ -73,8 +72,7 @@ class RemoteParty:
     internal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Value, frozen=True):
     """One leg of one user, from its first report to its end.
 
     `leg_handle`: the handle in the present PBX session, None until a new session has confirmed the leg.
@@ -140,16 +138,14 @@ class Call:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Value, frozen=True):
     """The value of a Boolean object: set manually or automatically, on or off (docs/wire.md#switches)."""
 
     manual: bool
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Value, frozen=True):
     """A user: the last record from the PBX and the values that the bridge keeps itself.
 
     `forwards`: None until they have been read.
@@ -169,8 +165,7 @@ class User:
         return self.record.guid
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value, frozen=True):
     """One call event. `seq` counts the events of one run of the link."""
 
     seq: int
@@ -234,8 +229,7 @@ class PbxState:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Monitor:
+class Monitor(Value, frozen=True):
     """A user whose calls the PBX should report. `urgent`: this session has not confirmed its calls yet."""
 
     guid: str

@@ -7,11 +7,12 @@ import csv
 import quopri
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bridge.core.model import RemoteParty
 from bridge.core.numbers import dialable, normal
 from bridge.core.presentation import TopicClass
+from bridge.core.value import evolve
 
 LONGEST_NAME = 128
 LONGEST_LINE = 4096
@@ -44,7 +45,7 @@ class Phonebook:
     def show(self, party: RemoteParty, _topic_class: TopicClass) -> RemoteParty:
         """A step of the presentation: the name of a party that is no user of this PBX."""
         name = self.names.get(normal(party.number)) if party.user is None else None
-        return party if name is None else replace(party, name=name)
+        return party if name is None else evolve(party, name=name)
 
 
 def phonebook(content: bytes, written: Callable[[str], str]) -> Phonebook:

@@ -5,11 +5,12 @@ Every output gets a `Presentation` in its View. Whoever shows a party or its num
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bridge.core import payloads
 from bridge.core.model import Call, RemoteParty
 from bridge.core.records import Party
+from bridge.core.value import evolve
 
 KEPT_AT_MOST = 128
 """Payloads of calls that are kept to be shown again: those of a reply of the PBX, and little memory."""
@@ -65,7 +66,7 @@ class Presentation:
 
     def published(self, party: RemoteParty, topic_class: TopicClass) -> RemoteParty:
         """The party as topics of this class show it. Published twice, it stays the same."""
-        shown = replace(party, internal=True) if party.user is not None else party
+        shown = evolve(party, internal=True) if party.user is not None else party
         for step in self.steps:
             shown = step(shown, topic_class)
         return shown
@@ -74,7 +75,7 @@ class Presentation:
         """A party that was read back, as the PBX names it now, if both are published alike."""
         if known is None or party is None:
             return known
-        heard = replace(remote_party(party), user=known.user)
+        heard = evolve(remote_party(party), user=known.user)
         alike = self.published(heard, TopicClass.STATE) == self.published(known, TopicClass.STATE)
         return heard if alike else known
 

@@ -6,12 +6,13 @@ A party that was hidden once stays as it is: states are read back after a restar
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from bridge.core.model import RemoteParty
 from bridge.core.numbers import dialable, fits, may_fit, normal
 from bridge.core.presentation import TopicClass
+from bridge.core.value import evolve
 
 MANY_DIGITS = 4
 KEPT_DIGITS, KEPT_PART = 3, 3
@@ -140,7 +141,7 @@ class Privacy:
 
 def _hidden(party: RemoteParty, number: str = "", name: str = "") -> RemoteParty:
     """What is left of a party. Its topic id would name it."""
-    return replace(party, number=number, name=name, user=None)
+    return evolve(party, number=number, name=name, user=None)
 
 
 def _masked(number: str) -> str:

@@ -1,7 +1,9 @@
 """What a PBX reports, in the bridge's words: users, legs, and batches of both. Values only."""
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from bridge.core.value import Value
 
 
 class CallState(enum.StrEnum):
@@ -22,8 +24,7 @@ class ReleasedBy(enum.StrEnum):
     REMOTE = "remote"
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(Value, frozen=True):
     """One end of a leg as the PBX names it; any field may be empty."""
 
     number: str = ""
@@ -37,8 +38,7 @@ class Party:
         return not (self.number or self.name or self.display_name or self.short_name)
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(Value, frozen=True):
     """The presence of a user; an empty activity means available."""
 
     activity: str = ""
@@ -46,16 +46,14 @@ class Presence:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Value, frozen=True):
     """Membership in a group. Active members see the others."""
 
     name: str
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Forwards:
+class Forwards(Value, frozen=True):
     """Where the calls of a user are forwarded to: a number, or a short name; None for nowhere."""
 
     always: str | None = None
@@ -63,11 +61,10 @@ class Forwards:
     no_answer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UserRecord:
+class UserRecord(Value, frozen=True):
     """One user as the PBX reports it now. `active` is false when it was deleted or is no longer visible.
 
-    `reconfigured`: its configuration has changed, which is no part of what it is now.
+    `reconfigured`: its configuration has changed, which is no part of what it is now: no state has it.
     """
 
     guid: str
@@ -86,11 +83,10 @@ class UserRecord:
     location: str = ""
     node: str = ""
     is_switch: bool = False
-    reconfigured: bool = field(default=False, compare=False)
+    reconfigured: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LegRecord:
+class LegRecord(Value, frozen=True):
     """One leg of one monitored user as the PBX reports it now.
 
     `user` is the user's guid. `leg_handle` is valid within one PBX session only. `to_user`: the leg goes from

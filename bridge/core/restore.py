@@ -5,7 +5,7 @@ too: retained.py decides how far a payload is trusted.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -15,6 +15,7 @@ from bridge.core.model import Call, Direction, Instant, Outcome, PbxState, Remot
 from bridge.core.records import CallState, Forwards, Group, Presence, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.transaction import Transaction
+from bridge.core.value import evolve
 
 Word = TypeVar("Word", bound=StrEnum)
 LARGEST = 2**53
@@ -157,7 +158,7 @@ def _call(fields: "_Fields", guid: str, now: Instant) -> Call | None:
 
 
 def _with_ends(call: Call, fields: "_Fields") -> Call:
-    return replace(
+    return evolve(
         call,
         conference=fields.text("conference"),
         remote=_party(fields.sub("remote")) or RemoteParty(),
@@ -179,7 +180,7 @@ def _with_progress(call: Call, fields: "_Fields", now: Instant) -> Call:
     if answered is not None:
         answered_s = min(now.seconds_at(answered), now.monotonic_s - (talk_s or 0.0))
         ring_s = max(0, answered - call.started_ms) / 1000 if ring_s is None else ring_s
-    return replace(
+    return evolve(
         call,
         started_s=min(call.started_s, now.monotonic_s - (ring_s or 0.0)),
         held=fields.flag("held"),

@@ -10,11 +10,11 @@ import enum
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 from bridge.core.model import Call, Instant
 from bridge.core.restore import Memory, Remembered, remembered
 from bridge.core.rules import Scope, SizeLimits
+from bridge.core.value import evolve
 
 MARGIN = 1000
 """Users that were deleted while the bridge was down come on top of the configured maximum."""
@@ -86,7 +86,7 @@ def bytes_at_most(most: SizeLimits) -> int:
 def _plausible(found: Remembered, now: Instant) -> Remembered:
     """The user, with only those calls whose id has our form and whose times are not in the future."""
     last = found.user.last_call
-    user = replace(
+    user = evolve(
         found.user,
         since_ms=min(found.user.since_ms, now.unix_ms),
         changed_ms=min(found.user.changed_ms, now.unix_ms),

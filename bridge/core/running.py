@@ -61,6 +61,7 @@ class _Legs:
         self.handles = {
             call.leg_handle: call.id for call in self.calls.values() if call.leg_handle is not None
         }
+        self.in_doubt = sum(call.leg_handle is None for call in self.calls.values())
         self._unconfirmed: _Unconfirmed | None = None
 
     def put(self, call: Call) -> Call | None:
@@ -71,6 +72,7 @@ class _Legs:
         if call.leg_handle is not None:
             self.handles[call.leg_handle] = call.id
         else:
+            self.in_doubt += 1
             self._unconfirmed = None
         return known
 
@@ -82,7 +84,9 @@ class _Legs:
     def _forget(self, call: Call) -> None:
         if call.leg_handle is not None:
             self.handles.pop(call.leg_handle, None)
-        elif self._unconfirmed is not None:
+            return
+        self.in_doubt -= 1
+        if self._unconfirmed is not None:
             self._unconfirmed.discard(call)
 
     def like(self, record: LegRecord, numbers: Iterable[str]) -> Call | None:
@@ -132,7 +136,10 @@ class Running:
 
     def in_doubt(self, guid: str) -> bool:
         """Whether this session has not confirmed all calls of a user."""
-        return any(call.leg_handle is None for call in self.of(guid))
+        legs = self._touched.get(guid)
+        if legs is None:
+            return any(call.leg_handle is None for call in self._before.get(guid, ()))
+        return legs.in_doubt > 0
 
     def like(self, guid: str, record: LegRecord, numbers: Iterable[str]) -> Call | None:
         """The call of a user that is most like a record and not yet confirmed by this session.

@@ -4,12 +4,11 @@ The PBX reports a message like a leg that has ended (docs/wire.md#messages). Not
 a message whose end is lost with the PBX session leaves no event without its counterpart.
 """
 
-from dataclasses import replace
-
 from bridge.core import calls as legs
 from bridge.core.model import Call, Direction, EventType, Outcome
 from bridge.core.records import CallState, LegRecord
 from bridge.core.transaction import Transaction
+from bridge.core.value import evolve
 
 KEPT = 256
 
@@ -41,7 +40,7 @@ def is_end(tx: Transaction, record: LegRecord) -> bool:
     call = tx.text_messages.pop(key, None)
     if call is not None:
         outcome = Outcome.ANSWERED if record.text_delivered else Outcome.FAILED
-        last = legs.ended(replace(call, outcome=outcome, cause=record.cause), tx.now)
+        last = legs.ended(evolve(call, outcome=outcome, cause=record.cause), tx.now)
         tx.tell(EventType.OUTGOING, call.user, call, text_message=True)
         tx.tell(EventType.ENDED, call.user, last, text_message=True)
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -27,6 +26,7 @@ from bridge.core.presentation import TopicClass, remote_party
 from bridge.core.records import LegRecord, Party, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.running import Running
+from bridge.core.value import evolve
 
 Key = TypeVar("Key")
 CONTEST = 2
@@ -64,9 +64,11 @@ class Transaction:
         """Add or replace a user, and settle its topic id and those of users who want the same one."""
         known = self.users.get(user.guid)
         if user.changed_ms != self.now.unix_ms:
-            user = replace(user, changed_ms=self.now.unix_ms)
+            user = evolve(user, changed_ms=self.now.unix_ms)
         self.users = self.users.insert(user.guid, user)
         self._touched[user.guid] = None
+        if known is not None and known.record is user.record:
+            return
         if known is None or _identity(known.record) != _identity(user.record):
             self._unclaim(known)
             self._claim(user)
@@ -279,7 +281,7 @@ def _without(guids: Table[Key, tuple[str, ...]], key: Key, guid: str) -> Table[K
 
 
 def _party(party: Party, user: str | None) -> RemoteParty:
-    return replace(remote_party(party), user=user)
+    return evolve(remote_party(party), user=user)
 
 
 def _identity(record: UserRecord) -> tuple[str, str, str]:

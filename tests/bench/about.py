@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 
-def about() -> dict[str, object]:
-    """When, where and how it was measured."""
+def about(module: str) -> dict[str, object]:
+    """When, where and how it was measured: the command of a module, without the paths of this machine."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -24,5 +24,5 @@ def about() -> dict[str, object]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, "
         f"CPython {platform.python_version()}, {mosquitto.partition(chr(10))[0]}",
-        "command": shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *(each.rpartition("/")[2] for each in sys.argv[1:])]),
     }

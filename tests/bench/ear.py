@@ -67,9 +67,9 @@ class Ear(asyncio.Protocol):
         return came
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Publish with QoS 0."""
+        """Publish with QoS 1; nobody waits for the acknowledgement, so any packet id will do."""
         assert self._transport is not None
-        self._transport.write(_packet(0x30, _text(topic.encode()) + payload))
+        self._transport.write(_packet(0x32, _text(topic.encode()) + b"\0\1" + payload))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce ourselves (asyncio.Protocol)."""

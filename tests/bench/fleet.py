@@ -9,7 +9,6 @@ The bridge is a process of its own (`PYTHON -m bridge run`), so that any version
 import argparse
 import asyncio
 import json
-import shlex
 import statistics
 import sys
 import tempfile
@@ -191,7 +190,7 @@ def main() -> None:
     pythons[TODAY] = sys.executable
     runs = {name: asyncio.run(run(given.links, python, given.idle)) for name, python in pythons.items()}
     made = table(figures_of(runs), list(runs), given.against_name)
-    said = about() | {"command": shlex.join(["python", "-m", "tests.bench.fleet", *sys.argv[1:]])}
+    said = about("tests.bench.fleet")
     print(f"{about_text(said)}\n\n{made}")  # noqa: T201
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps({**said, "links": given.links, "runs": runs}, indent=1), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,21 @@ def as_json(about: Mapping[str, object], rows: Mapping[str, Sequence[Figure]]) -
     return json.dumps(
         {
             **about,
-            "rows": {
-                name: [
-                    {"what": each.what, "goal": each.goal, "unit": each.unit, "values": each.values}
-                    for each in figures
-                ]
-                for name, figures in rows.items()
-            },
+            "rows": {name: [asdict(each) for each in figures] for name, figures in rows.items()},
         },
         indent=1,
     )
+
+
+def from_json(text: str) -> dict[str, list[Figure]]:
+    """The rows of an earlier run."""
+    return {
+        name: [
+            Figure(**(each | {"values": {key: tuple(found) for key, found in each["values"].items()}}))
+            for each in figures
+        ]
+        for name, figures in json.loads(text)["rows"].items()
+    }
 
 
 def table(figures: Sequence[Figure], programs: Sequence[str], against: str = "against") -> str:

@@ -8,7 +8,7 @@ from bridge.pbx.wire import decode_poll
 from tests.bench.figures import Figure, quantile, ratio
 from tests.bench.place import Place, Program
 from tests.bench.replies import CALLERS, FOR_ZEEP, Replies
-from tests.bench.report import table, write_page
+from tests.bench.report import as_json, from_json, table, write_page
 
 
 def test_the_list_has_everybody_and_ends() -> None:
@@ -69,6 +69,13 @@ def test_disturbed_rounds_do_not_move_the_ratio() -> None:
     """Both sides of a round are disturbed alike, and single rounds do not count."""
     assert ratio([1.0, 10.0, 1.0], [2.0, 20.0, 1.0]) == 0.5
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+
+
+def test_rows_of_an_earlier_run_are_read_again() -> None:
+    """Else a single row could not be measured once more."""
+    rows = {"one": [Figure("this", 2.0, {"today": (1.0, 1.5)}, "ms")], "two": [Figure("that", None, {})]}
+
+    assert from_json(as_json({"date": "then"}, rows)) == rows
 
 
 def test_the_page_keeps_its_text(tmp_path: Path) -> None:

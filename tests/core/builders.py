@@ -1,7 +1,6 @@
 """For the core's tests: short ways to make records, and a folder of histories."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from bridge.core import fold
@@ -9,6 +8,7 @@ from bridge.core.model import Changes, Event, Instant, PbxState
 from bridge.core.records import Batch, CallState, LegRecord, Party, UserRecord
 from bridge.core.restore import remembered, restore
 from bridge.core.rules import Scope
+from bridge.core.value import evolve
 
 SCOPE = Scope()
 ANNA, BERT, GATE = "g-anna", "g-bert", "g-gate"
@@ -79,7 +79,7 @@ class History:
 
     def end(self, record: LegRecord) -> "History":
         """The last record of a leg."""
-        return self.see(replace(record, ended=True))
+        return self.see(evolve(record, ended=True))
 
     def settle(self) -> "History":
         """All users are settled."""

@@ -1,13 +1,12 @@
 """A leg's records and the events they give: the sequences of docs/wire.md#sequences."""
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.core import fold
 from bridge.core.model import Direction
 from bridge.core.records import Batch, CallState, LegRecord, Party, ReleasedBy, UserRecord
 from bridge.core.rules import Rule, Scope
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 
 S = CallState
@@ -19,7 +18,7 @@ PARTY_BERT = Party("22", "Bert Ypsilon", "", "bert")
 
 def over(record: LegRecord, cause: int | None = 16, by: ReleasedBy | None = ReleasedBy.REMOTE) -> LegRecord:
     """The record that ends a leg."""
-    return replace(record, state=S.DISCONNECTING, cause=cause, released_by=by, ended=True)
+    return evolve(record, state=S.DISCONNECTING, cause=cause, released_by=by, ended=True)
 
 
 def test_incoming_answered_and_ended() -> None:
@@ -64,7 +63,7 @@ def test_the_outcome_of_a_leg(
 
 def test_who_let_go_first_counts() -> None:
     """The far end disconnects with a cause, then the user hangs up: the call failed, not cancelled."""
-    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE)
+    tone = evolve(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE)
     history = History().start().see(OUT, tone, over(OUT, 16, ReleasedBy.USER))
 
     assert history.types() == ["outgoing", "updated", "ended"]
@@ -86,7 +85,7 @@ def test_a_gateway_is_not_flipped() -> None:
 
 def test_hold_and_retrieve_by_both_sides() -> None:
     """Each change of a hold bit is an event."""
-    held, by_remote = replace(CONNECTED, held=True), replace(CONNECTED, held_by_remote=True)
+    held, by_remote = evolve(CONNECTED, held=True), evolve(CONNECTED, held_by_remote=True)
     history = History().start().see(CONNECTED, held, by_remote, CONNECTED)
 
     assert history.types() == ["incoming", "answered", "held", "retrieved", "held", "retrieved"]
@@ -94,9 +93,9 @@ def test_hold_and_retrieve_by_both_sides() -> None:
 
 def test_a_consultation_transfer() -> None:
     """Who transferred ends with `transferred`, who stays gets `transferred`."""
-    anna = replace(CONNECTED, remote=PARTY_BERT)
-    bert = replace(CONNECTED, user=BERT, leg_handle=8, remote=PARTY_ANNA)
-    joined = replace(bert, remote=OUTSIDE, transferred_by=PARTY_ANNA)
+    anna = evolve(CONNECTED, remote=PARTY_BERT)
+    bert = evolve(CONNECTED, user=BERT, leg_handle=8, remote=PARTY_ANNA)
+    joined = evolve(bert, remote=OUTSIDE, transferred_by=PARTY_ANNA)
     history = History().start().see(anna, bert, joined, over(anna))
 
     assert history.types(BERT)[-1] == "transferred"
@@ -114,7 +113,7 @@ def test_a_call_beside_another_one_was_simply_answered() -> None:
 
 def test_a_transfer_that_is_reported_on() -> None:
     """With transfers followed, the leg says where it went."""
-    moved = replace(CONNECTED, transferred_to=PARTY_BERT)
+    moved = evolve(CONNECTED, transferred_to=PARTY_BERT)
     history = History().start().see(CONNECTED, moved, over(moved))
 
     assert history.types() == ["incoming", "answered", "transferred", "ended"]
@@ -139,7 +138,7 @@ def test_a_pickup_takes_the_call() -> None:
 
 def test_park_and_a_missing_far_end_keep_what_was_known() -> None:
     """What a record leaves out stays."""
-    parked = replace(CONNECTED, state=S.PARKED, parked_at=PARTY_BERT, remote=Party(), conference="")
+    parked = evolve(CONNECTED, state=S.PARKED, parked_at=PARTY_BERT, remote=Party(), conference="")
     history = History().start().see(CONNECTED, parked)
     call = history.state.calls[ANNA][0]
 
@@ -173,7 +172,7 @@ def test_a_placed_call_has_one_id_and_the_command(answer_first: bool) -> None:  
     else:
         history.see(OUT)
         call_id = history.place(ANNA, 7, "c-1")
-    history.see(replace(OUT, state=S.RINGING))
+    history.see(evolve(OUT, state=S.RINGING))
 
     assert history.events[-1].call is not None
     assert (history.events[-1].call.id, history.events[-1].call.command_id) == (call_id, "c-1")
@@ -194,12 +193,12 @@ def test_placed_calls_that_never_come_are_forgotten() -> None:
         (leg(), "incoming"),
         (RINGING, "incoming ringing"),
         (OUT, "outgoing"),
-        (replace(OUT, state=S.RINGING), "outgoing ringing"),
-        (replace(RINGING, held=True, transferred_by=PARTY_BERT), "incoming ringing"),
+        (evolve(OUT, state=S.RINGING), "outgoing ringing"),
+        (evolve(RINGING, held=True, transferred_by=PARTY_BERT), "incoming ringing"),
         (CONNECTED, "updated"),
-        (replace(CONNECTED, held=True), "updated"),
-        (replace(CONNECTED, state=S.PARKED), "updated"),
-        (replace(CONNECTED, state=S.DISCONNECTING), "updated"),
+        (evolve(CONNECTED, held=True), "updated"),
+        (evolve(CONNECTED, state=S.PARKED), "updated"),
+        (evolve(CONNECTED, state=S.DISCONNECTING), "updated"),
     ],
 )
 def test_a_running_call_found_at_the_start_is_a_resync(record: LegRecord, kinds: str) -> None:
@@ -223,20 +222,20 @@ def in_one_reply(*records: LegRecord) -> History:
     return History().start().see(CONNECTED).take(Batch(legs=records))
 
 
-GONE = replace(CONNECTED, state=S.DISCONNECTING, cause=16, released_by=ReleasedBy.REMOTE)
+GONE = evolve(CONNECTED, state=S.DISCONNECTING, cause=16, released_by=ReleasedBy.REMOTE)
 
 
 @pytest.mark.parametrize(
     ("records", "kinds"),
     [
-        ((GONE, replace(GONE, ended=True)), "ended"),
-        ((GONE, replace(GONE, released_by=ReleasedBy.USER), replace(GONE, ended=True)), "updated ended"),
-        ((GONE, leg(8, user=BERT), replace(GONE, ended=True)), "ended"),
-        ((replace(GONE, parked_at=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
-        ((replace(GONE, transferred_to=PARTY_BERT), replace(GONE, ended=True)), "transferred ended"),
-        ((replace(CONNECTED, remote=PARTY_BERT), replace(GONE, ended=True)), "updated ended"),
+        ((GONE, evolve(GONE, ended=True)), "ended"),
+        ((GONE, evolve(GONE, released_by=ReleasedBy.USER), evolve(GONE, ended=True)), "updated ended"),
+        ((GONE, leg(8, user=BERT), evolve(GONE, ended=True)), "ended"),
+        ((evolve(GONE, parked_at=PARTY_BERT), evolve(GONE, ended=True)), "updated ended"),
+        ((evolve(GONE, transferred_to=PARTY_BERT), evolve(GONE, ended=True)), "transferred ended"),
+        ((evolve(CONNECTED, remote=PARTY_BERT), evolve(GONE, ended=True)), "updated ended"),
         ((GONE,), "updated"),
-        ((GONE, replace(GONE, leg_handle=8, ended=True)), "updated"),
+        ((GONE, evolve(GONE, leg_handle=8, ended=True)), "updated"),
     ],
 )
 def test_disconnecting_is_not_told_where_the_end_comes_with_it(
@@ -250,7 +249,7 @@ def test_disconnecting_is_not_told_where_the_end_comes_with_it(
 
 def test_what_a_disconnection_said_is_in_the_end() -> None:
     """Though it had no event of its own: who released first, and why."""
-    tone = replace(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE)
+    tone = evolve(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE)
     history = History().start().see(OUT).take(Batch(legs=(tone, over(OUT, None, ReleasedBy.USER))))
 
     assert history.types() == ["outgoing", "ended"]
@@ -260,10 +259,10 @@ def test_what_a_disconnection_said_is_in_the_end() -> None:
 @pytest.mark.parametrize("conference", ["c1", ""])
 def test_a_call_that_outlives_the_session_keeps_its_id(conference: str) -> None:
     """Recognised by its conference, or without one by its far end."""
-    history = History().start().see(replace(CONNECTED, conference=conference))
+    history = History().start().see(evolve(CONNECTED, conference=conference))
     before = history.state.calls[ANNA][0].id
     history.begin().take(Batch(users=PEOPLE, list_complete=True))
-    history.see(replace(CONNECTED, leg_handle=99, conference=conference)).settle()
+    history.see(evolve(CONNECTED, leg_handle=99, conference=conference)).settle()
 
     assert [call.id for call in history.state.calls[ANNA]] == [before]
     assert history.types() == ["incoming", "answered"]
@@ -281,7 +280,7 @@ def test_a_call_that_the_new_session_does_not_name_is_lost() -> None:
 def test_a_user_that_leaves_takes_its_calls_along() -> None:
     """Gone from the list, or reported inactive: topic cleared, calls lost."""
     history = History().start().see(CONNECTED)
-    history.take(Batch(users=(replace(PEOPLE[0], active=False),)))
+    history.take(Batch(users=(evolve(PEOPLE[0], active=False),)))
     assert (history.changes.gone, history.types()[-1]) == (("anna",), "ended")
 
     history.begin().take(Batch(users=(PEOPLE[2],), list_complete=True))
@@ -292,7 +291,7 @@ def test_a_user_that_is_no_longer_followed_loses_its_calls() -> None:
     """A rule of the configuration may depend on what changes."""
     scope = Scope(calls=(Rule(number="2*"),))
     history = History(scope).start().see(CONNECTED)
-    history.take(Batch(users=(replace(PEOPLE[0], number="9"),)))
+    history.take(Batch(users=(evolve(PEOPLE[0], number="9"),)))
 
     assert history.outcome() == "lost"
 
@@ -368,8 +367,8 @@ def test_a_caller_cannot_claim_to_be_a_user(
 ) -> None:
     """The number of an extension from outside is a number: neither the caller nor who diverted is Bert."""
     claim = leg(remote=BERT_BY_NUMBER, diverted_from=BERT_BY_NUMBER, conference=conference)
-    history = History().start().see(*others, replace(claim, first_diverted_from=BERT_BY_NUMBER))
-    history.see(replace(claim, state=state), *others, replace(claim, held=True))
+    history = History().start().see(*others, evolve(claim, first_diverted_from=BERT_BY_NUMBER))
+    history.see(evolve(claim, state=state), *others, evolve(claim, held=True))
     history.begin().take(Batch(users=PEOPLE, list_complete=True)).see(*others, claim)
 
     (call,) = history.state.calls[ANNA]
@@ -383,17 +382,17 @@ def test_a_caller_cannot_claim_to_be_a_user(
 def test_a_user_is_known_by_the_number_inside() -> None:
     """Bert's own leg of the conversation says so, while there is one and afterwards; or Anna dialled it."""
     mine, berts = leg(remote=BERT_BY_NUMBER), leg(9, user=BERT, to_user=False, remote=Party("21"))
-    inside = History().start().see(berts, mine, replace(mine, state=CallState.CONNECTED))
-    inside.end(berts).see(replace(mine, held=True, state=CallState.CONNECTED))
+    inside = History().start().see(berts, mine, evolve(mine, state=CallState.CONNECTED))
+    inside.end(berts).see(evolve(mine, held=True, state=CallState.CONNECTED))
     assert inside.state.calls[ANNA][0].remote.user == "bert"
 
-    out = replace(mine, to_user=False)
-    dialled = History().start().see(out, replace(out, state=CallState.CONNECTED))
+    out = evolve(mine, to_user=False)
+    dialled = History().start().see(out, evolve(out, state=CallState.CONNECTED))
     assert dialled.state.calls[ANNA][0].remote.user == "bert"
 
     connected = leg(remote=OUTSIDE, to_user=False)
     answered = History().start().see(connected)
-    answered.see(replace(connected, state=CallState.CONNECTED, remote=BERT_BY_NUMBER))
+    answered.see(evolve(connected, state=CallState.CONNECTED, remote=BERT_BY_NUMBER))
     assert answered.state.calls[ANNA][0].remote.user is None, "whoever answers may claim any number too"
 
 
@@ -403,7 +402,7 @@ def test_calls_of_a_user_whom_the_pbx_does_not_follow_any_more() -> None:
     history.begin().take(Batch(users=PEOPLE, list_complete=True))
     history.apply(fold.give_up(history.state, ANNA, history.scope, history.now))
     assert (history.types()[-1], history.outcome()) == ("ended", "lost")
-    history.see(replace(CONNECTED, leg_handle=99)).settle()
+    history.see(evolve(CONNECTED, leg_handle=99)).settle()
 
     assert (history.types()[-1], history.events[-1].resync) == ("updated", True)
     assert len(history.state.calls[ANNA]) == 1

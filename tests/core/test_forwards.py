@@ -1,12 +1,11 @@
 """Forwards of users in the state: when they must be read, how they are shown, and after a restart."""
 
-from dataclasses import replace
-
 from bridge.core import render
 from bridge.core.model import RemoteParty
 from bridge.core.presentation import PLAIN, Presentation, TopicClass
 from bridge.core.records import Batch, Forwards
 from bridge.core.rules import Scope
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, PEOPLE, History, restored, user
 
 WITH = Scope(forwards=True)
@@ -18,9 +17,9 @@ def test_they_are_read_when_they_may_have_changed() -> None:
     """Of everybody once in a session, and again of whose configuration changes; not of switches."""
     history = History(WITH).begin().take(Batch(users=(*PEOPLE, SWITCH), list_complete=True))
     assert history.changes.reconfigured == {each.guid: each.name for each in PEOPLE}
-    history.take(Batch(users=(replace(PEOPLE[0], registered=False),)))
+    history.take(Batch(users=(evolve(PEOPLE[0], registered=False),)))
     assert history.changes.reconfigured == {}
-    history.take(Batch(users=(replace(PEOPLE[0], reconfigured=True),)))
+    history.take(Batch(users=(evolve(PEOPLE[0], reconfigured=True),)))
     assert history.changes.reconfigured == {ANNA: "Anna Ex"}
     history.begin().take(Batch(users=PEOPLE[:2]))
     assert set(history.changes.reconfigured) == {ANNA, BERT}
@@ -40,7 +39,7 @@ def test_a_change_is_published_once() -> None:
 
 def test_a_new_configuration_is_no_new_state() -> None:
     """Only what it changes is."""
-    history = History(WITH).start().take(Batch(users=(replace(PEOPLE[0], reconfigured=True),)))
+    history = History(WITH).start().take(Batch(users=(evolve(PEOPLE[0], reconfigured=True),)))
     assert history.changes.users == ()
 
 
@@ -48,7 +47,7 @@ def test_numbers_are_shown_as_those_of_parties() -> None:
     """Those of known users are theirs."""
 
     def mask(party: RemoteParty, _class: TopicClass) -> RemoteParty:
-        return party if party.internal else replace(party, number="***")
+        return party if party.internal else evolve(party, number="***")
 
     history = History(WITH).start()
     history.take(Batch(forwards=((ANNA, Forwards("bert", "22", "0171")),)))

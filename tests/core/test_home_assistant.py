@@ -24,6 +24,7 @@ from bridge.core.records import Batch, UserRecord
 from bridge.core.rules import Rule, Scope
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, PEOPLE, History, leg, user
 
 TOPICS = Topics("innovaphone", "hq")
@@ -307,7 +308,7 @@ def test_a_renamed_user_keeps_its_device() -> None:
     """Its topics are new, its id is not: Home Assistant keeps the history."""
     history = History().start(*PEOPLE)
     before = history.state
-    history.take(Batch(users=(replace(PEOPLE[0], short_name="anne", name="Anne Ex"),)))
+    history.take(Batch(users=(evolve(PEOPLE[0], short_name="anne", name="Anne Ex"),)))
     (topic, message), *others = news(DEVICE, before, history.state, history.changes).items()
 
     assert (topic, others) == (PREFIX.device("innovaphone__hq__g-anna"), [])
@@ -322,7 +323,7 @@ def test_who_no_longer_matches_is_erased(mode: Mode) -> None:
     discovery = replace(DEVICE, mode=mode, users=(Rule(number="21"),))
     history = History().start(*PEOPLE)
     before = history.state
-    history.take(Batch(users=(replace(PEOPLE[0], number="29"),)))
+    history.take(Batch(users=(evolve(PEOPLE[0], number="29"),)))
     erased = news(discovery, before, history.state, history.changes)
     had = {topic for topic in tree(discovery, before) if "g-anna" in topic}
 
@@ -361,7 +362,7 @@ def test_an_entity_that_no_longer_fits_is_erased_alone() -> None:
     discovery = replace(DEVICE, mode=Mode.COMPONENT)
     history = History().start(*PEOPLE)
     before = history.state
-    history.take(Batch(users=(replace(PEOPLE[0], is_switch=True),)))
+    history.take(Batch(users=(evolve(PEOPLE[0], is_switch=True),)))
     found = news(discovery, before, history.state, history.changes)
 
     assert found[PREFIX.entity("text", "innovaphone__hq__g-anna", "dial")] is None

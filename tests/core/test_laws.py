@@ -11,6 +11,7 @@ from bridge.core.model import Changes, Event, EventType, Instant, Outcome, PbxSt
 from bridge.core.presentation import PLAIN
 from bridge.core.records import Batch, CallState, LegRecord, Party, ReleasedBy, UserRecord
 from bridge.core.rules import Rule, Scope
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, GATE, History
 
 GUIDS = (ANNA, BERT, GATE)
@@ -55,7 +56,7 @@ calm = st.builds(
     Batch,
     st.lists(users, max_size=3, unique_by=lambda record: record.guid).map(tuple),
     st.lists(legs, max_size=3, unique_by=lambda record: (record.user, record.leg_handle)).map(
-        lambda records: tuple(replace(record, ended=False) for record in records)
+        lambda records: tuple(evolve(record, ended=False) for record in records)
     ),
 )
 placed = st.tuples(st.sampled_from(GUIDS), st.integers(1, 3))
@@ -149,7 +150,7 @@ def said(events: list[Event]) -> list[Event]:
                 continue
         if call is not None:
             (ended.add if event.type in TERMINAL else ended.discard)(call.id)
-        kept.append(replace(event, seq=0))
+        kept.append(evolve(event, seq=0))
     return kept[::-1]
 
 
@@ -249,7 +250,7 @@ def test_a_topic_id_belongs_to_one_user() -> None:
     one, two = UserRecord("g-anna", "A", short_name="x"), UserRecord("g-bert", "B", short_name="x")
     history = History().start(one, two)
     assert set(history.state.topics.values()) == {"g-anna", "g-bert"}
-    history.take(Batch(users=(replace(two, short_name="y"),)))
+    history.take(Batch(users=(evolve(two, short_name="y"),)))
 
     assert dict(history.state.topics) == {"g-anna": "x", "g-bert": "y"}
     assert set(history.changes.gone) == {"g-anna", "g-bert"}

@@ -1,15 +1,14 @@
 """Ends that the PBX never reports: a count that says zero, and handles that are used again."""
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.core import fold
 from bridge.core.records import Batch, CallState, LegRecord, Party
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, OUTSIDE, PEOPLE, SCOPE, History, leg
 
 S = CallState
-BUSY, FREE = replace(PEOPLE[0], channels=1), PEOPLE[0]
+BUSY, FREE = evolve(PEOPLE[0], channels=1), PEOPLE[0]
 LATER = Party(number="0999")
 
 
@@ -70,7 +69,7 @@ def test_a_user_who_is_busy_again_keeps_the_call() -> None:
     history.take(Batch(users=(BUSY,)))
     history.apply(fold.reconcile(history.state, ANNA, quiet[ANNA], SCOPE, history.now))
     assert "ended" not in history.types()
-    history.take(Batch(users=(replace(BUSY, active=False),)))
+    history.take(Batch(users=(evolve(BUSY, active=False),)))
     history.apply(fold.reconcile(history.state, ANNA, quiet[ANNA], SCOPE, history.now))
     assert history.types().count("ended") == 1
 

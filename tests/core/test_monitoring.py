@@ -1,11 +1,10 @@
 """Whom a batch asks to be monitored, and what becomes of the answers."""
 
-from dataclasses import replace
-
 from bridge.core.model import Changes, Monitor
 from bridge.core.monitoring import Monitoring
 from bridge.core.records import Batch, CallState, LegRecord
 from bridge.core.rules import Rule, Scope
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, PEOPLE, History, leg
 
 ANNA_RECORD, BERT_RECORD, _ = PEOPLE
@@ -45,7 +44,7 @@ def test_a_user_that_the_list_does_not_name_is_given_up() -> None:
 
 def test_a_user_made_again_is_given_up_and_asked_for() -> None:
     """Within one batch: what the PBX reports of the deleted one is over."""
-    gone = replace(ANNA_RECORD, active=False)
+    gone = evolve(ANNA_RECORD, active=False)
     history = History().start().take(Batch(users=(gone, ANNA_RECORD)))
     assert (history.changes.unmonitor, asked(history.changes)) == ((ANNA,), [(ANNA, False)])
     assert asked(history.take(Batch(users=(ANNA_RECORD, gone))).changes) == []

@@ -1,7 +1,7 @@
 """What is shown of a party: the steps in their order, for each class of topics, in every payload."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,20 +16,21 @@ from bridge.core.presentation import KEPT_AT_MOST, PLAIN, Presentation, TopicCla
 from bridge.core.privacy import Privacy, PrivacyRule, Shown
 from bridge.core.records import Batch, CallState, LegRecord, Party
 from bridge.core.rules import Scope
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, PEOPLE, History, leg, restored
 
 SECRET = "0301234567"
-PARTIES = [field.name for field in fields(Call) if "RemoteParty" in str(field.type)]
+PARTIES = [name for name, kind in Call.__annotations__.items() if "RemoteParty" in kind]
 
 
 def starred(party: RemoteParty, topic_class: TopicClass) -> RemoteParty:
     """A step that hides numbers outside of events."""
-    return party if topic_class is TopicClass.EVENT else replace(party, number="*" * len(party.number))
+    return party if topic_class is TopicClass.EVENT else evolve(party, number="*" * len(party.number))
 
 
 def named(party: RemoteParty, _topic_class: TopicClass) -> RemoteParty:
     """A step that names one number."""
-    return replace(party, name="ACME") if party.number == SECRET else party
+    return evolve(party, name="ACME") if party.number == SECRET else party
 
 
 def test_a_known_user_is_internal() -> None:
@@ -49,7 +50,7 @@ def test_a_call_is_made_once() -> None:
         made = [render.call(call, shown, each) for each in (TopicClass.EVENT, TopicClass.STATE)]
         assert (made[0] is made[1]) == once
         assert render.call(call, shown, TopicClass.STATE) is made[1]
-        assert render.call(replace(call, held=True), shown, TopicClass.STATE)["held"] is True
+        assert render.call(evolve(call, held=True), shown, TopicClass.STATE)["held"] is True
 
 
 def test_few_calls_are_kept() -> None:
@@ -58,7 +59,7 @@ def test_few_calls_are_kept() -> None:
     shown = Presentation()
     first = render.call(call, shown, TopicClass.STATE)
     for number in range(KEPT_AT_MOST):
-        render.call(replace(call, id=f"o-{number}"), shown, TopicClass.STATE)
+        render.call(evolve(call, id=f"o-{number}"), shown, TopicClass.STATE)
     again = render.call(call, shown, TopicClass.STATE)
     assert again is not first
     assert again == first
@@ -78,11 +79,11 @@ def test_every_party_of_a_call_is_presented(place: str) -> None:
     """In the running calls and in the last one; a new party of a call is one of these fields."""
     history = History().start().see(leg(state=CallState.RINGING))
     secret: Any = {place: RemoteParty(SECRET)}
-    call = replace(history.state.calls[ANNA][0], **secret)
-    last = replace(history.state.users[ANNA], last_call=call)
+    call = evolve(history.state.calls[ANNA][0], **secret)
+    last = evolve(history.state.users[ANNA], last_call=call)
     state = history.state
     state = replace(state, calls=state.calls.insert(ANNA, (call,)), users=state.users.insert(ANNA, last))
-    event = replace(history.events[-1], call=call)
+    event = evolve(history.events[-1], call=call)
     stars = Presentation((starred,))
     told: Any = render.event(event, "e", "hq", stars)
 
@@ -95,7 +96,7 @@ def test_every_party_of_a_call_is_presented(place: str) -> None:
 def test_a_call_looks_different_by_any_of_its_parties(place: str) -> None:
     """Else a user would keep an old name on the bus."""
     secret: Any = {place: RemoteParty(SECRET)}
-    call = replace(History().start().see(leg()).state.calls[ANNA][0], **secret)
+    call = evolve(History().start().see(leg()).state.calls[ANNA][0], **secret)
 
     assert len(call.parties) == len(PARTIES)
     assert Presentation((named,)).shows_like(Presentation((named, named)), call)
@@ -128,8 +129,8 @@ def read_back(old: History) -> History:
 @pytest.mark.parametrize("record", GOES_ON.values(), ids=GOES_ON)
 def test_a_call_that_was_published_in_another_form_goes_on(record: LegRecord) -> None:
     """After a restart nothing is told of it, and nothing that was not published stays forgotten."""
-    old = History(HIDDEN, epoch="old").start().see(replace(record, state=CallState.SETUP), record)
-    new = read_back(old).see(replace(record, leg_handle=99)).settle()
+    old = History(HIDDEN, epoch="old").start().see(evolve(record, state=CallState.SETUP), record)
+    new = read_back(old).see(evolve(record, leg_handle=99)).settle()
     (before,), (after,) = old.state.calls[ANNA], new.state.calls[ANNA]
 
     assert [event.type for event in new.events] == []

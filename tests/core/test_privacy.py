@@ -15,6 +15,7 @@ from bridge.core.numbers import dialable
 from bridge.core.presentation import Presentation, TopicClass
 from bridge.core.privacy import OPEN, Privacy, PrivacyRule, Shown, Word
 from bridge.core.records import CallState, Party
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, History, leg
 
 STATE, EVENT, RESPONSE, LOG = TopicClass
@@ -50,7 +51,7 @@ def test_a_mask_keeps_the_end_of_a_number(number: str, masked: str) -> None:
 
 def test_what_each_word_shows() -> None:
     """Names follow the numbers; a topic id would be a name."""
-    known = replace(BERT, internal=False)
+    known = evolve(BERT, internal=False)
 
     assert Privacy(Shown.FULL).show(known, STATE) == known
     assert shown(ACME, Privacy(Shown.MASKED)) == ("xxx456", "A…")
@@ -66,8 +67,8 @@ def test_a_pseudonym_is_of_the_number_and_the_key() -> None:
 
     assert re.fullmatch("~[0-9a-f]{16}", number)
     assert name not in {"", number}
-    assert shown(replace(ACME, number="00 49 (7031) 12 34 56"), privacy)[0] == number
-    assert shown(replace(ACME, number="+497031123457"), privacy)[0] != number
+    assert shown(evolve(ACME, number="00 49 (7031) 12 34 56"), privacy)[0] == number
+    assert shown(evolve(ACME, number="+497031123457"), privacy)[0] != number
     assert shown(ACME, replace(privacy, key=b"other"))[0] != number
     assert shown(RemoteParty(), privacy) == ("", "")
     assert KEY.decode() not in repr(privacy)
@@ -90,7 +91,7 @@ def test_the_first_rule_that_fits_decides() -> None:
         PrivacyRule(Shown.OFF, "0049*", topics=frozenset({EVENT})),
     )
     privacy = Privacy(Shown.MASKED, rules)
-    munich = replace(ACME, number="+498912345")
+    munich = evolve(ACME, number="+498912345")
 
     assert [shown(ACME, privacy, each)[0] for each in TopicClass] == [ACME.number] * 3 + [""]
     assert [shown(munich, privacy, each)[0] for each in TopicClass] == ["xxx345", "", "xxx345", ""]

@@ -1,7 +1,6 @@
 """Payloads as the contract has them, and the way back from them after a restart."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from bridge.core.model import Call, Direction, Event, EventType, Instant
 from bridge.core.presentation import PLAIN
 from bridge.core.records import CallState, Group, Party, Presence
 from bridge.core.rules import Rule, Scope, selects
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, PEOPLE, History, leg, restored, user
 
 CALL_KEYS = [
@@ -69,7 +69,7 @@ NOW = Instant(1_795_000_100_000, 2000.0)
 
 def busy() -> History:
     """Anna has had a call and has one, with everything that a payload can show."""
-    anna = replace(
+    anna = evolve(
         PEOPLE[0],
         presence=Presence("busy", "open", "note"),
         groups=(Group("sales", active=True),),
@@ -77,7 +77,7 @@ def busy() -> History:
     )
     ended = leg(1, CallState.CONNECTED, cause=16, uui="hi", conference="c0")
     more = leg(2, CallState.CONNECTED, diverted_from=Party("22", short_name="bert"), held=True)
-    return History().start(anna, *PEOPLE[1:]).see(ended, replace(ended, ended=True), more)
+    return History().start(anna, *PEOPLE[1:]).see(ended, evolve(ended, ended=True), more)
 
 
 def test_keys_are_those_of_the_contract() -> None:
@@ -209,7 +209,7 @@ def test_restoring_is_total(payload: dict[str, object]) -> None:
 
 def test_rules() -> None:
     """The first that matches decides; only exclusions let the rest in."""
-    anna = replace(PEOPLE[0], groups=(Group("sales", active=True), Group("all", active=False)))
+    anna = evolve(PEOPLE[0], groups=(Group("sales", active=True), Group("all", active=False)))
 
     assert selects((), anna)
     assert not selects((Rule(exclude=True, group="sales"),), anna)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,6 +14,7 @@ from bridge.core.model import Instant, PbxState
 from bridge.core.presentation import PLAIN
 from bridge.core.records import Batch, CallState, Party, UserRecord
 from bridge.core.rules import Scope, SizeLimits
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, GATE, PEOPLE, History, leg, restored, user
 
 NOW = Instant(1_795_000_100_000, 2000.0)
@@ -78,7 +78,7 @@ def test_durations_never_go_back(behind_s: int) -> None:
     new = History(epoch="new")
     new.state, _ = restored("new", retained(old.state), Scope(), now)
     after = Instant(old.now.unix_ms + 60_000, 510.0)
-    ends = [replace(talking, ended=True), replace(leg(9, conference="c9"), ended=True)]
+    ends = [evolve(talking, ended=True), evolve(leg(9, conference="c9"), ended=True)]
     new.begin().take(Batch(users=PEOPLE, list_complete=True))
     new.apply(fold.fold(new.state, Batch(legs=tuple(ends)), Scope(), after))
     calls = {event.call.id: event.call for event in new.events if event.call}

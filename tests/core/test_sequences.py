@@ -1,7 +1,6 @@
 """What the PBX tells of typical calls (docs/wire.md#sequences), row by row: all events, and every end."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from bridge.core.model import EventType
 from bridge.core.records import Batch, CallState, LegRecord, Party, ReleasedBy
 from bridge.core.rules import Rule, Scope
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, GATE, OUTSIDE, PEOPLE, History, leg
 
 S = CallState
@@ -19,22 +19,22 @@ AS_BERT = Party("22", "Bert Ypsilon", "", "bert")
 
 def path(first: LegRecord, *states: CallState) -> list[LegRecord]:
     """One leg through these states."""
-    return [replace(first, state=state) for state in states]
+    return [evolve(first, state=state) for state in states]
 
 
 def released(
     record: LegRecord, by: ReleasedBy | None, cause: int | None = 16, **more: Any
 ) -> list[LegRecord]:
     """The release, and the record that says that the leg is gone."""
-    last = replace(record, state=S.DISCONNECTING, released_by=by, cause=cause, **more)
-    return [last, replace(last, ended=True)]
+    last = evolve(record, state=S.DISCONNECTING, released_by=by, cause=cause, **more)
+    return [last, evolve(last, ended=True)]
 
 
 IN, OUT = leg(1), leg(1, to_user=False)
 SECOND = leg(2, conference="c2", to_user=False, remote=AS_BERT)
 AT_BERT = leg(3, user=BERT, conference="c2", remote=AS_ANNA)
 TRUNK = leg(4, user=GATE)
-TALK = replace(IN, state=S.CONNECTED)
+TALK = evolve(IN, state=S.CONNECTED)
 
 ROWS = {
     "incoming, answered, the far end hangs up": (
@@ -50,10 +50,10 @@ ROWS = {
     "incoming, another device of the user takes it": (
         [
             *path(IN, S.SETUP, S.RINGING),
-            *path(replace(IN, leg_handle=2), S.SETUP, S.RINGING),
-            replace(IN, leg_handle=2, state=S.CONNECTED),
-            replace(IN, state=S.DISCONNECTING, cause=26, ended=True),
-            replace(IN, leg_handle=2, state=S.DISCONNECTING, cause=16, ended=True),
+            *path(evolve(IN, leg_handle=2), S.SETUP, S.RINGING),
+            evolve(IN, leg_handle=2, state=S.CONNECTED),
+            evolve(IN, state=S.DISCONNECTING, cause=26, ended=True),
+            evolve(IN, leg_handle=2, state=S.DISCONNECTING, cause=16, ended=True),
         ],
         "incoming ringing incoming ringing answered ended ended",
         ["answered_elsewhere", "answered"],
@@ -61,7 +61,7 @@ ROWS = {
     "outgoing, answered, the user hangs up": (
         [
             *path(OUT, S.SETUP, S.SETUP, S.RINGING, S.CONNECTED),
-            *released(replace(OUT, state=S.CONNECTED), ReleasedBy.USER),
+            *released(evolve(OUT, state=S.CONNECTED), ReleasedBy.USER),
         ],
         "outgoing ringing answered updated ended",
         ["answered"],
@@ -69,7 +69,7 @@ ROWS = {
     "outgoing to a wrong number": (
         [
             *path(OUT, S.SETUP, S.SETUP),
-            replace(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE),
+            evolve(OUT, state=S.DISCONNECTING, cause=1, released_by=ReleasedBy.REMOTE),
             *released(OUT, ReleasedBy.USER, None),
         ],
         "outgoing updated ended",
@@ -83,9 +83,9 @@ ROWS = {
     "hold by the user and by the far end": (
         [
             TALK,
-            replace(TALK, held=True),
+            evolve(TALK, held=True),
             TALK,
-            replace(TALK, held_by_remote=True),
+            evolve(TALK, held_by_remote=True),
             TALK,
             *released(TALK, ReleasedBy.REMOTE)[1:],
         ],
@@ -93,7 +93,7 @@ ROWS = {
         ["answered"],
     ),
     "transfer that is reported on": (
-        [TALK, replace(TALK, transferred_to=AS_BERT), *released(TALK, ReleasedBy.REMOTE)[1:]],
+        [TALK, evolve(TALK, transferred_to=AS_BERT), *released(TALK, ReleasedBy.REMOTE)[1:]],
         "incoming answered transferred ended",
         ["transferred"],
     ),
@@ -109,8 +109,8 @@ ROWS = {
     ),
     "three in a conference on the phone": (
         [
-            replace(TALK, held=True),
-            replace(SECOND, state=S.CONNECTED),
+            evolve(TALK, held=True),
+            evolve(SECOND, state=S.CONNECTED),
             TALK,
             *released(SECOND, ReleasedBy.REMOTE)[1:],
             *released(TALK, ReleasedBy.REMOTE)[1:],
@@ -156,35 +156,35 @@ def test_a_sequence_of_one_user(records: Sequence[LegRecord], types: str, wanted
 
 def test_a_trunk_that_never_alerts() -> None:
     """The gateway's outbound bit is outbound; connected comes straight after proceeding."""
-    record = replace(TRUNK, state=S.CONNECTED)
+    record = evolve(TRUNK, state=S.CONNECTED)
     history = History().start().see(*path(TRUNK, S.SETUP, S.SETUP, S.CONNECTED), *released(record, None)[1:])
 
     assert history.types(GATE) == ["outgoing", "answered", "ended"]
     assert outcomes(history, GATE) == ["answered"]
 
 
-QUEUE = replace(PEOPLE[0], type="waiting")
+QUEUE = evolve(PEOPLE[0], type="waiting")
 QUEUED = path(IN, S.SETUP, S.CONNECTED)
 AGENT = leg(9, S.CONNECTED, BERT)
-OF_ANOTHER = replace(AGENT, conference="c9")
+OF_ANOTHER = evolve(AGENT, conference="c9")
 AS_QUEUE: dict[str, Any] = {"diverted_from": AS_ANNA}
 
 QUEUE_ROWS: dict[str, tuple[list[LegRecord], str, str]] = {
     "the caller leaves during the announcement": (released(TALK, ReleasedBy.REMOTE), "missed", "abandoned"),
     "the caller leaves, by whom is not told": (released(TALK, None, None), "missed", "abandoned"),
     "an agent's phone rings, and the caller leaves": (
-        [replace(AGENT, state=S.RINGING, **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
+        [evolve(AGENT, state=S.RINGING, **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
         "missed",
         "abandoned",
     ),
     "an agent takes the call": ([AGENT, *released(TALK, ReleasedBy.REMOTE)], "ended", "answered_elsewhere"),
     "an agent takes it in another conference": (
-        [replace(OF_ANOTHER, **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
+        [evolve(OF_ANOTHER, **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
         "ended",
         "answered_elsewhere",
     ),
     "an agent takes it, conferences are not told": (
-        [replace(AGENT, conference=""), *released(TALK, ReleasedBy.REMOTE)],
+        [evolve(AGENT, conference=""), *released(TALK, ReleasedBy.REMOTE)],
         "ended",
         "answered_elsewhere",
     ),
@@ -194,7 +194,7 @@ QUEUE_ROWS: dict[str, tuple[list[LegRecord], str, str]] = {
         "answered_elsewhere",
     ),
     "it is passed on, as the PBX reports": (
-        [replace(TALK, transferred_to=AS_BERT), *released(TALK, ReleasedBy.REMOTE)],
+        [evolve(TALK, transferred_to=AS_BERT), *released(TALK, ReleasedBy.REMOTE)],
         "ended",
         "transferred",
     ),
@@ -204,12 +204,12 @@ QUEUE_ROWS: dict[str, tuple[list[LegRecord], str, str]] = {
         "abandoned",
     ),
     "an agent has a call of another caller that came from the queue": (
-        [replace(OF_ANOTHER, remote=Party("999"), **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
+        [evolve(OF_ANOTHER, remote=Party("999"), **AS_QUEUE), *released(TALK, ReleasedBy.REMOTE)],
         "missed",
         "abandoned",
     ),
     "an agent calls somebody in between": (
-        [replace(AGENT, to_user=False), *released(TALK, ReleasedBy.REMOTE)],
+        [evolve(AGENT, to_user=False), *released(TALK, ReleasedBy.REMOTE)],
         "missed",
         "abandoned",
     ),
@@ -233,14 +233,14 @@ def test_a_call_in_a_queue(records: list[LegRecord], terminal: str, outcome: str
 def test_a_caller_who_is_not_named_leaves_a_queue() -> None:
     """Two who withhold their numbers are not the same caller."""
     hidden = Party()
-    agent = replace(AGENT, remote=hidden, conference="")
-    mine = [replace(record, remote=hidden, conference="") for record in (*QUEUED, *released(TALK, None))]
+    agent = evolve(AGENT, remote=hidden, conference="")
+    mine = [evolve(record, remote=hidden, conference="") for record in (*QUEUED, *released(TALK, None))]
     history = History().start(QUEUE, PEOPLE[1]).see(mine[0], agent, *mine[1:])
 
     assert outcomes(history) == ["abandoned"]
 
 
-TRUNK_IN = replace(TRUNK, to_user=False)
+TRUNK_IN = evolve(TRUNK, to_user=False)
 TRUNK_ROWS: dict[str, tuple[LegRecord, ReleasedBy | None, int | None, str, str]] = {
     "outside caller gives up": (TRUNK_IN, ReleasedBy.USER, 16, "missed", "missed"),
     "outside caller gives up, without a cause": (TRUNK_IN, ReleasedBy.USER, None, "missed", "missed"),
@@ -272,8 +272,8 @@ def test_how_a_call_over_a_trunk_ends(
 @pytest.mark.parametrize(("outside", "inside"), [(True, False), (False, True)])
 def test_who_holds_a_call_over_a_trunk(outside: bool, inside: bool) -> None:  # noqa: FBT001  (a case)
     """As for the release: what the gateway's endpoint does, the world outside does."""
-    talk = replace(TRUNK, state=S.CONNECTED)
-    history = History().start().see(talk, replace(talk, held=outside, held_by_remote=inside))
+    talk = evolve(TRUNK, state=S.CONNECTED)
+    history = History().start().see(talk, evolve(talk, held=outside, held_by_remote=inside))
     call = history.state.calls[GATE][0]
 
     assert (call.held, call.held_by_remote) == (inside, outside)
@@ -282,9 +282,9 @@ def test_who_holds_a_call_over_a_trunk(outside: bool, inside: bool) -> None:  # 
 
 def test_a_consultation_and_transfer() -> None:
     """Both legs of who transfers end as transferred; who stays gets the new far end and goes on."""
-    joined = replace(AT_BERT, state=S.CONNECTED, remote=OUTSIDE, transferred_by=AS_ANNA)
+    joined = evolve(AT_BERT, state=S.CONNECTED, remote=OUTSIDE, transferred_by=AS_ANNA)
     history = History().start()
-    history.see(TALK, replace(TALK, held=True), *path(SECOND, S.SETUP, S.CONNECTED))
+    history.see(TALK, evolve(TALK, held=True), *path(SECOND, S.SETUP, S.CONNECTED))
     history.see(*path(AT_BERT, S.SETUP, S.CONNECTED), joined)
     history.see(*released(SECOND, ReleasedBy.REMOTE)[1:], *released(TALK, ReleasedBy.REMOTE)[1:])
 
@@ -298,7 +298,7 @@ def test_a_consultation_and_transfer() -> None:
 def test_a_diversion(which: str) -> None:
     """The first user was passed over, not missed; the second simply has a call."""
     named: dict[str, Any] = {which: AS_ANNA}
-    target = replace(IN, user=BERT, leg_handle=9, **named)
+    target = evolve(IN, user=BERT, leg_handle=9, **named)
     history = History().start().see(IN, target, *released(IN, None, None)[1:])
     history.see(*released(target, ReleasedBy.REMOTE)[1:])
 
@@ -309,7 +309,7 @@ def test_a_diversion(which: str) -> None:
 
 def test_a_pickup() -> None:
     """Who picks up has the call, who was called did not miss it."""
-    taken = replace(IN, user=BERT, leg_handle=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
+    taken = evolve(IN, user=BERT, leg_handle=9, state=S.CONNECTED, picked_up_from=AS_ANNA)
     history = (
         History().start().see(*path(IN, S.SETUP, S.RINGING), taken, *released(IN, ReleasedBy.REMOTE)[1:])
     )
@@ -321,7 +321,7 @@ def test_a_pickup() -> None:
 def test_a_leg_that_comes_with_the_news_that_nobody_follows_it_is_not_told() -> None:
     """Its end would never be reported, and the configuration does not want it."""
     history = History(Scope(calls=(Rule(number="2*"),))).start()
-    history.take(Batch(users=(replace(PEOPLE[0], number="9"),), legs=(IN,)))
+    history.take(Batch(users=(evolve(PEOPLE[0], number="9"),), legs=(IN,)))
 
     assert history.types() == []
     assert not history.state.calls

@@ -7,6 +7,7 @@ from bridge.core.presentation import PLAIN
 from bridge.core.records import CallState, LegRecord
 from bridge.core.rules import Rule
 from bridge.core.text_messages import KEPT
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, SCOPE, History, leg
 
 DELIVERED = LegRecord(ANNA, 9, ended=True, text_delivered=True)
@@ -71,7 +72,7 @@ def test_messages_of_others_are_none_of_our_business() -> None:
     """Of another program, of another session, of a user who is not there."""
     history = History().start()
     history.send(ANNA, 9, "m-1")
-    history.begin().see(DELIVERED, replace(DELIVERED, user=BERT), replace(DELIVERED, user="g-zoe"))
+    history.begin().see(DELIVERED, evolve(DELIVERED, user=BERT), evolve(DELIVERED, user="g-zoe"))
 
     assert told(history) == []
     assert not history.state.calls

@@ -1,7 +1,6 @@
 """Names in topics: reversible, without the characters that mean something there, told apart from others."""
 
 import string
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from bridge.core import topics
 from bridge.core.records import Batch, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.topics import Topics
+from bridge.core.value import evolve
 from tests.core.builders import History
 
 TOPICS = Topics("a/base", "hq")
@@ -119,5 +119,5 @@ def test_a_name_that_many_share_costs_each_of_them_the_same(monkeypatch: pytest.
 
     assert dict(history.state.topics) == {record.guid: record.guid for record in many}
     assert len(encoded) < 10 * len(many)
-    history.take(Batch(users=tuple(replace(record, active=False) for record in many[:-1])))
+    history.take(Batch(users=tuple(evolve(record, active=False) for record in many[:-1])))
     assert dict(history.state.topics) == {"g299": "same"}

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from bridge.core.backend import PbxEvents, PbxSession
 from bridge.core.records import Batch
 from bridge.core.status import About
+from bridge.core.value import evolve
 from bridge.pbx.wire import PollSlice
 from tests.fuzz.exchange import Exchange, Session
 from tests.kit.pbx_session import FakePbxSession
@@ -53,7 +53,7 @@ class FuzzSession(FakePbxSession):
     def resolved(self, part: PollSlice) -> Batch:
         """What the session makes of a slice: legs with the guids of their users, those of nobody left out."""
         known = ((heard.record, self.by_handle.get(heard.user_handle)) for heard in part.legs)
-        legs = tuple(replace(record, user=guid) for record, guid in known if guid is not None)
+        legs = tuple(evolve(record, user=guid) for record, guid in known if guid is not None)
         return Batch(part.users, legs, part.list_complete, part.unreadable)
 
     def ask(self, exchange: Exchange, pick: int) -> None:

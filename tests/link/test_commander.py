@@ -30,6 +30,7 @@ from bridge.core.records import Batch
 from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
+from bridge.core.value import evolve
 from bridge.errors import CommandError, SessionLost, Unreachable
 from bridge.link.commander import ANSWERED_PER_S, WAITING_AT_MOST, Commander
 from bridge.link.mirror import Mirror
@@ -257,7 +258,7 @@ async def test_what_expires_while_it_waits_is_not_done(slow: Bench) -> None:
     """Its turn comes too late: refused as expired; a repetition gets the same, and nothing runs."""
     slow.ask("first", "away")
     slow.ask("late", "busy", seconds=5)
-    slow.now[0] = replace(slow.now[0], unix_ms=slow.now[0].unix_ms + 6000)
+    slow.now[0] = evolve(slow.now[0], unix_ms=slow.now[0].unix_ms + 6000)
     slow.box.let.set()
     replies = [await asyncio.wait_for(slow.heard.replies.get(), 5) for _ in range(2)]
     slow.ask("late", "busy")
@@ -297,7 +298,7 @@ async def test_nothing_is_sent_late_by_a_process_that_stood_still(
 async def test_what_is_dialled_is_judged_again_when_its_turn_comes(slow: Bench) -> None:
     """The callee has a costly number by then, or is a trunk: nothing reaches the PBX."""
     call = {"user": "anna", "to_user": "bert"}
-    for number, record in enumerate((replace(PEOPLE[1], number="0900"), replace(PEOPLE[1], type="gw"))):
+    for number, record in enumerate((evolve(PEOPLE[1], number="0900"), evolve(PEOPLE[1], type="gw"))):
         slow.box.let.clear()
         slow.mirror.reported(Batch(users=PEOPLE))
         slow.ask(f"first {number}", "away")

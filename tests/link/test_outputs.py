@@ -1,7 +1,6 @@
 """One more output is one file and its registration: it is refreshed, erased and read back like the others."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from bridge.core.records import Batch
 from bridge.core.restore import remembered
 from bridge.core.rules import Scope
 from bridge.core.status import About, LinkState
+from bridge.core.value import evolve
 from tests.core.builders import ANNA, BERT, PEOPLE, leg
 from tests.link.stage import TOPICS, Bus
 
@@ -29,8 +29,9 @@ def bus() -> Bus:
 def test_its_topics_are_told_at_the_connect(bus: Bus) -> None:
     """The state of the link first, the topics of the outputs in their order behind it."""
     topics = [message.topic for message in bus.mirror.tree()]
-    assert topics[:4] == [TOPICS.state, TOPICS.info, ANNA_STATE, TOPICS.user_state("bert")]
-    assert topics[4:6] == [ANNA_MISSED, ANNA_CONFIG]
+    assert topics[:2] == [TOPICS.state, TOPICS.info]
+    assert {*topics[2:4]} == {ANNA_STATE, TOPICS.user_state("bert")}, "users are in no order"
+    assert topics[topics.index(ANNA_MISSED) + 1] == ANNA_CONFIG
     assert bus.retained.keys() == set(topics)
 
 
@@ -38,7 +39,7 @@ def test_its_news_is_told(bus: Bus) -> None:
     """A missed call: the number is retained; the bell is an event, kept until the broker has it."""
     bus.mirror.reported(Batch(legs=(leg(),)))
     bus.said()
-    bus.mirror.reported(Batch(legs=(replace(leg(), ended=True),)))
+    bus.mirror.reported(Batch(legs=(evolve(leg(), ended=True),)))
     kept = [event.message.topic for event in bus.journal.kept().events]
     said = {message.topic: message for message in bus.said()}
     assert (said[ANNA_MISSED].payload, said[ANNA_MISSED].retain) == ("1", True)
@@ -49,11 +50,11 @@ def test_its_news_is_told(bus: Bus) -> None:
 
 def test_its_topics_of_a_user_who_is_renamed_or_deleted_are_erased(bus: Bus) -> None:
     """The user's state goes last: as long as it is retained, a later run knows what is left to erase."""
-    bus.mirror.reported(Batch(users=(replace(PEOPLE[0], short_name="anne"),)))
+    bus.mirror.reported(Batch(users=(evolve(PEOPLE[0], short_name="anne"),)))
     erased = [message.topic for message in bus.said() if message.payload is None]
     assert erased == [ANNA_MISSED, ANNA_CONFIG, ANNA_STATE]
     assert f"{ROOT}/missed/anne" in bus.retained
-    bus.mirror.reported(Batch(users=(replace(PEOPLE[0], active=False),)))
+    bus.mirror.reported(Batch(users=(evolve(PEOPLE[0], active=False),)))
     bus.said()
     assert not [topic for topic in bus.retained if "ann" in topic]
 
@@ -108,11 +109,11 @@ def test_counts_are_told_when_they_have_changed(bus: Bus) -> None:
 
 def test_parties_who_look_different_are_told_again(bus: Bus) -> None:
     """Of running calls and of last ones, and nothing of users whose calls look as before."""
-    bus.mirror.reported(Batch(legs=(leg(), leg(8, user=BERT), replace(leg(8, user=BERT), ended=True))))
+    bus.mirror.reported(Batch(legs=(leg(), leg(8, user=BERT), evolve(leg(8, user=BERT), ended=True))))
     bus.said()
-    bus.mirror.present(Presentation((lambda party, _: replace(party, name="Somebody"),)))
+    bus.mirror.present(Presentation((lambda party, _: evolve(party, name="Somebody"),)))
     said = {message.topic: json.dumps(message.payload) for message in bus.said() if "/user/" in message.topic}
     assert sorted(said) == [ANNA_STATE, TOPICS.user_state("bert")]
     assert all('"Somebody"' in payload and "ACME" not in payload for payload in said.values())
-    bus.mirror.present(Presentation((lambda party, _: replace(party, name="Some" + "body"),)))
+    bus.mirror.present(Presentation((lambda party, _: evolve(party, name="Some" + "body"),)))
     assert bus.said() == []

@@ -1,7 +1,6 @@
 """The table from actions to SOAP operations: complete, and each request fits the PBX's description."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from bridge.core.commands.verbs import VERBS
 from bridge.core.commands.verbs.forward import SetForwards
 from bridge.core.commands.verbs.ping import Ping
 from bridge.core.commands.verbs.resync import Resync
+from bridge.core.value import evolve
 from bridge.pbx.operations import OPERATIONS
 from tests.core.builders import PEOPLE, History, leg, user
 from tests.pbx.attempt import SOAP
@@ -72,7 +72,7 @@ REQUESTS: list[tuple[str, Fields, str]] = [
 
 def planned(verb: str, fields: Fields) -> Action:
     """What a verb wants done for Anna, who has one call, or two where one is named."""
-    line = replace(user("g-line", "Line", number="9"), short_name="")
+    line = evolve(user("g-line", "Line", number="9"), short_name="")
     history = History().start(*PEOPLE, line).see(leg())
     if fields.get("user") != "anna":
         history.see(leg(8, conference="c2"))

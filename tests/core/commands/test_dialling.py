@@ -23,12 +23,13 @@ from bridge.core.numbers import normal, pattern
 from bridge.core.records import CallState, Party
 from bridge.core.rules import Rule, Scope
 from bridge.core.topics import TopicId
+from bridge.core.value import evolve
 from bridge.errors import CommandError
 from tests.core.builders import ANNA, BERT, PEOPLE, SCOPE, History, leg, user
 
 FOLK = (
     *PEOPLE,
-    replace(PEOPLE[2], guid="g-line", name="Line", short_name="line", number="0"),
+    evolve(PEOPLE[2], guid="g-line", name="Line", short_name="line", number="0"),
     user("g-carl", "Carl", number="0900123", type="ep"),
     user("g-dora", "Dora", number="", type="ep", short_name=""),
     user("g-queue", "Hotline", number="500", type="waiting"),
@@ -316,12 +317,12 @@ def test_digits_are_added_only_to_those_that_are_known(reported: str, verb: str,
     assert added(sent, verb, **fields) == "rate_limited"
     assert added(sent, "keypad", display="Hello") == "ok"
     for so_far, code in (("1", "rate_limited"), ("11", "number_not_allowed"), ("115", "ok")):
-        record = replace(dialled, remote=Party(reported + so_far, "Carrier"))
+        record = evolve(dialled, remote=Party(reported + so_far, "Carrier"))
         assert added(history.see(record).state, verb, **fields) == code
     through = fold.mark_added(history.state, history.state.calls[ANNA][0], "3")
     assert added(through, verb, **fields) == "rate_limited"
     history.state = through
-    assert added(history.see(replace(dialled, state=CallState.CONNECTED)).state, verb, **fields) == "ok"
+    assert added(history.see(evolve(dialled, state=CallState.CONNECTED)).state, verb, **fields) == "ok"
     assert not fold.mark_added(History().start().state, sent.calls[ANNA][0], "1").calls
 
 
@@ -449,7 +450,7 @@ def test_what_is_denied_is_denied_to_users_and_names_too() -> None:
 
 def test_who_is_called_is_judged_by_the_number_of_the_moment() -> None:
     """A request that waited is judged again: its callee has another number by then."""
-    moved = History().start(*FOLK).start(*FOLK[:1], replace(FOLK[1], number="0900")).state
+    moved = History().start(*FOLK).start(*FOLK[:1], evolve(FOLK[1], number="0900")).state
 
     assert denial(ONLY_INSIDE, to_user="bert") == "ok"
     with pytest.raises(CommandError, match="does not permit this number"):
