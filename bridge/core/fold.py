@@ -7,6 +7,7 @@ from bridge.core import calls as legs
 from bridge.core import text_messages
 from bridge.core.model import Call, Changes, EventType, Instant, Outcome, PbxState, Switch, User
 from bridge.core.outcome import judge, terminal_event
+from bridge.core.persistent import Table
 from bridge.core.records import Batch, CallState, LegRecord, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.running import Running
@@ -30,7 +31,7 @@ def begin(state: PbxState) -> PbxState:
         text_messages={},
         unseen=state.users,
         torn=False,
-        unsettled=state.users,
+        settled=Table(),
     )
 
 
@@ -150,14 +151,14 @@ def _see_user(tx: Transaction, record: UserRecord) -> None:
     elif known is None:
         now = tx.now.unix_ms
         tx.put_user(User(record, since_ms=now, changed_ms=now))
-        tx.unsettled = tx.unsettled.insert(record.guid, tx.users[record.guid])
     elif known.record != record:
         tx.put_user(evolve(known, record=record))
     if known is not None and known.record.channels > 0 and record.channels == 0:
         tx.quiet[record.guid] = frozenset()
-    if unread and tx.scope.forwards and record.guid in tx.users and not record.is_switch:
+    present = record.guid in tx.users
+    if unread and tx.scope.forwards and present and not record.is_switch:
         tx.reconfigured[record.guid] = record.name
-    if record.guid in tx.users and tx.scope.monitors(record):
+    if present and tx.scope.monitors(record):
         tx.monitor(record.guid)
     else:
         tx.unmonitor(record.guid)
@@ -240,7 +241,7 @@ def _open(tx: Transaction, guid: str, record: LegRecord) -> None:
     kind_of_user = tx.users[guid].record.type
     fresh = legs.opened(call_id, guid, kind_of_user, record, tx.now)
     call = evolve(legs.advanced(fresh, kind_of_user, record, tx, tx.now), command_id=command_id)
-    resync = guid in tx.unsettled and placed is None
+    resync = guid not in tx.settled and placed is None
     tx.running.put(call)
     for kind in legs.events_between(None, call, resync=resync):
         tx.tell(kind, guid, call, resync=resync)
@@ -332,5 +333,5 @@ def _see_switch(tx: Transaction, guid: str, record: LegRecord) -> None:
     user = tx.users[guid]
     if user.switch != switch:
         tx.put_user(evolve(user, switch=switch))
-        if user.switch is not None or guid not in tx.unsettled:
+        if user.switch is not None or guid in tx.settled:
             tx.tell(EventType.SWITCHED, guid, None)

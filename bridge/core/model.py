@@ -189,10 +189,9 @@ class PbxState:
     a conversation, oldest first. confirmed: how many of them this session has confirmed; running.py keeps
     these four. placed: (guid, leg handle) -> (call id, command id) of placed calls that the PBX has not
     reported yet. text_messages: those whose end it has not reported yet, in the form of a call.
-    unseen: by guid, users that the list of this session has not confirmed yet; None once the list is
-    complete. torn: a record of that list was unreadable, so a user missing from the list may still exist.
-    unsettled: by guid, users whose running calls the PBX may not have reported yet. Both have the users as
-    they were: only their guids count.
+    unseen: by guid, users that the list of this session has not confirmed yet, as they were; None once the
+    list is complete. torn: a record of that list was unreadable, so a user missing from the list may still
+    exist. settled: by guid, users whose running calls this session has reported, if it is to report them.
     """
 
     epoch: str
@@ -208,7 +207,7 @@ class PbxState:
     text_messages: Mapping[tuple[str, int], Call] = field(default_factory=dict)
     unseen: Table[str, User] | None = field(default_factory=Table)
     torn: bool = False
-    unsettled: Table[str, User] = field(default_factory=Table)
+    settled: Table[str, None] = field(default_factory=Table)
     seq: int = 0
     call_count: int = 0
 
@@ -216,6 +215,11 @@ class PbxState:
     def complete(self) -> bool:
         """The PBX has sent the full list of users in this session."""
         return self.unseen is None
+
+    @property
+    def calls_known(self) -> bool:
+        """This session has reported the running calls of all users."""
+        return len(self.settled) == len(self.users)
 
     def call(self, call_id: str) -> Call | None:
         """The running call with this id."""

@@ -48,7 +48,7 @@ class Transaction:
         self.text_messages = dict(state.text_messages)
         self.unseen = state.unseen
         self.torn = state.torn
-        self.unsettled = state.unsettled
+        self.settled = state.settled
         self._call_count = state.call_count
         self._seq = state.seq
         self._touched: dict[str, None] = {}
@@ -78,7 +78,7 @@ class Transaction:
         user = self.users[guid]
         self.users = self.users.discard(guid)
         self._touched.pop(guid, None)
-        self.settle(guid)
+        self.settled = self.settled.discard(guid)
         self._unclaim(user)
 
     def see(self, guid: str) -> None:
@@ -88,7 +88,8 @@ class Transaction:
 
     def settle(self, guid: str) -> None:
         """The PBX has reported the running calls of a user, or will not."""
-        self.unsettled = self.unsettled.discard(guid)
+        if guid in self.users:
+            self.settled = self.settled.insert(guid, None)
 
     def monitor(self, guid: str) -> None:
         """Ask for the calls of a user."""
@@ -187,7 +188,7 @@ class Transaction:
             text_messages=self.text_messages,
             unseen=self.unseen,
             torn=self.torn,
-            unsettled=self.unsettled,
+            settled=self.settled,
             seq=self._seq,
             call_count=self._call_count,
         )

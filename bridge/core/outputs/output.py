@@ -44,7 +44,7 @@ class View:
     @property
     def settled(self) -> bool:
         """The running calls of all users are known, not only the users."""
-        return self.online and not self.state.unsettled
+        return self.online and self.state.calls_known
 
 
 def _nothing(_view: View) -> Iterable[Message]:
