@@ -157,7 +157,7 @@ def test_no_address_is_forgotten(count: int, steps: list[tuple[float, LinkError,
         seen.add(made.place)
 
     assert seen == set(range(count))
-    assert made.name == "abc"[made.place]
+    assert (made.name, made.primary) == ("abc"[made.place], "a")
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=40))
