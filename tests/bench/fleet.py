@@ -102,9 +102,12 @@ async def measure(
             running = _process(python, "-m", "bridge", "run", "-c", str(file), stderr=log, cwd=folder)
             bridge = await stack.enter_async_context(running)
         everybody = f"{links} links are online"
-        await eventually(lambda: len(watcher.online_s) == links, everybody, within=ONLINE_WITHIN_S)
+        online = watcher.online_s
+        await eventually(
+            lambda: len(online) == links, everybody, within=ONLINE_WITHIN_S, moves=lambda: len(online)
+        )
         pid = bridge.pid
-        figures = {"online_s": max(watcher.online_s.values()) - start_s, "online_cpu_s": usage.cpu_s(pid)}
+        figures = {"online_s": max(online.values()) - start_s, "online_cpu_s": usage.cpu_s(pid)}
         await asyncio.sleep(SETTLE_S)
         cpu_s, since_s = usage.cpu_s(pid), time.monotonic()
         await asyncio.sleep(idle_s)
