@@ -29,9 +29,9 @@ class _Unconfirmed:
                 self._ids.setdefault(key, {})[call.id] = None
 
     def discard(self, call: Call) -> None:
-        if self._ranks.pop(call.id, None) is not None:
-            for key in _likenesses(call):
-                del self._ids[key][call.id]
+        del self._ranks[call.id]
+        for key in _likenesses(call):
+            del self._ids[key][call.id]
 
     def like(self, conference: str, numbers: Iterable[str]) -> str | None:
         """By conversation first, then by remote number."""
