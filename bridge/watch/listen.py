@@ -17,7 +17,10 @@ from bridge.mqtt.settings import BrokerSettings
 
 
 class Listener:
-    """One broker. `hear` gets each message; `lost` a sentence, and None when the connection works (again)."""
+    """One broker. `hear` gets each message; `lost` a sentence, and None when the connection works (again).
+
+    `never_up` gets the error of each attempt until the first one that works.
+    """
 
     def __init__(
         self,
@@ -26,25 +29,23 @@ class Listener:
         *,
         hear: Callable[[Incoming], None],
         lost: Callable[[str | None], None],
+        never_up: Callable[[LinkError], None],
     ) -> None:
         self._settings = settings.with_client_id(f"{settings.client_id}-{secrets.token_hex(6)}")
         self._base = base
         self._hear = hear
         self._lost = lost
-        self._first_error: LinkError | None = None
+        self._never_up = never_up
         self._was_up = False
 
     async def run(self, filters: Sequence[str]) -> None:
-        """Listen. Raises the LinkError if the first connection fails: then a person has to look."""
+        """Listen, and connect again whenever the connection is lost."""
         await supervise(
             partial(self._session, filters),
             delays=partial(delays, random),
             flapping=partial(delays, random),
             report=self._report,
-            over=lambda: self._first_error is not None,
         )
-        if self._first_error is not None:
-            raise self._first_error
 
     async def _session(self, filters: Sequence[str], _attempt: int, up: Up) -> None:
         # The broker publishes the will when the connection breaks: on a topic that nobody reads.
@@ -61,7 +62,7 @@ class Listener:
                 raise await asyncio.shield(connection.lost)
         except LinkError as error:
             if not self._was_up:
-                self._first_error = error
+                self._never_up(error)
             raise
 
     def _report(self, down: Down) -> None:

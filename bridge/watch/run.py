@@ -9,6 +9,7 @@ from functools import partial
 from rich.console import Console
 
 from bridge.core.message import Incoming
+from bridge.errors import LinkError
 from bridge.mqtt.settings import BrokerSettings
 from bridge.watch.board import Board
 from bridge.watch.listen import Listener
@@ -53,15 +54,23 @@ class Watch:
     board: Board = field(init=False)
     trouble: dict[str, str] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _missing: dict[str, LinkError] = field(default_factory=dict)
+    _nobody: asyncio.Event = field(default_factory=asyncio.Event)
+    _expected: int = 0
 
     def __post_init__(self) -> None:
         self.board = Board(self.base)
 
     async def run(self, brokers: Sequence[BrokerSettings], for_s: float) -> None:
-        """Show for this many seconds; 0: until cancelled. Raises the LinkError of a missing broker."""
+        """Show for this many seconds; 0: until cancelled. Raises a LinkError if no broker is there.
+
+        Then a person has to look. One that is missing beside others is a standby, or is tried again.
+        """
+        self._expected = len(brokers)
         async with contextlib.AsyncExitStack() as stack:
             tasks = [asyncio.create_task(self._listen(one), name=one.place) for one in brokers]
             tasks.append(asyncio.create_task(self._draw(), name="draw"))
+            tasks.append(asyncio.create_task(self._no_broker(), name="no broker"))
             stack.push_async_callback(_ended, tasks)
             done, _ = await asyncio.wait(tasks, timeout=for_s or None, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -69,7 +78,11 @@ class Watch:
 
     async def _listen(self, broker: BrokerSettings) -> None:
         listener = Listener(
-            broker, self.base, hear=partial(self._hear, broker.place), lost=partial(self._lost, broker.place)
+            broker,
+            self.base,
+            hear=partial(self._hear, broker.place),
+            lost=partial(self._lost, broker.place),
+            never_up=partial(self._never_up, broker.place),
         )
         await listener.run(
             [f"{self.base}/{pbx}/{topic}" for pbx in self.chosen.pbxs or "+" for topic in TOPICS]
@@ -85,9 +98,18 @@ class Watch:
         if sentence is None:
             self.trouble.pop(broker, None)
             self.board.forget(broker)
-        else:
+        elif not self._nobody.is_set():
             self.trouble[broker] = sentence
         self._changed.set()
+
+    def _never_up(self, broker: str, error: LinkError) -> None:
+        self._missing[broker] = error
+        if len(self._missing) == self._expected:
+            self._nobody.set()
+
+    async def _no_broker(self) -> None:
+        await self._nobody.wait()
+        raise next(iter(self._missing.values()))
 
     async def _draw(self) -> None:
         while True:
