@@ -30,10 +30,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a message was about. `user`: the topic id, "" for a message about the PBX."""
+    """What a message was about. `user`: topic id, "" if it is about the PBX; `name`: of the user, or ""."""
 
     place: Place
     user: str = ""
+    name: str = ""
     event: Fields | None = None
 
 
@@ -105,15 +106,21 @@ class Board:
                 self._info(place, incoming.payload)
                 return Heard(place)
             case ["user", user, "state"]:
+                name = self.name_of(place, user)
                 self._user(place, user, incoming.payload)
-                return Heard(place, user)
+                return Heard(place, user, self.name_of(place, user) or name)
             case ["user", user, "event"]:
                 event = fields_of(incoming.payload)
                 if event:
                     self.events.append((place, event))
-                return Heard(place, user, event or None)
+                return Heard(place, user, self.name_of(place, user), event or None)
             case _:
                 return None
+
+    def name_of(self, place: Place, topic_id: str) -> str:
+        """The name of a user, "" for an unknown one."""
+        known = self.people.get((place, topic_id))
+        return "" if known is None else known.name
 
     def forget(self, broker: str) -> None:
         """Drop all that a broker has said: a new connection delivers again what is still true."""

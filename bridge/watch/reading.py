@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 Fields = Mapping[str, object]
+YEARS = range(1971, 9999)
 
 
 def far_end(remote: Fields) -> str:
@@ -44,7 +45,10 @@ def whole(value: object) -> int:
 
 def seconds(value: object) -> float | None:
     """A duration."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 def moment(value: object) -> datetime | None:
@@ -53,4 +57,6 @@ def moment(value: object) -> datetime | None:
         found = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return found if found is not None and found.tzinfo is not None else None
+    # At both ends of the calendar a time cannot be shown in another zone.
+    usable = found is not None and found.tzinfo is not None and found.year in YEARS
+    return found if usable else None

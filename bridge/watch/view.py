@@ -48,13 +48,9 @@ class Filter:
         patterns = [pattern.casefold() for pattern in self.users]
         return not patterns or any(fnmatch(name.casefold(), each) for name in names for each in patterns)
 
-    def shows_event(self, place: Place, event: Fields) -> bool:
-        """Whether this event is shown."""
-        return self.shows_user(place, text(event.get("user")))
-
     def shows_message(self, heard: Heard) -> bool:
         """Whether this message is passed on. A message about a PBX is, unless users are chosen."""
-        return self.shows_user(heard.place, *filter(None, [heard.user]))
+        return self.shows_user(heard.place, *filter(None, [heard.user, heard.name]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Wall:
         """The parts from top to bottom, in so many lines."""
         people = [each for each in self.board.by_attention() if self.chosen.shows(*each)]
         pbxs = [item for item in self.board.pbxs.items() if self._named(item[0])]
-        events = [each for each in self.board.events if self.chosen.shows_event(*each)]
+        events = [each for each in self.board.events if self._shows_event(*each)]
         below = max(1, height // EVENTS_SHARE)
         broken = [item for item in pbxs if not item[1].online][:PROBLEMS_SHOWN]
         space = max(1, height - below - len(broken) - len(self.trouble) - FRAME)
@@ -84,6 +80,10 @@ class Wall:
         if len(people) > space:
             yield Text(f"  … and {len(people) - space} more", style="dim")
         yield self._events(events[-below:])
+
+    def _shows_event(self, place: Place, event: Fields) -> bool:
+        user = text(event.get("user"))
+        return self.chosen.shows_user(place, user, self.board.name_of(place, user))
 
     def _named(self, place: Place) -> bool:
         return not self.chosen.pbxs or place.pbx in self.chosen.pbxs

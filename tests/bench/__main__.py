@@ -50,7 +50,7 @@ async def _measure(names: list[str], programs: list[Program]) -> dict[str, list[
 
 
 def main() -> None:
-    """Measure, show, write. With --only the other rows are those of the last run."""
+    """Measure, show, write. With --only the others are of the last run; a row that fails is left out."""
     options = _arguments()
     programs = [Program(TODAY)]
     if options.against:
@@ -59,7 +59,8 @@ def main() -> None:
     rows = asyncio.run(_measure(options.only, programs))
     complete = rows.keys() == set(options.only)
     if OUTPUT.exists():
-        rows = from_json(OUTPUT.read_text(encoding="utf-8")) | rows
+        earlier = from_json(OUTPUT.read_text(encoding="utf-8"))
+        rows = {name: found for name, found in earlier.items() if name not in options.only} | rows
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(as_json(said, rows), encoding="utf-8")
     if options.page:

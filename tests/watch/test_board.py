@@ -146,6 +146,7 @@ def test_filters() -> None:
     assert shown() == (2, 2, 2)
     assert shown(pbxs=("hq",)) == (1, 1, 1)
     assert shown(users=("ÄNN*",)) == (2, 0, 0)
+    assert shown(users=("Bert",)) == (0, 2, 2)
     assert shown(users=("b?rt", "anna")) == (2, 2, 2)
     assert shown(busy=True) == (2, 0, 2)
 
@@ -213,6 +214,17 @@ def test_nothing_that_is_published_breaks_it(messages: list[tuple[str, bytes]]) 
     screen = drawn(board)
 
     assert all(each.isprintable() or each == "\n" for each in screen)
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01"])
+def test_a_time_that_cannot_be_shown_is_none(when: str) -> None:
+    """And so is a duration beyond all numbers: one strange message must not end the program."""
+    call = leg("connected", answered_at=when, talk_s=10**400, outcome="answered")
+    board = Board("innovaphone")
+    say(board, "hq/user/anna/state", state("Anna", "connected", time=when, calls=[call]))
+    say(board, "hq/user/anna/event", {"event_type": "ended", "user": "anna", "time": when, "call": call})
+
+    assert "no talk" in drawn(board)
 
 
 def test_clocks_of_two_machines_differ() -> None:

@@ -68,10 +68,10 @@ async def test_a_call_is_seen_from_ringing_to_its_end(broker: Mosquitto, bus: Ob
 
 async def test_json_for_pipes(broker: Mosquitto, bus: Observer) -> None:
     """Each message of the chosen users as one object: retained or not, JSON, text and erasures."""
-    async with watching(broker.port, chosen=Filter(users=("an*",)), whole=True) as (watch, said, _):
+    async with watching(broker.port, chosen=Filter(users=("Ann* M*",)), whole=True) as (watch, said, _):
         bus.publish(f"{HQ}/state", "online", retain=True)
         await eventually(lambda: watch.board.pbxs, "the state is heard")
-        bus.publish(f"{HQ}/user/anna/state", {"name": "x\x1b[2J"}, retain=True)
+        bus.publish(f"{HQ}/user/anna/state", {"name": "Anna M\x1b[2J"}, retain=True)
         bus.publish(f"{HQ}/user/bert/state", {"name": "Bert"}, retain=True)
         bus.publish(f"{HQ}/user/anna/event", "no JSON\x1b")
         bus.publish(f"{HQ}/user/anna/state", "", retain=True)
@@ -80,7 +80,7 @@ async def test_json_for_pipes(broker: Mosquitto, bus: Observer) -> None:
     lines = [json.loads(line) for line in said]
     assert {line["broker"] for line in lines} == {f"127.0.0.1:{broker.port}"}
     assert [(line["topic"][len(HQ) :], line["payload"]) for line in lines] == [
-        ("/user/anna/state", {"name": "x\x1b[2J"}),
+        ("/user/anna/state", {"name": "Anna M\x1b[2J"}),
         ("/user/anna/event", "no JSON\x1b"),
         ("/user/anna/state", None),
     ]
