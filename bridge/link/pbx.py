@@ -137,9 +137,10 @@ class PbxSide:
 
         A disk that hangs must not stop the events, nor a broker that is slow: they wait within limits.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KEPT_S):
-                await self._journal.kept_now()
+        if self._journal.behind:  # a timer for each reply is dear
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KEPT_S):
+                    await self._journal.kept_now()
         outbox = self._mirror.outbox
         if outbox.crowded:
             with contextlib.suppress(TimeoutError):

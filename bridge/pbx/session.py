@@ -235,7 +235,12 @@ class Session:
         await asyncio.sleep(doubt_s(doubts))
 
     async def _let_commands_place(self) -> None:
-        """Wait, a second at most, for the answer to a call that is just being placed: see `_start_call`."""
+        """Wait, a second at most, for the answer to a call that is just being placed: see `_start_call`.
+
+        If there is none, no timer is set: one for each Poll is dear.
+        """
+        if not self._placing.locked():
+            return
         try:
             async with asyncio.timeout(CALL_GUARD_S), self._placing:
                 return
