@@ -31,7 +31,8 @@ ANSWERS = (Kind.REPLY, Kind.CHOSEN_REPLY, Kind.ERASURE)
 class QueuedMessage(NamedTuple):
     """A message in the outbox. A tuple, because one is made for every message, and that costs a fifth.
 
-    Events have a `number`. `queued`: it waited for a broker, and must say so.
+    Events have a `number`. `queued`: it waited for a broker, and must say so. `place`: the order in which
+    states and events were put in; 0 for the states of a new session, which go before.
     """
 
     message: Message
@@ -40,6 +41,7 @@ class QueuedMessage(NamedTuple):
     number: int | None = None
     queued: bool = False
     size: int = 0
+    place: int = 0
 
     @property
     def key(self) -> str | int | None:
@@ -79,11 +81,11 @@ class States:
         self._entries = OrderedDict((entry.message.topic, entry) for entry in erasures)
 
     def put_back(self, entry: QueuedMessage) -> None:
-        """Return a message to the head, unless a newer one of its topic waits."""
+        """Return a message to the head. If a newer one of its topic waits, that one moves there."""
         topic = entry.message.topic
-        if topic not in self._entries:
-            self._entries[topic] = entry
-            self._entries.move_to_end(topic, last=False)
+        newer = self._entries.get(topic)
+        self._entries[topic] = entry if newer is None else newer._replace(place=entry.place)
+        self._entries.move_to_end(topic, last=False)
 
     def pop(self) -> QueuedMessage:
         """Take the next message out."""

@@ -1,8 +1,8 @@
 """The queue between the state of a link and its broker session. Must not send anything or encode anything.
 
-States coalesce: at most one message per retained topic waits, the newest. Events wait in one line, answers to
-requests in another. Each keeps its order and has its own limits, and the three take turns, so none can
-displace or starve another. Dropped messages are counted.
+States coalesce: at most one message per retained topic waits, the newest, in the place of the first. Events
+wait in one line, answers to requests in another, each with its own limits. States and events go in the order
+in which they were put in, and alternate with answers, so none can starve another. What is dropped is counted.
 """
 
 from collections import Counter
@@ -72,7 +72,8 @@ class Outbox:
         self._at_broker: set[str] = set()
         self._events = Line(limits.most, limits.event_bytes)
         self._answers = Line(limits.answers, limits.answer_bytes)
-        self._turns: list[States | Line] = [self._states, self._events, self._answers]
+        self._places = 0
+        self._answer_is_next = False
         self._flying: dict[int, QueuedMessage] = {}
         self._refused: set[int] = set()
         self._blame = Blame()
@@ -145,7 +146,7 @@ class Outbox:
             self._signal.set()
 
     def put_state(self, message: Message, now_s: float) -> bool:
-        """Queue a retained message. It replaces a waiting one of the same topic and inherits its age.
+        """Queue a retained message. It replaces a waiting one of its topic and inherits its age and place.
 
         Return False if the message erases a topic that the broker has never had; then nothing is sent.
         """
@@ -159,7 +160,7 @@ class Outbox:
                 return False
             self._at_broker.add(message.topic)
         if older is None:
-            self._states.put(QueuedMessage(message, now_s, Kind.STATE))
+            self._states.put(QueuedMessage(message, now_s, Kind.STATE, place=self._next_place()))
         else:
             self._states.put(older._replace(message=message))
         self.recheck()
@@ -221,9 +222,8 @@ class Outbox:
         waiting.pop()
         if isinstance(waiting, Refresh):
             self._states.discard(entry.message.topic)
-        elif self._turns[-1] is not waiting:
-            self._turns.remove(waiting)
-            self._turns.append(waiting)
+        else:
+            self._answer_is_next = entry.kind not in ANSWERS and self._answers.head is not None
         self._last_delivery_id += 1
         self._flying[self._last_delivery_id] = entry
         if entry.kind is Kind.STATE:
@@ -305,7 +305,7 @@ class Outbox:
     def _take_back(self) -> None:
         # Everything in flight was taken from the heads of the lines and so is older than what still waits.
         # Put back in reverse, one by one at the head, the messages end up in their old order. A state that
-        # changed meanwhile has a newer message waiting already: that one wins.
+        # changed meanwhile has a newer message waiting already: that one wins, in the older place.
         for entry in reversed(self._flying.values()):
             if entry.kind is Kind.STATE:
                 self._states.put_back(entry)
@@ -320,7 +320,8 @@ class Outbox:
         """Queue an event and drop those that are too old to be sent: they need not wait for a broker."""
         while (head := self._events.head) is not None and self._is_too_old(head, now_s):
             self._drop(self._events.pop(), "age")
-        entry = QueuedMessage(message, now_s, Kind.EVENT, number, queued, size_of(message))
+        place = self._next_place()
+        entry = QueuedMessage(message, now_s, Kind.EVENT, number, queued, size_of(message), place)
         for gone in self._events.push(entry):
             self._drop(gone, "overflow")
         self.recheck()
@@ -329,6 +330,10 @@ class Outbox:
         for gone in self._answers.push(QueuedMessage(message, now_s, kind, size=size_of(message))):
             self._drop(gone, "reply")
         self.recheck()
+
+    def _next_place(self) -> int:
+        self._places += 1
+        return self._places
 
     def _is_too_old(self, event: QueuedMessage, now_s: float) -> bool:
         return now_s - event.since_s > self._limits.event_age_s
@@ -348,16 +353,20 @@ class Outbox:
         return found
 
     def _first(self) -> tuple[Refresh | States | Line, QueuedMessage] | None:
-        """What a new session hears first; then the three whose turn it is, if something waits there."""
-        head = self._refresh.head
-        if head is not None:
-            return self._refresh, self._states.get(head.message.topic) or head
-        for waiting in self._turns:
-            if (entry := waiting.head) is not None:
-                return waiting, entry
-        # Whoever gets the event of a change finds the state that belongs to it: that goes first.
-        self._turns = [self._states, self._events, self._answers]
-        return None
+        """What a new session hears first; then, in turns, an answer and the older of a state and an event.
+
+        The state of a change is put in before its events: whoever gets an event finds its state.
+        """
+        first = self._refresh.head
+        if first is not None:
+            newer = self._states.get(first.message.topic)
+            return self._refresh, first if newer is None else newer._replace(place=first.place)
+        state, event, answer = self._states.head, self._events.head, self._answers.head
+        if answer is not None and (self._answer_is_next or (state is None and event is None)):
+            return self._answers, answer
+        if state is not None and (event is None or state.place < event.place):
+            return self._states, state
+        return None if event is None else (self._events, event)
 
     def _drop(self, entry: QueuedMessage, reason: str | None) -> None:
         """Drop a message and count it. A state without a reason is skipped: it comes again."""

@@ -280,21 +280,28 @@ class Mirror:
         self._published = after
         for topic_id in changes.gone:
             self._erase_user(topic_id, replace(before, now=after.now))
+        events = []
         for output in reversed(self._outputs):
             for message in output.news(before, after, changes):
-                self._put(message, after.now)
+                if message.retain:
+                    self._put_state(message, after.now)
+                else:
+                    events.append(message)
+        for message in events:  # whoever gets an event finds the state that belongs to it
+            self._put_event(message, after.now)
         self._journal.commit()
 
-    def _put(self, message: Message, now: Instant) -> None:
+    def _put_state(self, message: Message, now: Instant) -> None:
         ready = packed(message)
-        if message.retain:
-            topic_id = self.topics.user_in_state(message.topic)
-            if topic_id is not None and isinstance(ready.payload, bytes):
-                self._journal.user(topic_id, ready.payload)
-            self.outbox.put_state(ready, now.monotonic_s)
-        else:
-            number = self.outbox.put_event(ready, now.monotonic_s)
-            self._journal.event(KeptEvent(number, ready, now.unix_ms))
+        topic_id = self.topics.user_in_state(message.topic)
+        if topic_id is not None and isinstance(ready.payload, bytes):
+            self._journal.user(topic_id, ready.payload)
+        self.outbox.put_state(ready, now.monotonic_s)
+
+    def _put_event(self, message: Message, now: Instant) -> None:
+        ready = packed(message)
+        number = self.outbox.put_event(ready, now.monotonic_s)
+        self._journal.event(KeptEvent(number, ready, now.unix_ms))
 
     def _view(self) -> View:
         return View(

@@ -9,11 +9,13 @@ from prometheus_client import CollectorRegistry
 from bridge.core.backend import PbxSession
 from bridge.core.message import Message
 from bridge.core.outbox import CROWD_AT_MOST
+from bridge.core.records import Batch
 from bridge.link import pbx
 from bridge.link.pbx import PbxSide
 from bridge.ops.bugs import Bugs
 from bridge.ops.metrics import Metrics
 from bridge.ops.observer import Observer
+from tests.core.builders import leg
 from tests.link.stage import Bus
 
 
@@ -54,6 +56,17 @@ async def test_the_next_poll_waits_until_the_broker_keeps_up() -> None:
     bus.outbox.done(item[0])
     async with asyncio.timeout(5):
         await waiting
+
+
+def test_an_event_never_comes_before_its_state() -> None:
+    """Whatever waits besides, and whatever was sent last."""
+    bus = Bus().start()
+    for topic in "abc":
+        bus.outbox.put_state(Message(topic, b"{}", retain=True), 0.0)
+    assert bus.outbox.take(0.0) is not None
+    bus.mirror.reported(Batch(legs=(leg(),)))
+    topics = [message.topic.partition("/user/")[2] for message in bus.said() if "/user/" in message.topic]
+    assert topics == [f"{topics[0].partition('/')[0]}/{each}" for each in ("state", "event")]
 
 
 @pytest.mark.parametrize("is_away", [False, True])
