@@ -244,14 +244,24 @@ class Outbox:
         entry = self._flying.pop(delivery_id, None)
         if entry is None:
             return None
+        self._refused.discard(delivery_id)
         if answered:
             self._blame.answered(entry)
-        if entry.kind is Kind.STATE and entry.message.payload is None:
-            self._note_erased(entry.message.topic)
+        if entry.kind is Kind.STATE:
+            self._forget_older(delivery_id, entry.message.topic)
+            if entry.message.payload is None:
+                self._note_erased(entry.message.topic)
         self._forget(entry)
         if self._empties or self._refused or len(self) > len(self._flying):  # else nobody has work
             self.recheck()
         return entry.since_s
+
+    def _forget_older(self, delivery_id: int, topic: str) -> None:
+        """A state is answered: refused older ones of its topic must not be sent after it."""
+        for older in [each for each in self._refused if each < delivery_id]:
+            if self._flying[older].key == topic:
+                self._refused.remove(older)
+                del self._flying[older]
 
     def _note_erased(self, topic: str) -> None:
         if all(entry.message.topic != topic for entry in self._flying.values()):

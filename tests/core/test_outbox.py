@@ -301,6 +301,22 @@ def test_the_newest_state_goes_in_the_place_of_a_refused_one() -> None:
     assert [message.topic for message in drain(outbox)] == ["x", "b", "event", "a", "event"]
 
 
+@pytest.mark.parametrize("payload", ["2", None])
+def test_a_refused_state_does_not_replace_a_newer_one(payload: str | None) -> None:
+    """The broker could not take the older one for the moment, and has the newer one already."""
+    outbox = Outbox(Limits())
+    outbox.refresh([state("b", "1"), state("a", "1"), state("c", "1")], 0)
+    old = [taken[0] for _ in range(3) if (taken := outbox.take(0)) is not None]
+    outbox.put_state(state("a", payload), 0)
+    new = outbox.take(0)
+    assert new is not None
+    for delivery_id in old[:2]:
+        outbox.again(delivery_id)
+    for delivery_id in (old[2], new[0]):
+        outbox.done(delivery_id)
+    assert [message.topic for message in drain(outbox)] == ["b"]
+
+
 def test_a_state_that_changed_during_a_refresh_stays_before_later_events() -> None:
     """It goes in its place of the tree, and if it is refused it comes again there."""
     outbox = Outbox(Limits())
