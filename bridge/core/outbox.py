@@ -307,10 +307,9 @@ class Outbox:
         return self._blame.aside(now_s)
 
     def forget_events(self) -> None:
-        """Drop the events that wait, uncounted: another bridge has told the same."""
+        """Drop and count the events that wait: another bridge tells them now."""
         while self._events.head is not None:
-            self._forget(self._events.pop())
-        self.recheck()
+            self._drop(self._events.pop(), "takeover")
 
     def _take_back(self) -> None:
         # Everything in flight was taken from the heads of the lines and so is older than what still waits.

@@ -11,7 +11,7 @@ from bridge.ops.families import Families
 
 SIDES = ("pbx", "mqtt")
 RESULTS = ("ok", "error")
-DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized")
+DROPS = ("overflow", "age", "refused", "inbound", "poison", "reply", "oversized", "takeover")
 LIMITS = ("users", "calls", "calls_per_user", "retained")
 FAILURES = ("refused", "pbx_offline", "pbx_error", "timeout")
 """Result codes that the sender of a command did not cause."""

@@ -287,6 +287,19 @@ def test_of_a_change_the_state_goes_first() -> None:
         drain(outbox)
 
 
+def test_what_another_bridge_tells_is_dropped_and_counted() -> None:
+    """Only events: states and replies are of this bridge."""
+    done: list[int] = []
+    outbox = Outbox(Limits(), done.append)
+    for number in range(3):
+        outbox.put_event(event(number), 0)
+    outbox.put_state(state("a"), 0)
+    outbox.put_reply(Message("r", None), 0)
+    outbox.forget_events()
+    assert (outbox.dropped, done) == ({"takeover": 3}, [1, 2, 3])
+    assert [message.topic for message in drain(outbox)] == ["a", "r"]
+
+
 def test_the_newest_state_goes_in_the_place_of_a_refused_one() -> None:
     """Else the event of the first change would overtake both."""
     outbox = Outbox(Limits())
