@@ -140,6 +140,8 @@ class Fleet:
         self._memories: dict[str, MemoryJournal] = {}
         self._finders: dict[str, tuple[Finder, asyncio.Task[None]]] = {}
         self._matching = asyncio.Lock()
+        self._found = asyncio.Event()
+        self._matcher = tasks.create_task(bugs.side_job("locations", self._match_what_is_found), name="match")
         self._applied: tuple[Config, Sequence[Pbx], Builder] | None = None
         self.pbxs: tuple[Pbx, ...] = ()
 
@@ -166,7 +168,7 @@ class Fleet:
 
     def _find(self, pbx: Pbx, kept: KeptAddresses) -> None:
         """Start to look for the locations of a master."""
-        finder = Finder(pbx, kept, partial(self._reached, pbx.name), self._match)
+        finder = Finder(pbx, kept, partial(self._reached, pbx.name), self._found.set)
         task = self._tasks.create_task(self._bugs.side_job("locations", finder.run), name=f"find:{pbx.name}")
         self._finders[pbx.name] = finder, task
 
@@ -179,6 +181,13 @@ class Fleet:
             for home, link in links
             if home and home.master == master and link is not None and link.mirror.online
         }
+
+    async def _match_what_is_found(self) -> None:
+        """Match at the news of a finder: that may be cancelled while links are replaced, this is not."""
+        while True:
+            self._found.clear()
+            await self._match()
+            await self._found.wait()
 
     async def _match(self) -> None:
         """Let what runs match the configuration and the locations that were found."""
@@ -228,6 +237,7 @@ class Fleet:
 
     def stop(self) -> None:
         """Let all links end."""
+        self._matcher.cancel()
         for _, task in self._finders.values():
             task.cancel()
         for keeper, _ in self._running.values():

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from bridge.config.found import is_own
 from bridge.config.locations import Locations
@@ -19,7 +19,7 @@ TOO_MANY = "more locations than locations.limit allows"
 class Finder:
     """The locations of one master, over all its links.
 
-    `reached`: the locations whose links are up. `changed` is awaited when the locations to serve, or their
+    `reached`: the locations whose links are up. `changed` is called when the locations to serve, or their
     addresses, or the reasons to serve none, may have changed.
     """
 
@@ -28,7 +28,7 @@ class Finder:
         pbx: Pbx,
         kept: KeptAddresses,
         reached: Callable[[], Collection[str]],
-        changed: Callable[[], Awaitable[None]],
+        changed: Callable[[], None],
     ) -> None:
         self._pbx = pbx
         self._kept = kept
@@ -76,7 +76,7 @@ class Finder:
             now = dict(self.addresses), dict(self.refused)
             if now != told:
                 told = now
-                await self._changed()
+                self._changed()
             if now[0] != kept:
                 kept = now[0]
                 await loop.run_in_executor(None, self._kept.write, kept)
