@@ -62,9 +62,9 @@ def found(master: Pbx, location: str, url: str) -> FoundPbx:
         raise ValueError(first["msg"].removeprefix("Value error, ")) from None
 
 
-def is_own(master: Pbx, url: str) -> bool:
-    """Whether an address is that of the master itself."""
-    return _place(found(master, "?", url)) in map(_split, master.endpoints)
+def is_own(master: Pbx, location: str, url: str) -> bool:
+    """Whether the address of a location is that of the master itself. Raises ValueError, see `found`."""
+    return _place(found(master, location, url)) in map(_split, master.endpoints)
 
 
 def served(config: Config, masters: Sequence[Pbx], addresses: Addresses) -> tuple[list[FoundPbx], LeftOut]:

@@ -106,7 +106,7 @@ class Finder:
         self._refused.pop(location, None)
         try:
             url = await address(self._pbx, location, link.ask)
-            if is_own(self._pbx, url):
+            if is_own(self._pbx, location, url):
                 await link.at_home(location)
                 return None
         except (LinkError, CommandError, ValueError) as error:

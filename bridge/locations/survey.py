@@ -20,10 +20,11 @@ async def located(master: Pbx, found: Survey) -> tuple[dict[str, str], dict[str,
     for place in sorted(each for each in places if not section.override(each).ignore)[: section.limit]:
         try:
             url = await address(master, place, found.ask)
+            own = is_own(master, place, url)
         except (LinkError, CommandError, ValueError) as error:
             bad[place] = str(error)
         else:
-            if not is_own(master, url):
+            if not own:
                 good[place] = url
     return good, bad
 

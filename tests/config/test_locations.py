@@ -184,4 +184,14 @@ def test_which_locations_are_served() -> None:
         ("hq", "oslo"): "the name hq-oslo is taken: give another in locations.overrides",
         ("hq", "x"): NOBODY,
     }
-    assert (is_own(first, "https://pbx.example"), is_own(first, "https://b.example")) == (True, False)
+    assert (is_own(first, "b", "https://pbx.example"), is_own(first, "b", "https://b.example")) == (
+        True,
+        False,
+    )
+
+
+def test_an_override_is_judged_by_its_own_settings() -> None:
+    """The master sends its password by https; a location has a login and an http address of its own."""
+    login = {"username": "v", "password": "q", "auth": "digest"}
+    entry = master({"overrides": [{"location": "b", "url": "http://b.example", **login}]}, auth="basic")
+    assert is_own(entry, "b", address_of(entry, "b", "")) is False
