@@ -128,9 +128,21 @@ def _fits(rule: str, host: str, port: int, usual: Iterable[int]) -> bool:
     if not (fnmatchcase(str(port), wanted_port) if wanted_port else port in usual):
         return False
     if "/" not in wanted:
-        return fnmatchcase(host, wanted)
+        return fnmatchcase(host, wanted) and (not _numeric(wanted) or _ip(host))
     try:
         return ip_address(host) in ip_network(wanted)
+    except ValueError:
+        return False
+
+
+def _numeric(pattern: str) -> bool:
+    """A pattern like `10.1.*` means IP addresses: anybody may own the name 10.1.example."""
+    return pattern.strip("*.") != "" and set(pattern) <= set("0123456789.*?")
+
+
+def _ip(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
     except ValueError:
         return False
 
