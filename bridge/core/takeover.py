@@ -33,6 +33,10 @@ class Takeover:
             self._back_since_s = now_s
         return now_s - self._back_since_s < BACK_S
 
+    def other_bridge(self) -> None:
+        """Another bridge serves there: leave it its place, and ask before connecting."""
+        self.suspected = self.stands_back = True
+
     def no_other_bridge(self) -> None:
         """No other bridge has answered the probe, or the broker has accepted us without one."""
         self.suspected = self.stands_back = False

@@ -174,12 +174,20 @@ class BrokerSide:
                 self._leave(live)
 
     async def _look(self) -> bool:
-        """Whether the primary broker would serve us: not while another bridge does its work there."""
+        """Whether we belong to the primary broker: also if another bridge serves there, to stand back there.
+
+        If we stayed because of it, both would serve for ever, each at its broker.
+        """
+        primary = self._brokers[0]
         try:
-            result = await self._brokers[0].dialer.probe(self._mirror.topics)
+            result = await primary.dialer.probe(self._mirror.topics)
         except LinkError as error:
             return isinstance(error, Rejected)  # it answers, and may not let in the client id of the probe
-        return result in {ProbeResult.NOBODY, ProbeResult.UNPROVEN}
+        if result in {ProbeResult.BRIDGE, ProbeResult.ANYBODY}:
+            primary.takeover.other_bridge()
+        elif result is ProbeResult.NOBODY:
+            primary.takeover.no_other_bridge()
+        return True
 
     async def _probe_for_another_bridge(self, broker: _Known, topics: Topics) -> None:
         takeover = broker.takeover
@@ -193,7 +201,7 @@ class BrokerSide:
             return
         anybody = result is ProbeResult.ANYBODY and takeover.may_stand_back(self._clock().monotonic_s)
         if result is ProbeResult.BRIDGE or anybody:
-            takeover.stands_back = True
+            takeover.other_bridge()
             if result is ProbeResult.BRIDGE:
                 self._mirror.outbox.forget_events()
             raise StandsBack(f"another bridge serves the PBX '{topics.pbx}' under the same client id")
