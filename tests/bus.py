@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests import contract_checker
+from tests.kit import paho_thread
 
 Test = TypeVar("Test", bound=Callable[..., object])
 PROBLEMS_AT_MOST = 20
@@ -184,7 +185,7 @@ class Observer:
     async def __aexit__(self, *error: object) -> None:
         self._watch.cancel()
         self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        await asyncio.to_thread(paho_thread.stop, self._client)
         problems = self.problems() if self.judges and not any(error) else []
         if problems:
             pytest.fail("\n".join(problems))

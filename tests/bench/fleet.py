@@ -28,6 +28,7 @@ from tests.bench.control import ROOT
 from tests.bench.figures import Figure
 from tests.bench.report import TODAY, about_text, table, write_page
 from tests.bus import Mosquitto, eventually
+from tests.kit import paho_thread
 
 ONLINE_WITHIN_S, SETTLE_S = 120.0, 8.0
 USERS, MORE_USERS = 3, 2_003
@@ -78,7 +79,7 @@ class Watcher:
     def close(self) -> None:
         """Leave the broker."""
         self._client.disconnect()
-        self._client.loop_stop()
+        paho_thread.stop(self._client)
 
 
 async def measure(

@@ -14,6 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.bus import eventually
+from tests.kit import paho_thread
 
 SECRET = "secret"
 
@@ -60,7 +61,7 @@ class Person:
 
     async def __aexit__(self, *_: object) -> None:
         self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        await asyncio.to_thread(paho_thread.stop, self._client)
 
     async def subscribe(self, *filters: str) -> None:
         """Ask for them all; some brokers grant what they will not deliver."""

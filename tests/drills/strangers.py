@@ -27,6 +27,7 @@ from bridge.sim.model import SimUser
 from bridge.sim.pbx import SimPbx
 from tests.bus import eventually
 from tests.drills.bench import Bench
+from tests.kit import paho_thread
 
 STRANGER = "stranger"
 HQ = "innovaphone/hq"
@@ -123,7 +124,7 @@ class Client:
             yield self
         finally:
             self._client.disconnect()
-            await asyncio.to_thread(self._client.loop_stop)
+            await asyncio.to_thread(paho_thread.stop, self._client)
 
     def room(self) -> bool:
         """See Weapon: the broker has acknowledged all but a few."""
