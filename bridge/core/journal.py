@@ -5,16 +5,16 @@ all. `MemoryJournal` survives a reload; link/store.py has the one that survives 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.core.message import Json, Message
+from bridge.core.value import Value, evolve
 
 COMMANDS_AT_MOST = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class KeptEvent:
+class KeptEvent(Value, frozen=True):
     """An event that the broker had not acknowledged. `number` identifies it in the outbox."""
 
     number: int
@@ -116,7 +116,7 @@ def hand_over(kept: Snapshot, journal: Journal) -> None:
     there = journal.kept()
     last = max((event.number for event in there.events), default=0)
     for number, event in enumerate(kept.events, last + 1):
-        journal.event(replace(event, number=number))
+        journal.event(evolve(event, number=number))
     for command in kept.commands:
         journal.command(command)
     if kept.whole:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from bridge.core.value import Value
+
 Json = Mapping[str, object]
 Payload = Json | str | bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Value, frozen=True):
     """A message to publish.
 
     `payload` None erases a retained topic; a mapping is sent as JSON; bytes are such JSON, encoded before.

@@ -7,12 +7,13 @@ in which they were put in, and alternate with answers, so none can starve anothe
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.core.blame import Blame, Culprit
 from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, Refresh, States, size_of
 from bridge.core.message import Message
+from bridge.core.value import evolve
 
 LATE_S = 1.0
 """An event that has waited this long says so, although the broker was there."""
@@ -395,4 +396,4 @@ def _dated(entry: QueuedMessage, now_s: float) -> Message:
     waited_s = now_s - entry.since_s
     if entry.number is None or not (entry.queued or waited_s >= LATE_S):
         return entry.message
-    return replace(entry.message, age_ms=round(waited_s * 1000))
+    return evolve(entry.message, age_ms=round(waited_s * 1000))

@@ -26,6 +26,7 @@ from bridge.core.restore import Remembered, restore
 from bridge.core.rules import Scope
 from bridge.core.status import About, LinkFigures, LinkState, Status
 from bridge.core.topics import Topics
+from bridge.core.value import evolve
 from bridge.errors import LinkError, ProtocolError
 from bridge.mqtt.encode import packed
 
@@ -150,7 +151,7 @@ class Mirror:
         for topic_id in self.state.topics.values():
             self._erase_user(topic_id, view)
         # Left are the topics of the link. To render all users only for their topics would take seconds.
-        nobody = replace(view, state=PbxState(self._epoch))
+        nobody = evolve(view, state=PbxState(self._epoch))
         for message in reversed([each for output in self._outputs for each in output.tree(nobody)]):
             self.outbox.put_state(_erasure(message.topic), view.now.monotonic_s)
         self._journal.commit()
@@ -279,7 +280,7 @@ class Mirror:
         before, after = self._published, self._view()
         self._published = after
         for topic_id in changes.gone:
-            self._erase_user(topic_id, replace(before, now=after.now))
+            self._erase_user(topic_id, evolve(before, now=after.now))
         events = []
         for output in reversed(self._outputs):
             for message in output.news(before, after, changes):

@@ -9,6 +9,7 @@ from typing import Self
 from bridge.core.backoff import Spread
 from bridge.core.message import Incoming, Message
 from bridge.core.topics import Topics
+from bridge.core.value import evolve
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
 from bridge.mqtt.probe import BridgeProbe, ProbeResult, until_offline
@@ -37,7 +38,7 @@ class Dialer:
         settings, lowered = self._settings.patient(attempt), self._will
         self._settings, self._will = self._configured, None
         if lowered is not None:
-            will = replace(will, qos=lowered.qos, retain=lowered.retain)
+            will = evolve(will, qos=lowered.qos, retain=lowered.retain)
         async with connect(settings, will) as connection:
             self._settings, self._will = self._learned(connection), connection.will
             yield connection

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from bridge.core.message import Message
+from bridge.core.value import evolve
 from bridge.errors import Rejected
 from bridge.mqtt.client import Connection
 from bridge.mqtt.errors import NotForThisBroker, NotThisWill, Silent
@@ -47,7 +47,7 @@ async def _with_some_will(settings: BrokerSettings, will: Message, protocol: str
     refusals: list[NotThisWill] = []
     for qos, retain in dict.fromkeys(forms):
         try:
-            return await _open(settings, replace(will, qos=qos, retain=retain), protocol)
+            return await _open(settings, evolve(will, qos=qos, retain=retain), protocol)
         except NotThisWill as refusal:
             refusals.append(refusal)
     raise refusals[0]

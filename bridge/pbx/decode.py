@@ -5,7 +5,6 @@ keep even their outer blanks, because the PBX identifies its objects by the exac
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import TypeVar
 from urllib.parse import unquote
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 from lxml import etree
 
 from bridge.core.records import CallState, Group, LegRecord, Party, Presence, ReleasedBy, UserRecord
+from bridge.core.value import Value
 
 Item = TypeVar("Item")
 _STATE_MASK, _TO_USER, _HELD, _HELD_BY_REMOTE = 0x00F, 0x080, 0x100, 0x200
@@ -34,8 +34,7 @@ LONGEST_LIST, ITEM_COSTS = 32_768, 16
 LONGEST_NUMBER, LARGEST = 20, 2**31
 
 
-@dataclass(frozen=True, slots=True)
-class HeardLeg:
+class HeardLeg(Value, frozen=True):
     """A leg as a Poll reply has it: with the session's handle of its user, not yet with the user's guid."""
 
     user_handle: int

@@ -7,12 +7,12 @@ Never accepted: a DTD, a body that is not a SOAP envelope, a truncated body.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lxml import etree
 
 from bridge.core.records import UserRecord
+from bridge.core.value import Value
 from bridge.errors import ProtocolError, SessionLost
 from bridge.pbx.decode import HeardLeg, heard_leg, user_record
 from bridge.pbx.parse import SHOWN, growing, local, parse_xml, versions
@@ -22,8 +22,7 @@ Record = TypeVar("Record")
 _BODY, _FAULT = (f"{{http://schemas.xmlsoap.org/soap/envelope/}}{name}" for name in ("Body", "Fault"))
 
 
-@dataclass(frozen=True, slots=True)
-class PollSlice:
+class PollSlice(Value, frozen=True):
     """A part of a Poll reply: a Batch whose legs still belong to handles of the session."""
 
     users: tuple[UserRecord, ...] = ()

@@ -5,11 +5,12 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.core.message import Incoming, Json, Message, Subscription
 from bridge.core.topics import Topics, encode
+from bridge.core.value import evolve
 from bridge.errors import LinkError, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.negotiate import connect
@@ -48,7 +49,7 @@ async def ask(brokers: Sequence[BrokerSettings], asked: Asked, *, within_s: floa
         await connection.subscribe([Subscription(place)])
         try:
             async with asyncio.timeout(within_s):
-                await connection.publish(replace(request, response_topic=place))
+                await connection.publish(evolve(request, response_topic=place))
                 return await _reply(connection, identity)
         except TimeoutError:
             raise Unreachable(

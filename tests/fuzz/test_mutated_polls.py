@@ -17,6 +17,7 @@ from bridge.core.records import Batch, UserRecord
 from bridge.core.rules import Scope
 from bridge.core.status import About
 from bridge.core.topics import Topics
+from bridge.core.value import Value
 from bridge.errors import ProtocolError
 from bridge.link.mirror import Mirror
 from bridge.mqtt.encode import encode
@@ -125,10 +126,13 @@ def exact(value: object, wanted: Any) -> bool:
         return type(value) is tuple and all(exact(part, get_args(wanted)[0]) for part in value)
     if wanted in {None, NoneType} or type(value) is not wanted:
         return value is None and wanted in {None, NoneType}
-    return not is_dataclass(wanted) or all(exact(getattr(value, name), kind) for name, kind in hints(wanted))
+    key: Any = wanted  # for mypy, which has found by now that it is a type, and takes types for unhashable
+    return all(exact(getattr(value, name), kind) for name, kind in hints(key))
 
 
 @cache
-def hints(kind: type) -> tuple[tuple[str, Any], ...]:
-    """The fields of a dataclass and their types."""
+def hints(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The fields of a value that has some, and their types."""
+    if not is_dataclass(kind) and not issubclass(kind, Value):
+        return ()
     return tuple(get_type_hints(kind).items())

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from bridge.config.schema import Config
 from bridge.core.journal import KeptCommand, KeptEvent, Snapshot
 from bridge.core.message import Message
 from bridge.core.outbox import Limits, Outbox
+from bridge.core.value import evolve
 from bridge.link.store import Store
 from bridge.net.executor import DaemonExecutor, Result
 from bridge.ops.bugs import Bugs
@@ -389,7 +389,7 @@ async def test_without_a_thread_it_is_opened_all_the_same(tmp_path: Path) -> Non
 
     assert store is not None
     kept = store.kept()
-    assert (kept.events, kept.commands) == ((replace(event(7), number=1),), memory.commands)
+    assert (kept.events, kept.commands) == ((evolve(event(7), number=1),), memory.commands)
     await eventually(lambda: up() == 1, "it is open")
     store.event(event(2))
     store.commit()

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import gc
 import ssl
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
 
 from bridge.core.message import Message, Subscription
+from bridge.core.value import evolve
 from bridge.demo.broker import _amqtt
 from bridge.errors import LinkError, ProtocolError, Rejected, SessionLost, TakenOver, Unreachable
 from bridge.mqtt.client import Connection
@@ -84,7 +84,7 @@ async def test_goodbye_only_where_the_will_is_not_needed(
     async with Peer() as peer:
         async with connect(settings(peer.port, protocol=protocol), WILL) as connection:
             for word in words:
-                await connection.publish(replace(WILL, payload=word))
+                await connection.publish(evolve(WILL, payload=word))
         await eventually(lambda: peer.goodbyes + peer.cuts == 1, "the connection has ended")
         assert peer.goodbyes == goodbyes
 
@@ -105,7 +105,7 @@ async def test_no_goodbye_before_offline_is_acknowledged() -> None:
 async def test_a_will_that_is_not_retained_needs_no_word() -> None:
     """As that of `check`: nothing of it stays."""
     async with Peer() as peer:
-        async with connect(settings(peer.port), replace(WILL, retain=False)):
+        async with connect(settings(peer.port), evolve(WILL, retain=False)):
             pass
         await eventually(lambda: peer.goodbyes == 1, "we said goodbye")
 
@@ -113,7 +113,7 @@ async def test_a_will_that_is_not_retained_needs_no_word() -> None:
 async def test_the_will_speaks_when_we_cannot(broker: Mosquitto, bus: Observer) -> None:
     """A dropped socket, and an end in which `online` stands: both become `offline`."""
     async with connect(settings(broker.port), WILL) as connection:
-        await connection.publish(replace(WILL, payload="online"))
+        await connection.publish(evolve(WILL, payload="online"))
         await eventually(lambda: bus.tree.get("t/state") == b"online", "we are online")
     await eventually(lambda: bus.tree.get("t/state") == b"offline", "the will was published")
 
@@ -130,7 +130,7 @@ async def test_a_bug_in_a_callback_of_paho_is_no_trouble_with_the_broker(
     async with Peer() as peer:
         async with connect(settings(peer.port), WILL) as connection:
             await connection.publish(WILL)
-            await connection.publish(replace(WILL, payload="online"))
+            await connection.publish(evolve(WILL, payload="online"))
             peer.send_publish("t/x", b"x")
             error = await asyncio.wait_for(connection.lost, 5)
         await eventually(lambda: peer.cuts == 1, "the connection was dropped")

@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bridge.core.message import Message
+from bridge.core.value import evolve
 from bridge.errors import SessionLost, Unreachable
 from bridge.mqtt.client import Connection
 from bridge.mqtt.dialer import Dialer
@@ -123,7 +123,7 @@ async def test_qos_0_counts_until_it_is_written(proxy: Proxy) -> None:
     """The network takes nothing: what paho holds is not done, however it was sent."""
     async with connect(settings(proxy.port), WILL) as connection:
         proxy.conditions = HOLDING
-        sent = [connection.publish(replace(LARGE, qos=0)) for _ in range(200)]
+        sent = [connection.publish(evolve(LARGE, qos=0)) for _ in range(200)]
         await eventually(sent[0].done, "the first ones are in the buffers of the system")
         assert not sent[-1].done()
         proxy.conditions = CLEAR
@@ -135,7 +135,7 @@ async def test_qos_0_that_was_not_written_is_lost_with_the_connection(proxy: Pro
     """Whoever sent it hears so, and can send it again."""
     async with connect(settings(proxy.port), WILL) as connection:
         proxy.conditions = HOLDING
-        sent = [connection.publish(replace(LARGE, qos=0)) for _ in range(200)]
+        sent = [connection.publish(evolve(LARGE, qos=0)) for _ in range(200)]
         proxy.cut()
         await connection.lost
         assert isinstance(sent[-1].exception(), SessionLost)

@@ -10,10 +10,10 @@ from bridge.core.outputs.consumer import Consumer
 from bridge.core.presentation import Presentation
 from bridge.core.status import About, LinkState, Status
 from bridge.core.topics import Topics
+from bridge.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Value, frozen=True):
     """All that can be published about one PBX, at one moment.
 
     `version`: that of the bridge. `calls`: how many run. `monitored`: of how many users the PBX reports the
