@@ -1,8 +1,8 @@
 """The queue between the state of a link and its broker session. Must not send anything or encode anything.
 
 States coalesce: at most one message per retained topic waits, the newest, in the place of the first. Events
-wait in one line, answers to requests in another, each with its own limits. States and events go in the order
-in which they were put in, and alternate with answers, so none can starve another. What is dropped is counted.
+wait in one line, answers to requests in another, each with its own limits. All three take turns, so none can
+starve another; but no event goes before a state that was put in before it. What is dropped is counted.
 """
 
 from collections import Counter
@@ -74,7 +74,7 @@ class Outbox:
         self._events = Line(limits.most, limits.event_bytes)
         self._answers = Line(limits.answers, limits.answer_bytes)
         self._places = 0
-        self._answer_is_next = False
+        self._answer_is_next = self._event_is_next = False
         self._flying: dict[int, QueuedMessage] = {}
         self._refused: set[int] = set()
         self._blame = Blame()
@@ -224,7 +224,9 @@ class Outbox:
         if isinstance(waiting, Refresh):
             self._states.discard(entry.message.topic)
         else:
-            self._answer_is_next = entry.kind not in ANSWERS and self._answers.head is not None
+            is_answer = entry.kind in ANSWERS
+            self._answer_is_next = not is_answer and self._answers.head is not None
+            self._event_is_next = self._event_is_next if is_answer else entry.kind is Kind.STATE
         self._last_delivery_id += 1
         self._flying[self._last_delivery_id] = entry
         if entry.kind is Kind.STATE:
@@ -363,10 +365,7 @@ class Outbox:
         return found
 
     def _first(self) -> tuple[Refresh | States | Line, QueuedMessage] | None:
-        """What a new session hears first; then, in turns, an answer and the older of a state and an event.
-
-        The state of a change is put in before its events: whoever gets an event finds its state.
-        """
+        """What a new session hears first; then those in turn, but no event before an older state."""
         first = self._refresh.head
         if first is not None:
             newer = self._states.get(first.message.topic)
@@ -374,7 +373,7 @@ class Outbox:
         state, event, answer = self._states.head, self._events.head, self._answers.head
         if answer is not None and (self._answer_is_next or (state is None and event is None)):
             return self._answers, answer
-        if state is not None and (event is None or state.place < event.place):
+        if state is not None and (event is None or not self._event_is_next or state.place < event.place):
             return self._states, state
         return None if event is None else (self._events, event)
 
