@@ -23,8 +23,9 @@ _MORE = 0x80
 _LENGTH_BYTES = 4
 _RESPONSE_TOPIC, _CORRELATION = b"\x08", b"\x09"
 _MID, _CODE_AT = struct.Struct("!H"), 2
-PUBACK_CODES = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
-"""All that MQTT 5 has."""
+TOO_LARGE = 0x95
+PUBACK_CODES = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, TOO_LARGE, 0x97, 0x99})
+"""All that MQTT 5 has, and TOO_LARGE: Mosquitto answers so to a message above its `message_size_limit`."""
 
 
 def publish(message: Message, payload: bytes, mid: int, *, qos: int, retain: bool, protocol: str) -> bytes:

@@ -8,6 +8,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.errors import LinkError, SessionLost
 from bridge.mqtt import errors as reasons
+from bridge.mqtt.framing import TOO_LARGE
 
 Answered = Callable[[LinkError | None], None]
 """Hears once what became of a request: None if the broker accepted it."""
@@ -42,7 +43,9 @@ class Pending:
     def acknowledged(self, mid: int, code: int) -> int:
         """A PUBACK has come. Returns the size of what the broker accepted, or 0."""
         if code >= reasons.REFUSED_FROM:
-            return self.answer(mid, [ReasonCode(PacketTypes.PUBACK, identifier=code)])
+            # paho knows the word for "too large" in a DISCONNECT only.
+            packet = PacketTypes.DISCONNECT if code == TOO_LARGE else PacketTypes.PUBACK
+            return self.answer(mid, [ReasonCode(packet, identifier=code)])
         return self._accept(mid)
 
     def answer(self, mid: int, codes: Sequence[ReasonCode]) -> int:
