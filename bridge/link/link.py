@@ -238,9 +238,10 @@ class Link:
             raise Unreachable(f"the PBX '{self._settings.topics.pbx}' has no session")
         return await session.perform(action, command_id=None, in_time=at_any_time)
 
-    async def at_home(self, location: str) -> None:
-        """The users of this location are at home at this PBX: a new list brings them."""
-        self.mirror.knows_itself_as(location)
+    async def at_home(self, *locations: str) -> None:
+        """The users of these locations are at home at this PBX: a new list brings them."""
+        for location in locations:
+            self.mirror.knows_itself_as(location)
         await self.ask(Resync())
 
     @property

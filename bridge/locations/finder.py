@@ -13,6 +13,8 @@ from bridge.link.link import Link
 from bridge.locations.address import address
 from bridge.locations.kept import KeptAddresses
 
+OWN = ""
+"""In place of an address: the location is the master itself."""
 TOO_MANY = "more locations than locations.limit allows"
 
 
@@ -90,7 +92,7 @@ class Finder:
 
     async def _look(self) -> None:
         link, now_s = self._link, asyncio.get_running_loop().time()
-        if link is None or not link.mirror.online:
+        if link is None or not _online(link):
             self._watch.lost()
             return
         here = link.mirror.scope.home.names if link.mirror.scope.home else frozenset[str]()
@@ -98,18 +100,28 @@ class Finder:
         locations = {each for each in abroad if not self._section.override(each).ignore}
         self._watch.saw(locations, now_s)
         self._refused = {location: why for location, why in self._refused.items() if location in locations}
+        own = list[str]()
         for location in tuple(self._watch.due(self._reached(), now_s)):
-            self._watch.answered(location, await self._ask(link, location), now_s)
+            url = await self._ask(link, location)
+            if not _online(link):  # that was no answer: ask again when the master is back
+                self._refused.pop(location, None)
+                break
+            self._watch.answered(location, url, now_s)
+            own += [location] if url == OWN else []
+        if own:  # at the end, because it ends the session
+            with contextlib.suppress(LinkError, CommandError):
+                await link.at_home(*own)
 
     async def _ask(self, link: Link, location: str) -> str | None:
-        """The address of a location; None if there is no good one now."""
+        """The address of a location, or OWN; None if there is no good one now."""
         self._refused.pop(location, None)
         try:
             url = await address(self._pbx, location, link.ask)
-            if is_own(self._pbx, location, url):
-                await link.at_home(location)
-                return None
+            return OWN if is_own(self._pbx, location, url) else url
         except (LinkError, CommandError, ValueError) as error:
             self._refused[location] = str(error)
             return None
-        return url
+
+
+def _online(link: Link) -> bool:
+    return link.mirror.online
