@@ -204,7 +204,8 @@ class Fleet:
                     finder, keeper = self._finders[master.name][0], self._running[master.name][0]
                     mine = {place: why for (name, place), why in left_out.items() if name == master.name}
                     names = {pbx.home.location: pbx.name for pbx in found if pbx.home.master == master.name}
-                    keeper.observer.located(names, {**finder.refused, **mine})
+                    refused = {place: why for place, why in finder.refused.items() if place not in names}
+                    keeper.observer.located(names, {**refused, **mine})
 
     async def _replace(self, config: Config, builder: Builder) -> None:
         """End the links that are not wanted like this, then start those that are missing."""

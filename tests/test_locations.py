@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
 from bridge.core.shard import shard_of
 from bridge.locations.kept import KeptAddresses
@@ -160,7 +161,20 @@ async def test_an_address_that_may_not_be_used_is_left_out(
         system.master.addresses["Wien"] = system.pbxs["Wien"].soap_url
         await served(bus, hq="api anna", hq_berlin="bert", hq_wien="carla")
         system.master.addresses["Wien"] = url
-        await eventually(lambda: len(system.master.requests("LocationUrl")) > 9, "it is asked for again")
+        with capture_logs() as logs:
+            asked = len(system.master.requests("LocationUrl")) + 4
+            await eventually(lambda: len(system.master.requests("LocationUrl")) > asked, "it is asked again")
+            await served(bus, hq="api anna", hq_berlin="bert", hq_wien="carla")
+        assert "location left out" not in [line["event"] for line in logs]
+
+
+async def test_an_alias_of_the_master_holds_up_no_location(
+    broker: Mosquitto, bus: Observer, system: SimSystem
+) -> None:
+    """It needs a new list, which ends the session: not before the master was asked for the others."""
+    system.move("Anna", "Aachen")
+    system.master.addresses["Aachen"] = system.master.soap_url
+    async with bridge(settings(broker.port, system, ask_s=60)):
         await served(bus, hq="api anna", hq_berlin="bert", hq_wien="carla")
 
 
