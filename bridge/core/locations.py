@@ -40,7 +40,7 @@ def found_name(master: str, location: str) -> str:
     """The name of a found PBX, always the same for the same two names: `hq` and `Berlin` are `hq-berlin`.
 
     Where characters have to go, or the name would be too long, it ends in a digest of both names instead, so
-    that two locations do not share a name.
+    that two locations do not share a name. Those that differ only in case do (`BERLIN`).
     """
     plain = unicodedata.normalize("NFKD", location.lower()).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-")

@@ -20,6 +20,7 @@ HERE = Scope(home=Home(frozenset({""})))
     ("location", "name"),
     [
         ("Berlin", "hq-berlin"),
+        ("BERLIN", "hq-berlin"),
         ("pbx_2", "hq-pbx_2"),
         ("New York", "hq-new-york-82ec25"),
         ("Zürich", "hq-zurich-cebab1"),
@@ -41,7 +42,7 @@ def test_each_name_is_one_of_a_pbx(master: str, location: str) -> None:
 
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=2, unique_by=str.lower))
 def test_two_locations_have_two_names(locations: list[str]) -> None:
-    """Other than in case, which the PBX does not tell apart."""
+    """Unless they differ in nothing but case."""
     first, second = locations
     assert found_name("hq", first) != found_name("hq", second)
 
