@@ -130,14 +130,14 @@ class Process:
             self.reload_requested.clear()
             try:
                 chosen = self.reload()
-                self._builder = self._builder.renewed(chosen[0])
+                builder = self._builder.renewed(chosen[0])
             except ConfigError as error:
                 self._not_reloaded(error.problems)
             except Exception as bug:  # noqa: BLE001  (a failed reload must not end the links)
                 self.bugs.report(bug, "reload")
                 self._not_reloaded((REASON,))
             else:
-                await self._take_over(fleet, chosen)
+                await self._take_over(fleet, chosen, builder)
             self.notifier.ready()
 
     def _not_reloaded(self, problems: Sequence[str]) -> None:
@@ -151,11 +151,11 @@ class Process:
         self.reload_requested.set()
         self.notifier.reloading()
 
-    async def _take_over(self, fleet: Fleet, chosen: Chosen) -> None:
+    async def _take_over(self, fleet: Fleet, chosen: Chosen, builder: Builder) -> None:
         config, pbxs = chosen
         if config.http != self._chosen[0].http:
             self._log.warning("changes in the section http take effect after a restart")
-        self._chosen = chosen
+        self._chosen, self._builder = chosen, builder
         await self._read_phonebook(fleet)
         await fleet.apply(config, pbxs, self._builder)
         self._show(fleet)
@@ -175,7 +175,7 @@ class Process:
 
     async def _look_at_certificates(self, fleet: Fleet) -> None:
         def targets() -> list[certificates.Target]:
-            return self._builder.certificate_targets(fleet.pbxs)
+            return (fleet.builder or self._builder).certificate_targets(fleet.pbxs)
 
         await certificates.watch(targets, self._metrics.certificate_ends)
 

@@ -144,6 +144,8 @@ class Fleet:
         self._matcher = tasks.create_task(bugs.side_job("locations", self._match_what_is_found), name="match")
         self._applied: tuple[Config, Sequence[Pbx], Builder] | None = None
         self.pbxs: tuple[Pbx, ...] = ()
+        self.builder: Builder | None = None
+        """What built `pbxs`: at a reload they stay the old ones until the links are replaced."""
 
     @property
     def keepers(self) -> Mapping[str, Keeper]:
@@ -197,7 +199,7 @@ class Fleet:
             config, pbxs, builder = self._applied
             addresses = {name: finder.addresses for name, (finder, _) in self._finders.items()}
             found, left_out = served(config, pbxs, addresses)
-            self.pbxs = *pbxs, *found
+            self.pbxs, self.builder = (*pbxs, *found), builder
             await self._replace(config, builder)
             for master in pbxs:
                 if master.name in self._finders and master.name in self._running:

@@ -105,3 +105,38 @@ async def test_a_finder_that_ends_while_its_links_are_replaced(tmp_path: Path, *
         finally:
             links.may_end.set()
             fleet.stop()
+
+
+async def test_the_pbxs_of_a_reload_that_waits_have_their_builder() -> None:
+    """The certificates are looked at meanwhile; the next builder knows no TLS settings of the old PBXs."""
+    pin = {"sha256": "ab" * 32}
+    first, second, third = (
+        Config.model_validate({"pbxs": pbxs})
+        for pbxs in (
+            [entry("one", "10.0.0.1") | {"tls": pin}, entry(SLOW, "10.0.0.2")],
+            [entry("one", "10.0.0.1") | {"tls": pin}],
+            [entry("one", "10.0.0.1")],
+        )
+    )
+    bugs, metrics, links = Bugs(lambda _pbx: None), Metrics(CollectorRegistry(), ()), SlowLinks(first)
+    async with asyncio.TaskGroup() as tasks:
+        fleet = Fleet(tasks, lambda pbx: Observer(pbx, metrics, bugs), bugs)
+        try:
+            await fleet.apply(first, first.pbxs, links)
+            await eventually(lambda: links.running[SLOW] == 1, "the links run")
+            ends = asyncio.create_task(fleet.apply(second, second.pbxs, links))
+            await eventually(lambda: SLOW not in fleet.keepers, "the slow link ends")
+            newer = SlowLinks(third)
+            waits = asyncio.create_task(fleet.apply(third, third.pbxs, newer))
+            await asyncio.sleep(0)
+            with pytest.raises(KeyError):
+                newer.certificate_targets(fleet.pbxs)
+            assert fleet.builder is not None
+            assert [target.pbx for target in fleet.builder.certificate_targets(fleet.pbxs)] == ["", "one"]
+            newer.may_end = links.may_end
+            links.may_end.set()
+            await asyncio.gather(ends, waits)
+            assert (fleet.builder, fleet.pbxs) == (newer, tuple(third.pbxs))
+        finally:
+            links.may_end.set()
+            fleet.stop()
