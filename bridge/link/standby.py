@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from random import random
 
 from bridge.core.standby import AddressChoice
+from bridge.errors import SessionLost
 
 RECHECK_S = 0.25
+LEAVE_S = 10.0
+"""How long a session may take to end when it was asked to. One that is still being opened cannot be asked."""
 
 
 class WayBack:
@@ -50,6 +53,9 @@ class WayBack:
                 self._choice.returns()
                 self._said()
                 await leave()
+                await asyncio.wait({session}, timeout=LEAVE_S)
+            if not session.done():
+                raise SessionLost("the session with the standby was ended")
             await session
         finally:
             for task in (session, found):
