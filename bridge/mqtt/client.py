@@ -53,6 +53,7 @@ class Connection:
         self.oversized_topic = ""
         self.lost: asyncio.Future[LinkError] = asyncio.get_running_loop().create_future()
         self.settings = settings
+        self._left = False
         self._acceptance = Acceptance(settings, protocol)
         self._publishing = Pending("publish")
         self._subscribing = Pending("subscription")
@@ -98,7 +99,7 @@ class Connection:
     @property
     def ended_by_broker(self) -> bool:
         """The broker or the network closed the connection, neither for its silence nor for a takeover."""
-        if not self.lost.done() or self.silent:
+        if not self.lost.done() or self.silent or self._left:
             return False
         return not isinstance(self.lost.result(), TakenOver | ProtocolError)
 
@@ -118,6 +119,7 @@ class Connection:
         PUBACKs are outstanding: a broker that does not acknowledge hardly reads DISCONNECT either, its will
         says the same, and waiting would make the exit of the process longer than two seconds.
         """
+        self._left = self._left or not self.lost.done()
         try:
             if not self.lost.done() and not self._publishing and self._last_word.is_said:
                 self._client.disconnect()

@@ -102,6 +102,18 @@ async def test_no_goodbye_before_offline_is_acknowledged() -> None:
             assert peer.goodbyes == 0
 
 
+async def test_our_own_end_is_not_blamed_on_the_broker() -> None:
+    """With an answer outstanding, and without: what was in flight has not ended the session."""
+    for habits in (Habits(), Habits(puback_s=None)):
+        async with Peer(habits) as peer, connect(settings(peer.port, protocol="5"), WILL) as connection:
+            sent = connection.publish(WILL)
+            if habits.puback_s is not None:
+                await sent
+            await connection.close()
+            assert connection.lost.done()
+            assert not connection.ended_by_broker
+
+
 async def test_a_will_that_is_not_retained_needs_no_word() -> None:
     """As that of `check`: nothing of it stays."""
     async with Peer() as peer:
