@@ -161,6 +161,8 @@ class Fleet:
         masters = {pbx.name: pbx for pbx in pbxs if pbx.locations}
         for name in self._finders.keys() - masters:
             self._finders.pop(name)[1].cancel()
+            if name in self._running:
+                self._running[name][0].observer.not_located()
         for name, pbx in masters.items():
             if name in self._finders:
                 self._finders[name][0].configure(pbx)

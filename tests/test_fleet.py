@@ -101,7 +101,9 @@ async def test_a_finder_that_ends_while_its_links_are_replaced(tmp_path: Path, *
             await reload
             await eventually(lambda: links.running[SLOW] == stays, "the last configuration holds")
             assert max(links.most.values()) == 1
-            assert (f'pbx="{SLOW}"' in generate_latest(registry).decode()) is stays
+            page = generate_latest(registry).decode()
+            assert (f'pbx="{SLOW}"' in page) is stays
+            assert ('_locations{pbx="two"' in page, '_locations{pbx="one"' in page) == (stays, False)
         finally:
             links.may_end.set()
             fleet.stop()

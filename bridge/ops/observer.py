@@ -51,6 +51,8 @@ class Observer:
         self._limits_reached: set[str] = set()
         self._stuck: tuple[str, ...] = ()
         metrics.announce(pbx)
+        for side in SIDES:  # of the link that was here before a reload, and may have had several addresses
+            metrics.sessions.standby.remove(pbx, side)
 
     def gone(self) -> None:
         """The PBX is no longer configured."""
@@ -64,6 +66,7 @@ class Observer:
 
     def chosen(self, side: str, address: str, *, standby: bool) -> None:
         """The next attempt of this side goes to one of several addresses."""
+        self.news += 1
         self._sessions[side] = replace(self._sessions[side], address=address, standby=standby)
         self._metrics.sessions.standby.set(standby, self._pbx, side)
 
@@ -144,9 +147,16 @@ class Observer:
             if self._left_out.get(location) != reason:
                 self._log.warning("location left out", location=location, reason=reason)
         self._left_out = dict(left_out)
+        self.news += 1
         locations = self._metrics.sessions.locations
         locations.set(len(served), self._pbx, "served")
         locations.set(len(left_out), self._pbx, "left_out")
+
+    def not_located(self) -> None:
+        """This PBX is no longer a master."""
+        self.located({}, {})
+        for state in ("served", "left_out"):
+            self._metrics.sessions.locations.remove(self._pbx, state)
 
     def stuck(self, parts: tuple[str, ...]) -> None:
         """These parts of the link make no progress. Logged once."""

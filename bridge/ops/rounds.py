@@ -77,9 +77,14 @@ class Rounds:
         )
 
     def _moves(self, link: Measured, last: _Seen) -> bool:
-        """Whether anything happens, or has happened since the last time."""
+        """Whether anything happens or is stuck, or has happened since the last time."""
         try:
-            return last.pulse is None or last.measured is not link or link.pulse != last.pulse
+            return (
+                last.pulse is None
+                or bool(last.stuck)
+                or last.measured is not link
+                or link.pulse != last.pulse
+            )
         except Exception:  # noqa: BLE001  (measuring it reports the bug)
             return True
 

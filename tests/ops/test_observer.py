@@ -105,3 +105,19 @@ def test_a_limit_is_named_once(observed: Observer) -> None:
         ("foreign states erased", None),
     ]
     assert all(line["hint"] for line in lines)
+
+
+def test_a_reload_leaves_no_series_of_what_was_taken_out() -> None:
+    """One address instead of two, and no locations any more. Before, both show in the status soon."""
+    metrics = Metrics(CollectorRegistry())
+    observed = Observer("hq", metrics, Bugs(lambda _: None))
+    news = observed.news
+    observed.chosen("pbx", "https://b.example", standby=True)
+    observed.located({"B": "hq-b"}, {"C": "no address"})
+    assert observed.news == news + 2
+    for series in ("_standby{", "_locations{"):
+        assert series in metrics.page().decode()
+    observed.not_located()
+    assert "_locations{" not in metrics.page().decode()
+    Observer("hq", metrics, Bugs(lambda _: None))
+    assert "_standby{" not in metrics.page().decode()

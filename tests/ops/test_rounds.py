@@ -95,6 +95,18 @@ def test_a_link_in_which_something_happens_is_measured_at_once() -> None:
         assert [status.pbx for status in health.statuses] == ["0"]
 
 
+def test_a_stuck_link_is_measured_each_round() -> None:
+    """Nothing else says that it moves again."""
+    link = Link("0")
+    link.silent = ("poll",)
+    with rounds_of(Link("a"), link) as (rounds, health, _):
+        rounds.go({"0": Link("a"), "1": link}, {})
+        assert (link.count, health.stuck) == (2, {"1": ("poll",)})
+        link.silent = ()
+        rounds.go({"0": Link("a"), "1": link}, {})
+        assert (link.count, dict(health.stuck)) == (3, {})
+
+
 def test_a_bug_in_one_link_hides_no_other(bugs: list[BaseException]) -> None:
     """It is reported at each round, and the link counts as not ready to serve only if it says so."""
     broken, well = Broken("0"), Link("1")
