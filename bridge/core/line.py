@@ -141,11 +141,6 @@ class Line:
         return iter(self._entries)
 
     @property
-    def size(self) -> int:
-        """The bytes of all messages."""
-        return self._bytes
-
-    @property
     def head(self) -> QueuedMessage | None:
         """The next message, without taking it out."""
         return self._entries[0] if self._entries else None

@@ -38,7 +38,7 @@ LINKS: Mapping[str, tuple[str, ...]] = {
 """By the name of the link. With two places the first fires, then the second in the link that comes next."""
 PROCESS: Mapping[str, str] = {
     "web": "bridge.ops.health:Health.as_json",
-    "certificates": "bridge.ops.certificates:_soonest",
+    "certificates": "bridge.build:Builder.certificate_targets",
     "notify": "bridge.ops.notify:Notifier.beat",
     "beat": "bridge.app:Process._measure",
     "reload": "bridge.cli:load",
