@@ -41,6 +41,7 @@ SLOW_FILES = {
     "test_moves.py": "starts the program several times",
     "test_reload.py": "starts the program and lets it read its configuration again",
     "test_shards.py": "starts the program several times",
+    "watch/test_watch.py": "starts the program, and brokers that come and go",
 }
 """Files that `make test` leaves out, and the reason why their tests take long."""
 ONE_BY_ONE = ("systemd", "test_architecture.py", "test_budgets.py", "test_words.py")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -205,6 +205,7 @@ def test_events_in_words(event: dict[str, object], said: str) -> None:
     assert event_line(HQ, {"user": "anna", "event_type": "updated"}) is None
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(TOPICS, PAYLOADS | st.binary(max_size=20)), max_size=20))
 def test_nothing_that_is_published_breaks_it(messages: list[tuple[str, bytes]]) -> None:
     """Any topic, any payload; and nothing that a terminal would obey is printed."""
