@@ -157,11 +157,11 @@ class Process:
             self._log.warning("changes in the section http take effect after a restart")
         self._chosen, self._builder = chosen, builder
         await self._read_phonebook(fleet)
-        await fleet.apply(config, pbxs, self._builder)
+        still = await fleet.apply(config, pbxs, self._builder)
         self._show(fleet)
         self._metrics.process.reloaded(good=True)
         self.health.config_good, self.health.config = True, partial(masked, config)
-        self._log.info("configuration reloaded", pbxs=len(pbxs))
+        self._log.info("configuration reloaded", pbxs=len(pbxs), **({"still_ending": still} if still else {}))
 
     async def _read_phonebook(self, fleet: Fleet) -> None:
         with self.bugs.contained("phonebook"):

@@ -1,7 +1,7 @@
 """The links of the process: starts them, and on reload replaces those whose configuration has changed.
 
-A reload does not interrupt the other links. A bug ends only the link that has it, and a new link replaces
-it. Handles no signals and reads no configuration file.
+A reload does not interrupt the other links, and a link that is slow to end delays its own successor only. A
+bug ends only the link that has it, and a new link replaces it. Handles no signals, reads no configuration.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 from random import random
 
 from bridge.build import Builder
-from bridge.config.found import served
+from bridge.config.found import places, served
 from bridge.config.schema import Config, Pbx
 from bridge.core.backoff import delays
 from bridge.core.journal import Journal, MemoryJournal
@@ -27,6 +27,9 @@ from bridge.locations.kept import KeptAddresses
 from bridge.ops.bugs import OWNER, REASON, Bugs, Owner
 from bridge.ops.health import LinkStatus
 from bridge.ops.observer import Observer
+
+ENDS_S = 10.0
+"""How long a reload waits for links that end. It takes two seconds, unless a disk hangs."""
 
 
 class Keeper:
@@ -137,25 +140,28 @@ class Fleet:
         self._observer = observer
         self._bugs = bugs
         self._running: dict[str, tuple[Keeper, asyncio.Task[None]]] = {}
+        self._ending: dict[str, tuple[Keeper, asyncio.Task[None]]] = {}
+        self._claims: dict[str, frozenset[object]] = {}
+        self._waiting: list[tuple[Pbx, frozenset[object]]] = []
         self._memories: dict[str, MemoryJournal] = {}
         self._finders: dict[str, tuple[Finder, asyncio.Task[None]]] = {}
-        self._matching = asyncio.Lock()
         self._found = asyncio.Event()
         self._matcher = tasks.create_task(bugs.side_job("locations", self._match_what_is_found), name="match")
         self._applied: tuple[Config, Sequence[Pbx], Builder] | None = None
         self.pbxs: tuple[Pbx, ...] = ()
         self.builder: Builder | None = None
-        """What built `pbxs`: at a reload they stay the old ones until the links are replaced."""
+        """Knows the settings of `pbxs`."""
 
     @property
     def keepers(self) -> Mapping[str, Keeper]:
         """The keeper of each link, by the name of its PBX."""
         return {name: keeper for name, (keeper, _) in self._running.items()}
 
-    async def apply(self, config: Config, pbxs: Sequence[Pbx], builder: Builder) -> None:
-        """Start, replace and end links to match this configuration. Returns when the old ones have ended.
+    async def apply(self, config: Config, pbxs: Sequence[Pbx], builder: Builder) -> tuple[str, ...]:
+        """Start, replace and end links to match this configuration, except for what its locations need.
 
-        The locations that these PBXs have found stay found.
+        Returns when the old ones have ended, or the names of those that have not within ENDS_S. The locations
+        that these PBXs have found stay found.
         """
         self._applied = config, pbxs, builder
         masters = {pbx.name: pbx for pbx in pbxs if pbx.locations}
@@ -168,7 +174,10 @@ class Fleet:
                 self._finders[name][0].configure(pbx)
             else:
                 self._find(pbx, KeptAddresses(config.state_dir, name))
-        await self._match()
+        self._match()
+        if self._ending:
+            await asyncio.wait([task for _, task in self._ending.values()], timeout=ENDS_S)
+        return tuple(self._ending)
 
     def _find(self, pbx: Pbx, kept: KeptAddresses) -> None:
         """Start to look for the locations of a master."""
@@ -187,50 +196,56 @@ class Fleet:
         }
 
     async def _match_what_is_found(self) -> None:
-        """Match at the news of a finder: that may be cancelled while links are replaced, this is not."""
+        """Match at the news of a finder."""
         while True:
             self._found.clear()
-            await self._match()
+            self._match()
             await self._found.wait()
 
-    async def _match(self) -> None:
+    def _match(self) -> None:
         """Let what runs match the configuration and the locations that were found."""
-        async with self._matching:
-            if self._applied is None:
-                return
-            config, pbxs, builder = self._applied
-            addresses = {name: finder.addresses for name, (finder, _) in self._finders.items()}
-            found, left_out = served(config, pbxs, addresses)
-            self.pbxs, self.builder = (*pbxs, *found), builder
-            await self._replace(config, builder)
-            for master in pbxs:
-                if master.name in self._finders and master.name in self._running:
-                    finder, keeper = self._finders[master.name][0], self._running[master.name][0]
-                    mine = {place: why for (name, place), why in left_out.items() if name == master.name}
-                    names = {pbx.home.location: pbx.name for pbx in found if pbx.home.master == master.name}
-                    refused = {place: why for place, why in finder.refused.items() if place not in names}
-                    keeper.observer.located(names, {**refused, **mine})
+        if self._applied is None:
+            return
+        config, pbxs, builder = self._applied
+        addresses = {name: finder.addresses for name, (finder, _) in self._finders.items()}
+        found, left_out = served(config, pbxs, addresses)
+        self.pbxs, self.builder = (*pbxs, *found), builder
+        self._replace(config)
+        self._start_missing([(pbx, _claims(pbx)) for pbx in self.pbxs if pbx.name not in self._running])
+        for master in pbxs:
+            if master.name in self._finders and master.name in self._running:
+                finder, keeper = self._finders[master.name][0], self._running[master.name][0]
+                mine = {place: why for (name, place), why in left_out.items() if name == master.name}
+                names = {pbx.home.location: pbx.name for pbx in found if pbx.home.master == master.name}
+                refused = {place: why for place, why in finder.refused.items() if place not in names}
+                keeper.observer.located(names, {**refused, **mine})
 
-    async def _replace(self, config: Config, builder: Builder) -> None:
-        """End the links that are not wanted like this, then start those that are missing."""
+    def _replace(self, config: Config) -> None:
+        """Let the links end that are not wanted like this."""
         wanted = {pbx.name: pbx for pbx in self.pbxs}
-        removed = [name for name in self._running if name not in wanted]
-        changed = [
-            name
-            for name, pbx in wanted.items()
-            if name in self._running and self._running[name][0].made_from != made_from(config, pbx)
-        ]
         clear = config.mqtt.clear_removed
-        await asyncio.gather(
-            *(self._end(name, clear=False) for name in changed),
-            *(self._end(name, clear=clear) for name in removed),
-        )
-        for name in removed:
-            self._memories.pop(name, None)
-            self._observer(name).gone()
-        for name, pbx in wanted.items():
-            if name not in self._running:
+        for name, (keeper, _) in tuple(self._running.items()):
+            if name not in wanted:
+                self._end(name, clear=clear)
+            elif keeper.made_from != made_from(config, wanted[name]):
+                self._end(name)
+        for name, (keeper, _) in self._ending.items():
+            if clear and name not in wanted:  # it was to have a successor when it began to end
+                keeper.stop(clear=True)
+
+    def _start_missing(self, missing: Sequence[tuple[Pbx, frozenset[object]]]) -> None:
+        """Start these links, but for those whose PBX an old link has still not left."""
+        if self._applied is None:
+            return
+        config, _, builder = self._applied
+        held = frozenset[object]().union(*(self._claims[name] for name in self._ending))
+        self._waiting = []
+        for pbx, claims in missing:
+            if held.isdisjoint(claims):
+                self._claims[pbx.name] = claims
                 self._start(config, pbx, builder)
+            else:
+                self._waiting.append((pbx, claims))
 
     def show(self, presentation: Callable[[Pbx], Presentation]) -> None:
         """Show the parties of calls in another way, such as by the names of another phonebook."""
@@ -242,6 +257,7 @@ class Fleet:
 
     def stop(self) -> None:
         """Let all links end."""
+        self._applied = None
         self._matcher.cancel()
         for _, task in self._finders.values():
             task.cancel()
@@ -277,10 +293,24 @@ class Fleet:
         self._memories.pop(pbx.name, None)
         return store
 
-    async def _end(self, name: str, *, clear: bool) -> None:
-        keeper, task = self._running.pop(name)
+    def _end(self, name: str, *, clear: bool = False) -> None:
+        keeper, task = self._ending[name] = self._running.pop(name)
         keeper.stop(clear=clear)
-        await asyncio.wait({task})
+        task.add_done_callback(partial(self._ended, name))
+
+    def _ended(self, name: str, _task: asyncio.Task[None]) -> None:
+        """An old link has ended: start what waited for that."""
+        del self._ending[name], self._claims[name]
+        if all(pbx.name != name for pbx in self.pbxs):
+            self._memories.pop(name, None)
+            self._observer(name).gone()
+        with self._bugs.contained("links", name):
+            self._start_missing(self._waiting)
+
+
+def _claims(pbx: Pbx) -> frozenset[object]:
+    """What only one link may have: the name and the addresses of its PBX."""
+    return frozenset({pbx.name, *places(pbx)})
 
 
 def made_from(config: Config, pbx: Pbx) -> tuple[object, ...]:

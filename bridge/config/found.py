@@ -64,7 +64,7 @@ def found(master: Pbx, location: str, url: str) -> FoundPbx:
 
 def is_own(master: Pbx, location: str, url: str) -> bool:
     """Whether the address of a location is that of the master itself. Raises ValueError, see `found`."""
-    return _place(found(master, location, url)) in map(_split, master.endpoints)
+    return _place(found(master, location, url)) in places(master)
 
 
 def served(config: Config, masters: Sequence[Pbx], addresses: Addresses) -> tuple[list[FoundPbx], LeftOut]:
@@ -73,7 +73,7 @@ def served(config: Config, masters: Sequence[Pbx], addresses: Addresses) -> tupl
     A PBX with an entry of its own in the configuration is left to that entry, and has its name.
     """
     names = {pbx.name for pbx in config.pbxs}
-    places = {_split(url) for pbx in config.pbxs for url in pbx.endpoints}
+    known = {place for pbx in config.pbxs for place in places(pbx)}
     serve, left_out = list[FoundPbx](), LeftOut()
     for master in masters:
         for location, url in sorted(addresses.get(master.name, {}).items()):
@@ -86,11 +86,11 @@ def served(config: Config, masters: Sequence[Pbx], addresses: Addresses) -> tupl
                 continue
             if pbx.name in names:
                 left_out[master.name, location] = TAKEN.format(name=pbx.name)
-            elif _place(pbx) in places:
+            elif _place(pbx) in known:
                 left_out[master.name, location] = KNOWN
             else:
                 names.add(pbx.name)
-                places.add(_place(pbx))
+                known.add(_place(pbx))
                 serve.append(pbx)
     return serve, left_out
 
@@ -114,6 +114,11 @@ def wrong_overrides(config: Config) -> Iterator[tuple[tuple[str | int, ...], str
 def _locations(master: Pbx, location: str) -> tuple[Locations, LocationOverride]:
     locations = master.locations or Locations()
     return locations, locations.override(location)
+
+
+def places(pbx: Pbx) -> frozenset[object]:
+    """What identifies the addresses of a PBX."""
+    return frozenset(map(_split, pbx.endpoints))
 
 
 def _place(pbx: Pbx) -> tuple[str, str, int, str]:
