@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -97,10 +97,14 @@ class States:
 
 
 class Refresh:
-    """All retained messages, for a new session. Each is made when its turn comes: there may be 20,000."""
+    """All retained messages, for a new session. Each is made when its turn comes: there may be 20,000.
+
+    `topics` returns those of all of them, without making messages. Nobody asks for them after the last one.
+    """
 
     def __init__(self) -> None:
         self._messages: Iterator[Message] = iter(())
+        self._topics: Callable[[], Iterable[str]] = tuple
         self._since_s = 0.0
         self.head: QueuedMessage | None = None
 
@@ -108,21 +112,50 @@ class Refresh:
         """How many are made already."""
         return 0 if self.head is None else 1
 
-    def begin(self, messages: Iterable[Message], now_s: float) -> None:
+    def begin(self, messages: Iterable[Message], now_s: float, topics: Callable[[], Iterable[str]]) -> None:
         """Start with the first message."""
-        self._messages, self._since_s = iter(messages), now_s
+        self._messages, self._since_s, self._topics = iter(messages), now_s, topics
         self.pop()
 
     def pop(self) -> None:
         """Go on to the next message."""
         message = next(self._messages, None)
         self.head = None if message is None else QueuedMessage(message, self._since_s, Kind.STATE)
+        if message is None:
+            self._topics = tuple
 
-    def end(self) -> Iterator[str]:
-        """Skip the rest. Returns its topics."""
-        while self.head is not None:
-            yield self.head.message.topic
-            self.pop()
+    def end(self) -> None:
+        """Skip the rest."""
+        self._messages, self.head = iter(()), None
+
+    def skipped(self) -> Iterable[str]:
+        """The topics of a refresh of which the rest was skipped; each time only once."""
+        topics, self._topics = self._topics, tuple
+        return topics()
+
+
+class AtBroker:
+    """The topics that the broker may retain: what was sent, and what an earlier session may have sent.
+
+    The topics of a skipped refresh are found out when they matter, which is seldom.
+    """
+
+    def __init__(self, refresh: Refresh) -> None:
+        self._refresh = refresh
+        self._topics: set[str] = set()
+
+    def __contains__(self, topic: str) -> bool:
+        if topic not in self._topics and not self._refresh:
+            self._topics.update(self._refresh.skipped())
+        return topic in self._topics
+
+    def add(self, topic: str) -> None:
+        """The broker may retain this from now on."""
+        self._topics.add(topic)
+
+    def discard(self, topic: str) -> None:
+        """The broker retains this no longer."""
+        self._topics.discard(topic)
 
 
 class Line:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.core.blame import Blame, Culprit
-from bridge.core.line import ANSWERS, Kind, Line, QueuedMessage, Refresh, States, size_of
+from bridge.core.line import ANSWERS, AtBroker, Kind, Line, QueuedMessage, Refresh, States, size_of
 from bridge.core.message import Message
 from bridge.core.value import evolve
 
@@ -70,7 +70,7 @@ class Outbox:
         self._numbered = 0
         self._refresh = Refresh()
         self._states = States()
-        self._at_broker: set[str] = set()
+        self._at_broker = AtBroker(self._refresh)
         self._events = Line(limits.most, limits.event_bytes)
         self._answers = Line(limits.answers, limits.answer_bytes)
         self._places = 0
@@ -192,14 +192,16 @@ class Outbox:
         """Erase no command topics until then: the broker ignores it."""
         self._no_erasures_until_s = until_s
 
-    def refresh(self, messages: Iterable[Message], now_s: float) -> None:
+    def refresh(
+        self, messages: Iterable[Message], now_s: float, topics: Callable[[], Iterable[str]] = tuple
+    ) -> None:
         """Start a new broker session: all retained messages go in this order, before everything else.
 
         They replace all states that wait. Each is taken from `messages` when its turn comes, and replaced by
-        what has been put in meanwhile.
+        what has been put in meanwhile. `topics` returns theirs; the broker may have them already.
         """
         self._states.keep_erasures()
-        self._refresh.begin(messages, now_s)
+        self._refresh.begin(messages, now_s, topics)
         self.connected = True
         self._blame.session_began()
         self.recheck()
@@ -283,7 +285,7 @@ class Outbox:
         message made it do so, that message is returned and not sent again.
         """
         self.connected = False
-        self._at_broker.update(self._refresh.end())  # the broker may have them from an earlier session
+        self._refresh.end()
         culprit = self._judge(now_s) if by_broker else None
         for delivery_id, entry in list(self._flying.items()):
             if entry.kind in ANSWERS:

@@ -96,12 +96,26 @@ class Mirror:
 
     def tree(self) -> Iterator[Message]:
         """All that must be retained, in the order in which a new broker session hears it."""
-        view = self._view()
+        return self._tree(self._view())
+
+    def _tree(self, view: View) -> Iterator[Message]:
         return (message for output in self._outputs for message in output.tree(view))
+
+    def _topics_of_link(self, view: View) -> Iterator[str]:
+        """The topics of the tree that belong to no user. To render all users for that would take seconds."""
+        return (message.topic for message in self._tree(evolve(view, state=PbxState(self._epoch))))
+
+    def _topics(self, view: View) -> Iterator[str]:
+        """The topics of the tree, and those of its users that may be empty."""
+        yield from self._topics_of_link(view)
+        for topic_id in view.state.topics.values():
+            yield from self._topics_of_user(topic_id, view)
 
     def refresh(self) -> None:
         """Queue all retained topics for a new broker session, before anything else."""
-        self.outbox.refresh(map(packed, self.tree()), self._clock().monotonic_s)
+        view = self._view()
+        tree, topics = map(packed, self._tree(view)), partial(self._topics, view)
+        self.outbox.refresh(tree, view.now.monotonic_s, topics)
 
     def say_again(self, topics: AbstractSet[str]) -> None:
         """Publish these topics again. Those on which nothing must be retained are erased."""
@@ -150,10 +164,8 @@ class Mirror:
         view = self._view()
         for topic_id in self.state.topics.values():
             self._erase_user(topic_id, view)
-        # Left are the topics of the link. To render all users only for their topics would take seconds.
-        nobody = evolve(view, state=PbxState(self._epoch))
-        for message in reversed([each for output in self._outputs for each in output.tree(nobody)]):
-            self.outbox.put_state(_erasure(message.topic), view.now.monotonic_s)
+        for topic in reversed(list(self._topics_of_link(view))):
+            self.outbox.put_state(_erasure(topic), view.now.monotonic_s)
         self._journal.commit()
 
     def failed(self, cause: LinkError) -> None:

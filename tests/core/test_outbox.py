@@ -374,8 +374,16 @@ def test_a_refresh_goes_before_what_waits() -> None:
 
 
 def test_a_refresh_makes_its_messages_when_they_are_sent() -> None:
-    """All at once would block. What a lost session leaves unsent may be at the broker all the same."""
+    """All at once would block. What a lost session leaves unsent may be at the broker all the same.
+
+    Nothing is made only for its topic, and topics are not asked for unless something is erased.
+    """
     made: list[str] = []
+    asked: list[str] = []
+
+    def topics() -> Iterator[str]:
+        asked.append("topics")
+        yield from "abc"
 
     def tree() -> Iterator[Message]:
         for topic in "abc":
@@ -383,12 +391,16 @@ def test_a_refresh_makes_its_messages_when_they_are_sent() -> None:
             yield state(topic)
 
     outbox = Outbox(Limits())
-    outbox.refresh(tree(), 5.0)
+    outbox.refresh(tree(), 5.0, topics)
     assert outbox.take(5.0) is not None
     assert (made, outbox.idle, outbox.oldest_s) == (["a", "b"], False, 5.0)
     outbox.disconnected(6.0)
     assert outbox.put_state(state("c"), 7.0)
+    assert (made, asked) == (["a", "b"], [])
     assert outbox.put_state(state("c", None), 7.0), "it is erased there"
+    assert outbox.put_state(state("d"), 7.0)
+    assert not outbox.put_state(state("d", None), 7.0), "nobody has it"
+    assert (made, asked) == (["a", "b"], ["topics"])
     outbox.refresh([state("a")], 8.0)
     assert [(message.topic, message.payload) for message in drain(outbox, 8.0)] == [("a", "x"), ("c", None)]
     assert outbox.idle

@@ -95,6 +95,19 @@ def test_its_topics_are_erased_for_users_who_left_while_the_bridge_was_down(bus:
     assert ANNA not in again.mirror.state.users
 
 
+def test_what_a_session_that_broke_left_unsaid_is_erased_all_the_same(bus: Bus) -> None:
+    """The broker has it of an earlier session, although a change of it waits when the user goes."""
+    bus.mirror.refresh()
+    bus.outbox.take(0.0)
+    bus.outbox.disconnected(0.0)
+    bus.mirror.reported(Batch(legs=(leg(),)))
+    bus.mirror.reported(Batch(users=(evolve(PEOPLE[0], active=False),)))
+    bus.mirror.refresh()
+    bus.said()
+    assert not [topic for topic in bus.retained if "ann" in topic]
+    assert bus.retained.keys() == {message.topic for message in bus.mirror.tree()}
+
+
 def test_counts_are_told_when_they_have_changed(bus: Bus) -> None:
     """While the PBX is asked for one user after another, only the last answer is news."""
     bus.mirror.monitored(PEOPLE[0].guid)
